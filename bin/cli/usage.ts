@@ -1,0 +1,52 @@
+/** Help texts, made from the command tables. */
+import type { CommandRow, OptionRow, ProgramRow } from "./command.ts";
+
+/** The help of a whole program. */
+export function programUsage(program: ProgramRow): string {
+  const environment = program.takesEnvironment ? " ENVIRONMENT" : "";
+  const width = Math.max(...program.commands.map((one) => one.name.length));
+  return [
+    program.summary,
+    "",
+    `usage: ${program.name}${environment} COMMAND [flags]`,
+    "",
+    ...program.commands.map((one) => `  ${one.name.padEnd(width)}  ${one.summary}`),
+    "",
+    `${program.name}${environment} COMMAND --help says more about one.`,
+    ...(program.examples.length === 0 ? [] : ["", "examples:"]),
+    ...program.examples.map((one) => `  ${one}`),
+  ].join("\n");
+}
+
+/** The help of one command. */
+export function commandUsage(program: ProgramRow, command: CommandRow): string {
+  const environment = program.takesEnvironment ? " ENVIRONMENT" : "";
+  const words = (command.arguments ?? []).map((row) => {
+    const name = row.rest === true ? `${row.name} ...` : row.name;
+    return row.optional === true ? ` [${name}]` : ` ${name}`;
+  });
+  const options = Object.entries(command.options ?? {}).map(
+    ([name, row]) => [flag(name, row), describe(row)] as const,
+  );
+  const width = Math.max(0, ...options.map(([left]) => left.length));
+  return [
+    command.summary,
+    "",
+    `usage: ${program.name}${environment} ${command.name}${words.join("")}${options.length === 0 ? "" : " [flags]"}`,
+    ...(options.length === 0 ? [] : [""]),
+    ...options.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
+    ...(command.details === undefined ? [] : ["", command.details]),
+  ].join("\n");
+}
+
+function flag(name: string, row: OptionRow): string {
+  const short = row.short === undefined ? "" : `-${row.short}, `;
+  const value = row.type === "string" ? ` ${row.value ?? "VALUE"}` : "";
+  return `${short}--${name}${value}`;
+}
+
+function describe(row: OptionRow): string {
+  const choices = row.choices === undefined ? "" : ` (${row.choices.join(" | ")})`;
+  const fallback = row.default === undefined ? "" : ` [${row.default}]`;
+  return row.summary + choices + fallback;
+}

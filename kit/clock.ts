@@ -1,0 +1,92 @@
+/**
+ * Time as a parameter: everything that waits or reads the time does so through a Clock, so that a
+ * test can own it. This is the only file outside client/ that touches timers and Date.now.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+
+export interface Clock {
+  /** Wall-clock time in milliseconds since the epoch. */
+  now(): number;
+  /** A time in milliseconds that never goes back; only differences mean anything. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects with the signal's reason as soon as `signal` aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    try {
+      await delay(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  },
+};
+
+/** What was waited for did not come in time. `what` says what was tried and on what. */
+export class DeadlineError extends Error {
+  override readonly name = "DeadlineError";
+  readonly code = "ERR_DEADLINE";
+  readonly deadlineMs: number;
+  constructor(what: string, deadlineMs: number, cause?: unknown) {
+    super(`${what}: no answer within ${deadlineMs} ms`, { cause });
+    this.deadlineMs = deadlineMs;
+  }
+}
+
+/**
+ * Runs `work` under a deadline in milliseconds. `work` gets a signal that aborts when the deadline
+ * is over or `outer` aborts, and must give up then; the result of work that does not is dropped.
+ * @throws DeadlineError when the deadline is over first, or the outer signal's reason
+ */
+export async function withDeadline<T>(
+  what: string,
+  deadlineMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  outer?: AbortSignal,
+): Promise<T> {
+  outer?.throwIfAborted();
+  const controller = new AbortController();
+  const { promise: interrupted, reject } = Promise.withResolvers<never>();
+  const stop = (reason: unknown): void => {
+    reject(reason);
+    controller.abort(reason);
+  };
+  const onOuterAbort = (): void => stop(outer?.reason);
+  const timer = setTimeout(() => stop(new DeadlineError(what, deadlineMs)), deadlineMs);
+  outer?.addEventListener("abort", onOuterAbort, { once: true });
+  try {
+    return await Promise.race([work(controller.signal), interrupted]);
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", onOuterAbort);
+  }
+}
+
+/**
+ * Looks again every `intervalMs` until `look` answers with something other than undefined.
+ * @throws DeadlineError after `deadlineMs`; its cause is the last error that `look` threw, if any
+ */
+export async function eventually<T>(
+  what: string,
+  options: { deadlineMs: number; intervalMs: number; clock?: Clock; signal?: AbortSignal },
+  look: () => Promise<T | undefined> | T | undefined,
+): Promise<T> {
+  const clock = options.clock ?? systemClock;
+  const end = clock.monotonic() + options.deadlineMs;
+  let lastError: unknown;
+  do {
+    try {
+      const seen = await look();
+      if (seen !== undefined) return seen;
+      lastError = undefined;
+    } catch (error) {
+      lastError = error;
+    }
+    await clock.sleep(options.intervalMs, options.signal);
+  } while (clock.monotonic() < end);
+  throw new DeadlineError(what, options.deadlineMs, lastError);
+}
