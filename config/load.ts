@@ -2,15 +2,21 @@
  * Reads config/<environment>.yml: finds the file by name or alias, resolves secrets, validates.
  * Every failure is a ConfigError with the file, the path in it and what was expected.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { parseDocument } from "yaml";
-import type { z } from "zod";
+import { nearest } from "../kit/nearest.ts";
+import { contradictions } from "./consistency.ts";
+import { parseMapping, YamlError } from "./document.ts";
+import { formatPath, problemsOf } from "./explain.ts";
+import type { Path, Problem } from "./explain.ts";
 import { environmentSchema } from "./schema.ts";
 import type { Environment } from "./schema.ts";
+import { schemaKeys } from "./schema-keys.ts";
 import { Secret } from "./secret.ts";
+import { resolveSecret } from "./secret-source.ts";
+import { nameValue } from "./values.ts";
 
-/** Configuration that cannot be used; the message is one line for an operator. */
+/** Configuration that cannot be used; the message is one line for each thing that is wrong. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly code: "ERR_CONFIG" | "ERR_CONFIG_UNKNOWN_ENVIRONMENT";
@@ -27,7 +33,16 @@ export interface LoadOptions {
   readonly variables?: Readonly<Record<string, string | undefined>>;
 }
 
+/** Where the text of an environment comes from. */
+export interface Source {
+  readonly name: string;
+  readonly file: string;
+  readonly variables: Readonly<Record<string, string | undefined>>;
+}
+
 const suffix = ".yml";
+const sizeLimitBytes = 256 * 1024;
+const shownProblems = 20;
 
 /**
  * Loads the environment called `name`, or the one that lists it under `aliases`.
@@ -36,16 +51,9 @@ const suffix = ".yml";
 export async function loadEnvironment(name: string, options: LoadOptions): Promise<Environment> {
   const names = await listEnvironments(options.folder);
   const actual = names.includes(name) ? name : await findByAlias(name, names, options.folder);
-  if (actual === undefined) {
-    const known = names.length === 0 ? "there is none" : `there is ${names.join(", ")}`;
-    throw new ConfigError(
-      `unknown environment ${JSON.stringify(name)}: no ${name}${suffix} in ${options.folder}, and no alias (${known})`,
-      { code: "ERR_CONFIG_UNKNOWN_ENVIRONMENT" },
-    );
-  }
   const file = join(options.folder, actual + suffix);
   const text = await readConfigFile(file);
-  return parseEnvironment(text, {
+  return await parseEnvironment(text, {
     name: actual,
     file,
     variables: options.variables ?? process.env,
@@ -58,13 +66,19 @@ export async function listEnvironments(folder: string): Promise<string[]> {
     throw new ConfigError(`cannot list ${folder}: ${cause.message}`, { cause });
   });
   return entries
-    .filter((entry) => entry.endsWith(suffix) && !entry.endsWith(`.example${suffix}`))
+    .filter((entry) => entry.endsWith(suffix))
     .map((entry) => basename(entry, suffix))
+    .filter((name) => nameValue.safeParse(name).success)
     .toSorted();
 }
 
 async function readConfigFile(file: string): Promise<string> {
   try {
+    const found = await stat(file);
+    if (!found.isFile()) throw new Error("not a regular file");
+    if (found.size > sizeLimitBytes) {
+      throw new Error(`it has ${found.size} bytes, expected at most ${sizeLimitBytes}`);
+    }
     return await readFile(file, "utf8");
   } catch (cause) {
     throw new ConfigError(`cannot read ${file}: ${(cause as Error).message}`, { cause });
@@ -75,109 +89,101 @@ async function findByAlias(
   alias: string,
   names: readonly string[],
   folder: string,
-): Promise<string | undefined> {
+): Promise<string> {
   const owners: string[] = [];
+  const aliases: string[] = [];
+  const unread: string[] = [];
   for (const name of names) {
-    const text = await readFile(join(folder, name + suffix), "utf8").catch(() => "");
-    const aliases: unknown = (parseDocument(text).toJS() as { aliases?: unknown } | null)?.aliases;
-    if (Array.isArray(aliases) && aliases.includes(alias)) owners.push(name);
+    const declared = await aliasesOf(join(folder, name + suffix));
+    if (declared === undefined) unread.push(name + suffix);
+    if (declared?.includes(alias) === true) owners.push(name);
+    aliases.push(...(declared ?? []));
   }
-  if (owners.length > 1) {
+  const [owner, ...others] = owners;
+  if (owner !== undefined && others.length === 0) return owner;
+  if (owner !== undefined) {
     throw new ConfigError(`alias ${alias} stands in ${owners.join(" and ")}: use a full name`);
   }
-  return owners[0];
+  const near = nearest(alias, [...names, ...aliases]);
+  const hint = near === undefined ? "" : `; did you mean ${near}?`;
+  const known = names.length === 0 ? "there is none" : `there is ${names.join(", ")}`;
+  const doubt = unread.length === 0 ? "" : `, ${unread.join(", ")} cannot be read`;
+  throw new ConfigError(
+    `unknown environment ${JSON.stringify(alias)}: no such file in ${folder}, and no such alias (${known}${doubt})${hint}`,
+    { code: "ERR_CONFIG_UNKNOWN_ENVIRONMENT" },
+  );
+}
+
+/** The aliases of an environment file, whatever else is wrong with it; undefined if unreadable. */
+async function aliasesOf(file: string): Promise<string[] | undefined> {
+  try {
+    const { aliases } = parseMapping(await readConfigFile(file));
+    return Array.isArray(aliases) ? aliases.filter((one) => typeof one === "string") : [];
+  } catch {
+    return undefined;
+  }
 }
 
 /**
  * Parses the text of an environment file.
- * @throws ConfigError naming the file, the path in it and what was expected
+ * @throws ConfigError with a line for each problem: the file, the path in it, what was expected
  */
-export async function parseEnvironment(
-  text: string,
-  source: {
-    name: string;
-    file: string;
-    variables: Readonly<Record<string, string | undefined>>;
-  },
-): Promise<Environment> {
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
-  const [syntaxError] = document.errors;
-  if (syntaxError !== undefined) {
-    const [firstLine] = syntaxError.message.split("\n");
-    throw new ConfigError(`${source.file}: not YAML: ${firstLine}`, { cause: syntaxError });
-  }
-  const resolved = await resolveSecrets(document.toJS(), source, []);
+export async function parseEnvironment(text: string, source: Source): Promise<Environment> {
+  const problems: Problem[] = [];
+  const resolved = await resolveSecrets(parse(text, source.file), source, [], problems);
   const result = environmentSchema.safeParse(resolved);
-  if (result.success) return { ...result.data, name: source.name, file: source.file };
+  if (result.success) problems.push(...contradictions(result.data));
+  else problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, resolved)));
+  if (result.success && problems.length === 0) {
+    return { ...result.data, name: source.name, file: source.file };
+  }
+  const lines = problems.map(
+    ({ path, message }) => `${source.file}: ${formatPath(path)}: ${message}`,
+  );
+  const spare = lines.length - shownProblems;
   throw new ConfigError(
-    result.error.issues.map((issue) => describe(source.file, issue)).join("\n"),
-    {
-      cause: result.error,
-    },
+    [...lines.slice(0, shownProblems), ...(spare > 0 ? [`and ${spare} more`] : [])].join("\n"),
   );
 }
 
-function describe(file: string, issue: z.core.$ZodIssue): string {
-  const path = issue.path
-    .map((part, index) =>
-      typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
-    )
-    .join("");
-  if (issue.code === "unrecognized_keys") {
-    const where = path === "" ? "" : `${path}.`;
-    return `${file}: ${issue.keys.map((key) => where + key).join(", ")}: unknown key`;
+function parse(text: string, file: string): unknown {
+  try {
+    return parseMapping(text);
+  } catch (cause) {
+    if (!(cause instanceof YamlError)) throw cause;
+    throw new ConfigError(`${file}: ${cause.message}`, { cause });
   }
-  return `${file}: ${path === "" ? "(top level)" : path}: ${issue.message}`;
 }
 
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-type Resolved = Json | Secret | Resolved[] | { [key: string]: Resolved };
+const secretKeys: ReadonlySet<unknown> = new Set(
+  schemaKeys()
+    .filter((key) => key.kind === "secret")
+    .map((key) => key.path.split(".").at(-1)),
+);
 
-const secretKeys = new Set(["password", "token"]);
-
+/** Puts a Secret in the place of every reference; one that cannot be had becomes a problem. */
 async function resolveSecrets(
-  value: Json,
-  source: { file: string; variables: Readonly<Record<string, string | undefined>> },
-  path: readonly string[],
-): Promise<Resolved> {
+  value: unknown,
+  source: Source,
+  path: Path,
+  problems: Problem[],
+): Promise<unknown> {
   if (Array.isArray(value)) {
-    return await Promise.all(
-      value.map((one, index) => resolveSecrets(one, source, [...path, String(index)])),
+    const items = value.map((one, index) =>
+      resolveSecrets(one, source, [...path, index], problems),
     );
+    return await Promise.all(items);
   }
-  if (value !== null && typeof value === "object") {
+  if (typeof value === "object" && value !== null) {
     const entries = Object.entries(value).map(
-      async ([key, one]) => [key, await resolveSecrets(one, source, [...path, key])] as const,
+      async ([key, one]) =>
+        [key, await resolveSecrets(one, source, [...path, key], problems)] as const,
     );
     return Object.fromEntries(await Promise.all(entries));
   }
-  const key = path.at(-1) ?? "";
-  if (!secretKeys.has(key)) return value;
-  return await resolveSecret(value, source, path.join("."));
-}
-
-async function resolveSecret(
-  reference: string | number | boolean | null,
-  source: { file: string; variables: Readonly<Record<string, string | undefined>> },
-  path: string,
-): Promise<Secret> {
-  const text = String(reference);
-  const variable = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(text)?.[1];
-  if (variable !== undefined) {
-    const value = source.variables[variable];
-    if (value !== undefined && value !== "") return new Secret(value);
-    throw new ConfigError(`${source.file}: ${path}: environment variable ${variable} is not set`);
-  }
-  if (text.startsWith("file:/")) {
-    const file = text.slice("file:".length);
-    const content = await readFile(file, "utf8").catch((cause: Error) => {
-      throw new ConfigError(`${source.file}: ${path}: cannot read the secret: ${cause.message}`, {
-        cause,
-      });
-    });
-    return new Secret(content.replace(/\r?\n$/, ""));
-  }
-  throw new ConfigError(
-    `${source.file}: ${path}: a secret never stands in the file: expected \${NAME} or file:/absolute/path`,
-  );
+  if (!secretKeys.has(path.at(-1))) return value;
+  return await resolveSecret(value, source.variables).catch((error: Error) => {
+    problems.push({ path, message: error.message });
+    return new Secret("");
+  });
 }

@@ -1,37 +1,67 @@
 /**
  * The schema of config/<environment>.yml: every key, its unit, default and limits. Parsing turns
  * text into values (durations to milliseconds, sizes to bytes, addresses to host and port) and
- * refuses unknown keys. What each key means to an operator stands in docs/configuration.md.
+ * refuses unknown keys. What each key means to an operator stands in docs/configuration.md; what
+ * must hold between keys stands in consistency.ts.
  */
 import { z } from "zod";
 import {
   addressValue,
+  argvValue,
+  choice,
   durationValue,
   healthUrlValue,
   identifierValue,
+  ipAddressValue,
   nameValue,
   pathValue,
-  sizeValue,
+  runtimeAddressValue,
+  sizeInBytes,
+  slotValue,
+  socketPathValue,
+  wholeNumber,
 } from "./values.ts";
 import { Secret } from "./secret.ts";
 
+const secretNotation = "${NAME} or file:/absolute/path";
+
 /** A secret as it stands in the file; load.ts has resolved it to a Secret before this sees it. */
-const secretValue = z.instanceof(Secret, { error: "expected ${NAME} or file:/absolute/path" });
+const secretValue = z
+  .instanceof(Secret, { error: `expected ${secretNotation}` })
+  .meta({ kind: "secret", notation: secretNotation });
 
 const second = 1000;
-const hour = 3600 * second;
-const checkTime = durationValue({ minMs: 50, maxMs: 60 * second });
-const checkCount = z.int().min(1).max(20);
+const minute = 60 * second;
+const hour = 60 * minute;
+const mebibyte = 1024 ** 2;
+const checkTime = durationValue({ minMs: 50, maxMs: minute });
+const checkCount = wholeNumber({ min: 1, max: 20 });
 
-const login = z.strictObject({
+/** A mapping that takes these keys and no others. */
+function mapping<const T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape, {
+    // Undefined leaves the issue of an unknown key to zod, which lists the keys.
+    error: (issue) => (issue.code === "invalid_type" ? "expected a mapping of keys" : undefined),
+  });
+}
+
+/** A list with a bounded number of entries; `what` names them in the plural. */
+function listOf<T extends z.ZodType>(entry: T, what: string, limits: { min: number; max: number }) {
+  const error = `expected a list of ${limits.min} to ${limits.max} ${what}`;
+  return z.array(entry, { error }).min(limits.min, error).max(limits.max, error);
+}
+
+const login = mapping({
   user: identifierValue,
   password: secretValue,
   database: identifierValue.default("postgres"),
-  tls: z.enum(["disable", "require", "verify-full"]).default("disable"),
+  tls: choice(["disable", "require", "verify-full"]).default("disable"),
   tlsCa: pathValue.optional(),
 });
 
-const flapGuard = z.strictObject({
+const admin = mapping({ user: identifierValue, password: secretValue });
+
+const flapGuard = mapping({
   inter: checkTime,
   fastinter: checkTime,
   downinter: checkTime,
@@ -40,124 +70,85 @@ const flapGuard = z.strictObject({
   timeout: checkTime,
 });
 
-const member = z.strictObject({
+const member = mapping({
   name: nameValue,
-  ordinal: z.int().min(0).max(999),
+  ordinal: wholeNumber({ min: 0, max: 999 }),
   site: nameValue.optional(),
   postgres: addressValue,
-  pooler: z.strictObject({
-    address: addressValue,
-    admin: z.strictObject({ user: identifierValue, password: secretValue }).optional(),
-  }),
+  pooler: mapping({ address: addressValue, admin: admin.optional() }),
   health: healthUrlValue,
-  slot: z
-    .string()
-    .regex(/^[a-z0-9_]{1,63}$/, "expected a slot name: lower-case letters, digits and _")
-    .optional(),
-  flapGuard: z.union([z.enum(["auto", "local", "remote"]), flapGuard]).default("auto"),
-  manager: z.enum(["none", "pg_auto_failover", "patroni", "repmgr"]).default("none"),
+  slot: slotValue.optional(),
+  flapGuard: z
+    .union([choice(["auto", "local", "remote"]), flapGuard], {
+      error: "expected auto, local, remote or a mapping of keys",
+    })
+    .default("auto"),
+  manager: choice(["none", "pg_auto_failover", "patroni", "repmgr"]).default("none"),
 });
 
-const runtimeAddress = z
-  .string()
-  .regex(
-    /^(unix:\/[A-Za-z0-9._/@+-]{1,100}|tcp:\/\/(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]{1,253}):[1-9][0-9]{0,4})$/,
-    "expected unix:/path or tcp://host:port",
-  );
-
-const argv = z.array(z.string().min(1)).min(1);
-
-const router = z.strictObject({
+const router = mapping({
   name: nameValue,
   site: nameValue.optional(),
-  listen: z.strictObject({
-    write: addressValue,
-    read: addressValue,
-    stats: addressValue,
-  }),
-  runtime: runtimeAddress,
-  master: runtimeAddress.optional(),
-  configuration: z.strictObject({
+  listen: mapping({ write: ipAddressValue, read: ipAddressValue, stats: ipAddressValue }),
+  runtime: runtimeAddressValue,
+  master: runtimeAddressValue.optional(),
+  /** The admin socket as this router binds it; haproxy.adminSocket when not given. */
+  adminSocket: socketPathValue.optional(),
+  configuration: mapping({
     path: pathValue,
-    /** Programs that reach the router's host; without them the router is on this machine. */
-    read: argv.optional(),
-    check: argv.optional(),
-    write: argv.optional(),
-    reload: argv.optional(),
+    read: argvValue.optional(),
+    check: argvValue.optional(),
+    write: argvValue.optional(),
+    reload: argvValue.optional(),
   }),
 });
 
-const edgePooler = z.strictObject({
+const edgePooler = mapping({
   name: nameValue,
   address: addressValue,
-  admin: z.strictObject({ user: identifierValue, password: secretValue }),
-  databases: z.array(identifierValue).min(1),
-  poolMode: z.enum(["transaction", "session"]),
+  admin,
+  databases: listOf(identifierValue, "databases", { min: 1, max: 64 }),
+  poolMode: choice(["transaction", "session"]),
 });
 
-const haproxy = z.strictObject({
+const haproxy = mapping({
   program: pathValue.default("/usr/sbin/haproxy"),
   user: identifierValue.optional(),
   group: identifierValue.optional(),
-  adminSocket: pathValue.default("/run/haproxy/admin.sock"),
-  resolver: addressValue.optional(),
-  maxConnections: z.int().min(10).max(100_000).default(2000),
-  connectTimeout: durationValue({ minMs: 100, maxMs: 60 * second }).default(5 * second),
-  queueTimeout: durationValue({ minMs: second, maxMs: 600 * second }).default(20 * second),
+  adminSocket: socketPathValue.default("/run/haproxy/admin.sock"),
+  resolver: ipAddressValue.optional(),
+  maxConnections: wholeNumber({ min: 10, max: 100_000 }).default(2000),
+  connectTimeout: durationValue({ minMs: 100, maxMs: minute }).default(5 * second),
+  queueTimeout: durationValue({ minMs: second, maxMs: 10 * minute }).default(20 * second),
   clientTimeout: durationValue({ minMs: second, maxMs: 48 * hour }).default(12 * hour),
-  hardStopAfter: durationValue({ minMs: second, maxMs: 48 * hour }).default(hour / 2),
-  replicaLag: sizeValue.default(16 * 1024 ** 2),
+  hardStopAfter: durationValue({ minMs: second, maxMs: 48 * hour }).default(30 * minute),
+  replicaLag: sizeInBytes({ min: 0, max: 1024 ** 4 }).default(16 * mebibyte),
 });
 
-const pgHealth = z.strictObject({
-  slowGrace: durationValue({ minMs: 100, maxMs: 60 * second }).default(3 * second),
-  peerDeadline: durationValue({ minMs: 100, maxMs: 60 * second }).default(2 * second),
+const pgHealth = mapping({
+  slowGrace: durationValue({ minMs: 100, maxMs: minute }).default(3 * second),
+  peerDeadline: durationValue({ minMs: 100, maxMs: minute }).default(2 * second),
 });
 
-const thresholds = z.strictObject({
-  lag: sizeValue.default(16 * 1024 ** 2),
+const thresholds = mapping({
+  lag: sizeInBytes({ min: 0, max: 1024 ** 4 }).default(16 * mebibyte),
   probe: durationValue({ minMs: 100, maxMs: 30 * second }).default(second),
 });
 
-const environmentShape = z.strictObject({
-  aliases: z.array(nameValue).default([]),
+/** The shape of an environment file. */
+export const environmentSchema = mapping({
+  aliases: listOf(nameValue, "aliases", { min: 0, max: 16 }).default([]),
   cluster: nameValue,
   login,
-  members: z.array(member).min(1).max(16),
-  routers: z.array(router).max(64).default([]),
-  edgePoolers: z.array(edgePooler).max(64).default([]),
+  members: listOf(member, "members", { min: 1, max: 16 }),
+  routers: listOf(router, "routers", { min: 0, max: 64 }).default([]),
+  edgePoolers: listOf(edgePooler, "edge poolers", { min: 0, max: 64 }).default([]),
   haproxy: haproxy.prefault({}),
   pgHealth: pgHealth.prefault({}),
   thresholds: thresholds.prefault({}),
 });
 
-/** The shape of an environment file plus what holds between its values. */
-export const environmentSchema = environmentShape.superRefine((environment, context) => {
-  const unique = (path: string, values: readonly (string | number)[]): void => {
-    for (const [index, value] of values.entries()) {
-      if (values.indexOf(value) === index) continue;
-      context.addIssue({ code: "custom", path: [path, index], message: `${value} stands twice` });
-    }
-  };
-  unique(
-    "members",
-    environment.members.map((one) => one.name),
-  );
-  unique(
-    "members",
-    environment.members.map((one) => one.ordinal),
-  );
-  unique(
-    "routers",
-    environment.routers.map((one) => one.name),
-  );
-  unique(
-    "edgePoolers",
-    environment.edgePoolers.map((one) => one.name),
-  );
-});
-
-export type EnvironmentFile = z.infer<typeof environmentShape>;
+export type EnvironmentFile = z.infer<typeof environmentSchema>;
 /** A loaded environment: the file's values plus its name and where it was read from. */
 export interface Environment extends EnvironmentFile {
   readonly name: string;

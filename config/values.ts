@@ -1,31 +1,65 @@
 /**
  * The value types of an environment file. Each is an allow-list: what passes here is safe to stand
  * in an HAProxy or PgBouncer configuration, because the characters that could end a word, a line
- * or a comment there cannot occur.
+ * or a comment there cannot occur. Messages say what is expected; explain.ts adds what was there.
  */
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
+import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
 
+/** How a value is written, for the reference of the keys: its kind and what limits it. */
+interface Notation {
+  readonly kind: "text" | "number" | "duration" | "size" | "choice" | "secret" | "list";
+  readonly notation: string;
+}
+
 const label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const hostNamePattern = new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`);
 
+function matching(pattern: RegExp, notation: string) {
+  const error = `expected ${notation}`;
+  return z
+    .string({ error })
+    .regex(pattern, { error, abort: true })
+    .meta({ kind: "text", notation });
+}
+
+/** Text that `parse` turns into a value, or refuses with undefined. */
+function parsed<T>(parse: (text: string) => T | undefined, notation: string, meta?: Notation) {
+  const error = `expected ${notation}`;
+  return z
+    .string({ error })
+    .transform((text, context): T => {
+      const value = parse(text);
+      if (value !== undefined) return value;
+      context.addIssue({ code: "custom", message: error });
+      return z.NEVER;
+    })
+    .meta({ ...(meta ?? { kind: "text", notation }) });
+}
+
 /** Names of members, routers, clusters: safe as HAProxy server name, DNS label and file name. */
-export const nameValue = z
-  .string()
-  .regex(
-    /^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/,
-    "expected a name: 1 to 40 lower-case letters, digits and dashes, a letter first",
-  );
+export const nameValue = matching(
+  /^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/,
+  "a name: 1 to 40 lower-case letters, digits and dashes, a letter first, no dash last",
+);
 
 /** A Postgres role or database name as it may stand in generated files. */
-export const identifierValue = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_-]{0,62}$/, "expected letters, digits, _ and -, at most 63");
+export const identifierValue = matching(
+  /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/,
+  "1 to 63 letters, digits, _ and -, a letter or _ first",
+);
+
+/** The name of a replication slot. PostgreSQL manual, 26.2.6 "Replication Slots". */
+export const slotValue = matching(
+  /^[a-z0-9_]{1,63}$/,
+  "a slot name: 1 to 63 lower-case letters, digits and _",
+);
 
 /** True for an IPv4 or IPv6 address (no brackets, no zone). */
 export function isIpAddress(host: string): boolean {
@@ -44,76 +78,122 @@ function parseAddress(text: string): Address | undefined {
   const host = match[1] ?? match[2] ?? "";
   const port = Number(match[3]);
   const hostIsRight = match[1] === undefined ? isHost(host) : isIP(host) === 6 && isIpAddress(host);
-  return hostIsRight && port <= 65535 ? { host, port } : undefined;
+  return hostIsRight && port <= 65_535 ? { host, port } : undefined;
+}
+
+/** Writes an address as `host:port`, or `[host]:port` for IPv6. */
+export function formatAddress(address: Address): string {
+  return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** Where a program on the same host reaches a listener: a wildcard address becomes loopback. */
+export function reachableAddress(listener: Address): Address {
+  const loopback: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+  return { host: loopback[listener.host] ?? listener.host, port: listener.port };
 }
 
 /** `host:port` or `[IPv6]:port`. */
-export const addressValue = z.string().transform((text, context): Address => {
+export const addressValue = parsed(
+  parseAddress,
+  "host:port, such as 10.0.0.1:5432, db-1.example.com:5432 or [fd00::1]:5432",
+);
+
+/** As addressValue, but a number address: what is bound to, or asked before names work. */
+export const ipAddressValue = parsed((text) => {
   const address = parseAddress(text);
-  if (address !== undefined) return address;
-  context.addIssue({
-    code: "custom",
-    message: `expected host:port, such as 10.0.0.1:5432, db-1.example.com:5432 or [fd00::1]:5432; got ${JSON.stringify(text)}`,
-  });
-  return z.NEVER;
-});
+  return address !== undefined && isIpAddress(address.host) ? address : undefined;
+}, "an IP address and a port, such as 10.0.0.1:6433 or [fd00::1]:6433");
 
 /** `http://host:port`, no path. */
-export const healthUrlValue = z.string().transform((text, context): Address => {
-  const address = text.startsWith("http://")
-    ? parseAddress(text.slice("http://".length).replace(/\/$/, ""))
-    : undefined;
-  if (address !== undefined) return address;
-  context.addIssue({
-    code: "custom",
-    message: `expected http://host:port, such as http://10.0.0.1:8008; got ${JSON.stringify(text)}`,
-  });
-  return z.NEVER;
-});
+export const healthUrlValue = parsed(
+  (text) =>
+    text.startsWith("http://")
+      ? parseAddress(text.slice("http://".length).replace(/\/$/, ""))
+      : undefined,
+  "http://host:port, such as http://10.0.0.1:8008",
+);
+
+const pathPattern = /^(\/(?!\.\.?(\/|$))[A-Za-z0-9._@+-]+)+$/;
 
 /** An absolute path of safe characters. */
-export const pathValue = z
-  .string()
-  .regex(/^\/[A-Za-z0-9._/@+-]{1,200}$/, "expected an absolute path of letters, digits and ._/@+-")
-  .refine((path) => !path.split("/").includes(".."), "expected a path without ..");
+export const pathValue = parsed(
+  (text) => (text.length <= 200 && pathPattern.test(text) ? text : undefined),
+  "an absolute path of letters, digits and ._@+-, without . and .., at most 200 characters",
+);
 
-const durationUnits: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
+/**
+ * The path of a Unix socket. sun_path has 108 bytes (unix(7)) and HAProxy appends its process id
+ * while it binds, so it takes 97.
+ */
+export const socketPathValue = parsed(
+  (text) => (text.length <= 97 && pathPattern.test(text) ? text : undefined),
+  "an absolute path of letters, digits and ._@+-, without . and .., at most 97 characters",
+);
+
+/** Where a Runtime API or master socket listens: `unix:/path` or `tcp://host:port`. */
+export const runtimeAddressValue = parsed((text) => {
+  if (text.startsWith("unix:")) {
+    const path = text.slice("unix:".length);
+    return path.length <= 107 && pathPattern.test(path) ? text : undefined;
+  }
+  const isTcp = text.startsWith("tcp://") && parseAddress(text.slice("tcp://".length));
+  return isTcp ? text : undefined;
+}, "unix:/path or tcp://host:port");
+
+/** A program with its arguments, one list entry a word; no shell is in between. */
+export const argvValue = z
+  .array(
+    z
+      .string({ error: "expected a word: text without control characters" })
+      .regex(
+        /^[^\p{Cc}]{1,1000}$/u,
+        "expected a word: 1 to 1000 characters, no control characters",
+      ),
+    { error: "expected a list of words: the program and its arguments" },
+  )
+  .min(1, "expected a list of words: the program and its arguments")
+  .max(64, "expected at most 64 words")
+  .meta({ kind: "list", notation: "a list of words: the program and its arguments" });
+
+/** A whole number within limits. */
+export function wholeNumber(limits: { min: number; max: number }) {
+  const notation = `a whole number from ${limits.min} to ${limits.max}`;
+  const error = `expected ${notation}`;
+  return z
+    .int({ error })
+    .min(limits.min, error)
+    .max(limits.max, error)
+    .meta({ kind: "number", notation });
+}
+
+/** One of a few words. */
+export function choice<const T extends readonly [string, ...string[]]>(words: T) {
+  const notation = `one of ${words.join(", ")}`;
+  return z.enum(words, { error: `expected ${notation}` }).meta({ kind: "choice", notation });
+}
 
 /** A duration such as `300ms`, `2s`, `30m`, `12h`, within limits given in milliseconds. */
 export function durationValue(limits: { minMs: number; maxMs: number }) {
-  return z.string().transform((text, context): number => {
-    const match = /^([0-9]{1,9})(ms|s|m|h|d)$/.exec(text);
-    const ms =
-      match === null ? Number.NaN : Number(match[1]) * (durationUnits[match[2] ?? ""] ?? 0);
-    if (ms >= limits.minMs && ms <= limits.maxMs) return ms;
-    context.addIssue({
-      code: "custom",
-      message: `expected a duration from ${limits.minMs}ms to ${limits.maxMs}ms, such as 300ms, 2s, 30m or 12h; got ${JSON.stringify(text)}`,
-    });
-    return z.NEVER;
-  });
+  const notation = `a duration from ${formatDuration(limits.minMs)} to ${formatDuration(limits.maxMs)}`;
+  return parsed(
+    (text) => {
+      const ms = parseDuration(text);
+      return ms !== undefined && ms >= limits.minMs && ms <= limits.maxMs ? ms : undefined;
+    },
+    `${notation}, such as 300ms, 2s, 30m or 12h`,
+    { kind: "duration", notation },
+  );
 }
 
-const sizeUnits: Readonly<Record<string, number>> = {
-  B: 1,
-  kB: 1024,
-  MB: 1024 ** 2,
-  GB: 1024 ** 3,
-};
-
-/** A size such as `64kB`, `10MB`, `1GB` (powers of 1024, as PostgreSQL reads them), in bytes. */
-export const sizeValue = z.string().transform((text, context): number => {
-  const match = /^([0-9]{1,9})(B|kB|MB|GB)$/.exec(text);
-  if (match !== null) return Number(match[1]) * (sizeUnits[match[2] ?? ""] ?? 0);
-  context.addIssue({
-    code: "custom",
-    message: `expected a size such as 64kB, 10MB or 1GB; got ${JSON.stringify(text)}`,
-  });
-  return z.NEVER;
-});
+/** A size such as `64kB`, `10MB`, `1GB`, within limits given in bytes. */
+export function sizeInBytes(limits: { min: number; max: number }) {
+  const notation = `a size from ${formatSize(limits.min)} to ${formatSize(limits.max)}`;
+  return parsed(
+    (text) => {
+      const bytes = parseSize(text);
+      return bytes !== undefined && bytes >= limits.min && bytes <= limits.max ? bytes : undefined;
+    },
+    `${notation}, such as 64kB, 10MB or 1GB`,
+    { kind: "size", notation },
+  );
+}

@@ -1,0 +1,182 @@
+/**
+ * What must hold between the values of an environment file, one row a rule. A file that passes the
+ * schema and these rules describes a cluster that can exist.
+ */
+import type { EnvironmentFile } from "./schema.ts";
+import type { Path, Problem } from "./explain.ts";
+import { formatDuration } from "./units.ts";
+import { formatAddress, isIpAddress } from "./values.ts";
+
+type Rule = (environment: EnvironmentFile) => Problem[];
+
+/** A value at its place; two of the same are a problem at the second place. */
+type Placed = readonly [path: Path, value: string | number];
+
+function twice(placed: readonly Placed[]): Problem[] {
+  const first = new Map<string | number, Path>();
+  return placed.flatMap(([path, value]): Problem[] => {
+    const earlier = first.get(value);
+    if (earlier === undefined) {
+      first.set(value, path);
+      return [];
+    }
+    return [{ path, message: `${value} stands twice; expected another than ${place(earlier)}` }];
+  });
+}
+
+function place(path: Path): string {
+  return path
+    .map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`))
+    .join("")
+    .slice(1);
+}
+
+const lists = ["members", "routers", "edgePoolers"] as const;
+
+const rules: Readonly<Record<string, Rule>> = {
+  namesAreUnique: (environment) =>
+    lists.flatMap((list) =>
+      twice(environment[list].map((one, index) => [[list, index, "name"], one.name])),
+    ),
+
+  aliasesAreUnique: ({ aliases }) => twice(aliases.map((one, index) => [["aliases", index], one])),
+
+  ordinalsAreUnique: ({ members }) =>
+    twice(members.map((one, index) => [["members", index, "ordinal"], one.ordinal])),
+
+  slotsAreUnique: ({ members }) =>
+    twice(
+      members.flatMap((one, index): Placed[] =>
+        one.slot === undefined ? [] : [[["members", index, "slot"], one.slot]],
+      ),
+    ),
+
+  memberAddressesAreUnique: ({ members }) =>
+    twice(
+      members.flatMap((one, index): Placed[] => [
+        [["members", index, "postgres"], formatAddress(one.postgres)],
+        [["members", index, "pooler", "address"], formatAddress(one.pooler.address)],
+        [["members", index, "health"], formatAddress(one.health)],
+      ]),
+    ),
+
+  edgePoolerAddressesAreUnique: ({ edgePoolers }) =>
+    twice(
+      edgePoolers.map((one, index) => [
+        ["edgePoolers", index, "address"],
+        formatAddress(one.address),
+      ]),
+    ),
+
+  // Routers stand on different hosts, so only the addresses of one router must differ.
+  listenAddressesDiffer: ({ routers }) =>
+    routers.flatMap(({ listen }, index) =>
+      twice(
+        (["write", "read", "stats"] as const).map((name) => [
+          ["routers", index, "listen", name],
+          formatAddress(listen[name]),
+        ]),
+      ),
+    ),
+
+  runtimeAddressesAreUnique: ({ routers }) =>
+    twice(
+      routers.flatMap((one, index): Placed[] => [
+        [["routers", index, "runtime"], one.runtime],
+        ...(one.master === undefined ? [] : [[["routers", index, "master"], one.master] as const]),
+      ]),
+    ),
+
+  oneManager: ({ members: [first, ...others] }) =>
+    others.flatMap(({ manager }, index): Problem[] =>
+      manager === first?.manager
+        ? []
+        : [
+            {
+              path: ["members", index + 1, "manager"],
+              message: `expected the manager of members[0] (${first?.manager}): one manager runs a cluster; got ${manager}`,
+            },
+          ],
+    ),
+
+  sitesAreComplete: ({ members, routers }) => {
+    const sited = [...members, ...routers].some((one) => one.site !== undefined);
+    const missing = (list: "members" | "routers", all: readonly { site?: string | undefined }[]) =>
+      all.flatMap((one, index): Problem[] =>
+        !sited || one.site !== undefined
+          ? []
+          : [
+              {
+                path: [list, index, "site"],
+                message: "expected a site, since others have one; it is missing",
+              },
+            ],
+      );
+    return [...missing("members", members), ...missing("routers", routers)];
+  },
+
+  flapGuardsAreOrdered: ({ members }) =>
+    members.flatMap(({ flapGuard }, index) =>
+      typeof flapGuard === "string"
+        ? []
+        : (["fastinter", "downinter"] as const).flatMap((key): Problem[] =>
+            flapGuard[key] <= flapGuard.inter
+              ? []
+              : [
+                  {
+                    path: ["members", index, "flapGuard", key],
+                    message: `expected at most inter (${formatDuration(flapGuard.inter)}); got ${formatDuration(flapGuard[key])}`,
+                  },
+                ],
+          ),
+    ),
+
+  verifyFullHasItsAuthority: ({ login }) => {
+    if (login.tls === "verify-full" && login.tlsCa === undefined) {
+      return [
+        {
+          path: ["login", "tlsCa"],
+          message: "expected the path of a CA certificate, since tls is verify-full; it is missing",
+        },
+      ];
+    }
+    if (login.tls !== "verify-full" && login.tlsCa !== undefined) {
+      return [
+        {
+          path: ["login", "tlsCa"],
+          message: `is used with tls: verify-full alone; tls is ${login.tls}`,
+        },
+      ];
+    }
+    return [];
+  },
+
+  namesHaveAResolver: ({ members, haproxy }) => {
+    const named = members.find((one) =>
+      [one.pooler.address, one.health].some(({ host }) => !isIpAddress(host)),
+    );
+    return named === undefined || haproxy.resolver !== undefined
+      ? []
+      : [
+          {
+            path: ["haproxy", "resolver"],
+            message: `expected the address of a DNS server, since ${named.name} is addressed by name; it is missing`,
+          },
+        ];
+  },
+
+  queueOutlastsConnect: ({ haproxy }) =>
+    haproxy.queueTimeout > haproxy.connectTimeout
+      ? []
+      : [
+          {
+            path: ["haproxy", "queueTimeout"],
+            message: `expected more than connectTimeout (${formatDuration(haproxy.connectTimeout)}); got ${formatDuration(haproxy.queueTimeout)}`,
+          },
+        ],
+};
+
+/** Everything in an environment file that contradicts something else in it. */
+export function contradictions(environment: EnvironmentFile): Problem[] {
+  return Object.values(rules).flatMap((rule) => rule(environment));
+}
