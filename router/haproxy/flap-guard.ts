@@ -1,0 +1,68 @@
+/**
+ * How quickly a router believes that a member changed: the presets, which one a member gets, and
+ * what follows from the numbers for a change of primary. HAProxy configuration manual, 5.2 "inter",
+ * "fall", "rise".
+ */
+import type { FlapGuard, Member, Router } from "../../config/schema.ts";
+
+/** Times in milliseconds. */
+export const flapGuardPresets = {
+  /** Same site: a member is down 0.3 to 1.3 s after it says so. */
+  local: { inter: 1000, fastinter: 300, downinter: 500, rise: 2, fall: 2, timeout: 500 },
+  /** Over a WAN: three checks a second apart must fail, so that a one-second blip cuts nothing. */
+  remote: { inter: 1000, fastinter: 1000, downinter: 1000, rise: 3, fall: 3, timeout: 2000 },
+} as const satisfies Readonly<Record<string, FlapGuard>>;
+
+/**
+ * The flap guard of `member` as `router` sees it: the member's own, or a preset. `auto` is local
+ * where the member names no site or the router's, else remote.
+ */
+export function flapGuardOf(
+  member: Pick<Member, "flapGuard" | "site">,
+  router: Pick<Router, "site">,
+): FlapGuard {
+  if (typeof member.flapGuard === "object") return member.flapGuard;
+  if (member.flapGuard !== "auto") return flapGuardPresets[member.flapGuard];
+  const near = member.site === undefined || member.site === router.site;
+  return near ? flapGuardPresets.local : flapGuardPresets.remote;
+}
+
+export interface GuardTimes {
+  /** From "not primary" to DOWN, for a member that answers its checks. */
+  readonly downMinMs: number;
+  readonly downMaxMs: number;
+  /** From the last answer to DOWN, for a member that is silent (frozen, cut off), at the most. */
+  readonly silentMaxMs: number;
+  /** From "primary" to UP, for a member that was DOWN. */
+  readonly upMinMs: number;
+  readonly upMaxMs: number;
+}
+
+/**
+ * What a guard's numbers mean. HAProxy waits `inter` between checks while a server is fully up,
+ * `downinter` while it is fully down and `fastinter` in between; the wait starts when a check ends.
+ * `answerMs` is how long a check takes that is answered; `connectMs` is `timeout connect`. A check
+ * that cannot connect gives up after the shorter of `connectMs` and `inter`, and one that connects
+ * after `timeout` more.
+ */
+export function guardTimes(guard: FlapGuard, answerMs: number, connectMs: number): GuardTimes {
+  const falling = (guard.fall - 1) * guard.fastinter;
+  const rising = (guard.rise - 1) * guard.fastinter;
+  const silence = Math.min(connectMs, guard.inter) + guard.timeout;
+  return {
+    downMinMs: falling,
+    downMaxMs: guard.inter + falling + (guard.fall + 1) * answerMs,
+    silentMaxMs: guard.inter + answerMs + falling + guard.fall * silence,
+    upMinMs: rising,
+    upMaxMs: guard.downinter + rising + (guard.rise + 1) * answerMs,
+  };
+}
+
+/**
+ * The longest time in milliseconds that a router can hold both members for primary, when
+ * `promoted` says "primary" `lateMs` after `demoted` stopped saying it. While it lasts the
+ * split-brain guard refuses new connections. 0 means that down is always quicker than up.
+ */
+export function overlapMs(demoted: GuardTimes, promoted: GuardTimes, lateMs: number): number {
+  return Math.max(0, demoted.downMaxMs - (lateMs + promoted.upMinMs));
+}

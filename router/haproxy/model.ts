@@ -1,0 +1,207 @@
+/**
+ * What the HAProxy template shows, worked out from an environment: one value for each tag, every
+ * text checked once more by the allow-list of its kind, because a newline in a value would add a
+ * directive and still pass `haproxy -c`.
+ */
+import type { z } from "zod";
+import type { Environment, FlapGuard, Member, Router } from "../../config/schema.ts";
+import {
+  addressValue,
+  formatAddress,
+  identifierValue,
+  isIpAddress,
+  nameValue,
+  pathValue,
+  reachableAddress,
+} from "../../config/values.ts";
+import type { Address } from "../../config/values.ts";
+import type { TemplateModel } from "../../kit/template.ts";
+import { flapGuardOf } from "./flap-guard.ts";
+import type { HaproxyFeatures } from "./version.ts";
+
+/** An environment from which no HAProxy configuration can be made; `path` is where it is wrong. */
+export class HaproxyModelError extends Error {
+  override readonly name = "HaproxyModelError";
+  readonly code = "ERR_HAPROXY_MODEL";
+  readonly path: string;
+  constructor(path: string, message: string) {
+    super(`${path}: ${message}`);
+    this.path = path;
+  }
+}
+
+/** Names in the rendered configuration that tools look for. */
+export const haproxyNames = {
+  write: "pg-primary",
+  read: "pg-replica",
+  hold: "hold",
+  ring: "health",
+  probe: (member: string): string => `probe-${member}`,
+  replicaProbe: (member: string): string => `replica-probe-${member}`,
+  probeServer: "probe",
+  readFallback: (member: string): string => `primary.${member}`,
+} as const;
+
+/**
+ * How long a worker that starts keeps new connections waiting: the first checks start within 50 ms
+ * and a member that answers does so well within the rest. Reloads are that slow, too, for those who
+ * connect just then.
+ */
+const bootWindowMs = 500;
+
+/** Sessions kept free for statistics and the hold server's inner leg. */
+const spareSessions = 100;
+
+/**
+ * The template's values for one router.
+ * @throws HaproxyModelError
+ */
+export function haproxyModel(
+  environment: Environment,
+  routerName: string,
+  features: HaproxyFeatures,
+): TemplateModel {
+  const index = environment.routers.findIndex((one) => one.name === routerName);
+  const router = environment.routers[index];
+  if (router === undefined) {
+    const known = environment.routers.map((one) => one.name).join(", ") || "none";
+    throw new HaproxyModelError("routers", `there is no router ${routerName}; known: ${known}`);
+  }
+  const { haproxy } = environment;
+  const members = environment.members.map((member, position) =>
+    memberModel(environment, router, member, `members[${position}]`),
+  );
+  const checkTimeoutMs = sectionTimeout(members);
+  const servers = members.map((one) => ({
+    ...one,
+    tracked: one.named || one.guard.timeout !== checkTimeoutMs,
+  }));
+  return {
+    environment: checked(nameValue, environment.name, "name"),
+    cluster: checked(nameValue, environment.cluster, "cluster"),
+    router: checked(nameValue, router.name, `routers[${index}].name`),
+    ...processModel(environment, router, `routers[${index}]`),
+    checkTimeoutMs,
+    bootWindowMs,
+    ringName: haproxyNames.ring,
+    replicaLagBytes: haproxy.replicaLag,
+    servers,
+    probes: servers.filter((one) => one.tracked),
+    initStateDown: features.initState,
+    prometheus: features.prometheus,
+    ...resolverModel(environment, members),
+  };
+}
+
+function processModel(environment: Environment, router: Router, path: string): TemplateModel {
+  const { haproxy } = environment;
+  const optional = (value: string | undefined, key: string): string | false =>
+    value === undefined ? false : checked(identifierValue, value, `haproxy.${key}`);
+  return {
+    adminSocket: checked(
+      pathValue,
+      router.adminSocket ?? haproxy.adminSocket,
+      router.adminSocket === undefined ? "haproxy.adminSocket" : `${path}.adminSocket`,
+    ),
+    user: optional(haproxy.user, "user"),
+    group: optional(haproxy.group, "group"),
+    maxConnections: haproxy.maxConnections,
+    maxConnectionsInAll: 2 * haproxy.maxConnections + spareSessions,
+    connectTimeoutMs: haproxy.connectTimeout,
+    queueTimeoutMs: haproxy.queueTimeout,
+    clientTimeoutMs: haproxy.clientTimeout,
+    hardStopAfterMs: haproxy.hardStopAfter,
+    writeAddress: addressText(router.listen.write, `${path}.listen.write`),
+    readAddress: addressText(router.listen.read, `${path}.listen.read`),
+    statsAddress: addressText(router.listen.stats, `${path}.listen.stats`),
+    bootAddress: addressText(reachableAddress(router.listen.stats), `${path}.listen.stats`),
+    holdAddress: addressText(reachableAddress(router.listen.write), `${path}.listen.write`),
+  };
+}
+
+interface MemberModel {
+  readonly name: string;
+  readonly pooler: string;
+  readonly health: string;
+  readonly healthHost: string;
+  readonly healthPort: number;
+  readonly guard: FlapGuard;
+  /** True when the member is addressed by name, which a health check alone cannot follow. */
+  readonly named: boolean;
+  readonly poolerNamed: boolean;
+  readonly healthNamed: boolean;
+}
+
+function memberModel(
+  environment: Environment,
+  router: Router,
+  member: Member,
+  path: string,
+): MemberModel {
+  if (member.name === haproxyNames.hold) {
+    throw new HaproxyModelError(`${path}.name`, "hold is the name of the hold server");
+  }
+  const poolerNamed = !isIpAddress(member.pooler.address.host);
+  const healthNamed = !isIpAddress(member.health.host);
+  if ((poolerNamed || healthNamed) && environment.haproxy.resolver === undefined) {
+    throw new HaproxyModelError(
+      `${path}.${poolerNamed ? "pooler.address" : "health"}`,
+      `${poolerNamed ? member.pooler.address.host : member.health.host} is a name, so HAProxy needs haproxy.resolver, the host:port of a DNS server`,
+    );
+  }
+  return {
+    name: checked(nameValue, member.name, `${path}.name`),
+    pooler: addressText(member.pooler.address, `${path}.pooler.address`),
+    health: addressText(member.health, `${path}.health`),
+    healthHost: bracketed(member.health.host),
+    healthPort: member.health.port,
+    guard: wholeNumbers(flapGuardOf(member, router), `${path}.flapGuard`),
+    named: poolerNamed || healthNamed,
+    poolerNamed,
+    healthNamed,
+  };
+}
+
+/**
+ * `timeout check` belongs to a section, not to a server: the section's is the shortest of the
+ * members that it checks itself, and a member with another one gets a probe section of its own.
+ */
+function sectionTimeout(members: readonly MemberModel[]): number {
+  const direct = members.filter((one) => !one.named);
+  return Math.min(...(direct.length > 0 ? direct : members).map((one) => one.guard.timeout));
+}
+
+function resolverModel(environment: Environment, members: readonly MemberModel[]): TemplateModel {
+  const { resolver } = environment.haproxy;
+  if (resolver === undefined || !members.some((one) => one.named)) return { resolver: false };
+  if (!isIpAddress(resolver.host)) {
+    throw new HaproxyModelError("haproxy.resolver", `expected an IP address, got ${resolver.host}`);
+  }
+  return { resolver: addressText(resolver, "haproxy.resolver") };
+}
+
+function addressText(address: Address, path: string): string {
+  const text = formatAddress(address);
+  checked(addressValue, text, path);
+  return text;
+}
+
+/** HAProxy takes a bare ::1:5432 for an address. */
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function wholeNumbers(guard: FlapGuard, path: string): FlapGuard {
+  for (const [key, value] of Object.entries(guard)) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new HaproxyModelError(`${path}.${key}`, `expected a whole number, got ${value}`);
+    }
+  }
+  return guard;
+}
+
+function checked<T>(kind: z.ZodType<T>, value: string, path: string): T {
+  const result = kind.safeParse(value);
+  if (result.success) return result.data;
+  throw new HaproxyModelError(path, result.error.issues[0]?.message ?? "not allowed");
+}
