@@ -1,0 +1,214 @@
+/**
+ * The Runtime API of one worker: sends typed commands, one connection for each line, and reads back
+ * what they changed. An answer is complete or it is an error; silence is never taken for success.
+ */
+import { eventually } from "../../../kit/clock.ts";
+import { CommandError, commands, formatServerName } from "./commands.ts";
+import type { Command } from "./commands.ts";
+import { isAtLeast, parseInfo } from "./info.ts";
+import type { ProcessInfo } from "./info.ts";
+import { firstLine, refusalOf, ReplyError, splitReplies } from "./replies.ts";
+import type { Refusal, Reply } from "./replies.ts";
+import { joinServers } from "./servers.ts";
+import type { ServerView } from "./servers.ts";
+import { findServer } from "./servers.ts";
+import { parseServersState } from "./servers-state.ts";
+import { parseSessions } from "./sessions.ts";
+import type { Session } from "./sessions.ts";
+import { parseStat } from "./stat.ts";
+import { exchange, HaproxyError } from "./transport.ts";
+import type { HaproxyErrorCode } from "./transport.ts";
+
+/** The oldest HAProxy that is supported. */
+export const oldestVersion = "2.6";
+
+export interface Runtime {
+  readonly address: string;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Names a Runtime API (`unix:/path` or `tcp://host:port`) and the deadline of each exchange with it
+ * in milliseconds (default 2000). Nothing is opened yet: each line has a connection of its own,
+ * because one that outlives a reload stays with the old worker, and answers.
+ */
+export function connectRuntime(
+  address: string,
+  options: { readonly deadlineMs?: number; readonly signal?: AbortSignal | undefined } = {},
+): Runtime {
+  return { address, deadlineMs: options.deadlineMs ?? 2000, signal: options.signal };
+}
+
+const longestLine = 8192;
+
+/**
+ * Sends commands in one line and resolves with a reply for each. A refusal of any is an error; the
+ * others of the line were carried out all the same (HAProxy goes on).
+ * @throws HaproxyError, CommandError for a line that is too long
+ */
+export async function send(runtime: Runtime, list: readonly Command[]): Promise<Reply[]> {
+  const tried = list.map((one) => one.line).join(";");
+  const line = `set severity-output number;${tried}`;
+  if (line.length > longestLine) throw new CommandError(`a line of ${line.length} characters`);
+  await checkVersions(runtime, list);
+  const text = await exchange(line, {
+    ...runtime,
+    tried,
+    first: "\n",
+    idempotent: list.every((one) => one.idempotent),
+  });
+  try {
+    const replies = splitReplies(text, list);
+    for (const [index, reply] of replies.entries()) refuse(runtime, list[index]?.line ?? "", reply);
+    return replies;
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error;
+    // An error whose empty line is missing (2.6) may have swallowed the replies behind it.
+    const said = text.split("\n").find((one) => one.startsWith("[3]: "));
+    if (said !== undefined) refuse(runtime, tried, { severity: 3, text: said.slice(5) });
+    throw failure(runtime, "ERR_HAPROXY_PROTOCOL", tried, error.message, error);
+  }
+}
+
+const refusals: Readonly<Record<Refusal, readonly [HaproxyErrorCode, string]>> = {
+  permission: ["ERR_HAPROXY_PERMISSION", "the socket's level is too low for it: "],
+  "unknown-command": ["ERR_HAPROXY_VERSION", "this HAProxy does not know it: "],
+  refused: ["ERR_HAPROXY_REFUSED", ""],
+};
+
+function refuse(runtime: Runtime, tried: string, reply: Reply): void {
+  const refusal = refusalOf(reply);
+  if (refusal === undefined) return;
+  const [code, why] = refusals[refusal];
+  throw failure(runtime, code, tried, why + firstLine(reply.text));
+}
+
+function failure(
+  runtime: Runtime,
+  code: HaproxyErrorCode,
+  tried: string,
+  came: string,
+  cause?: unknown,
+): HaproxyError {
+  return new HaproxyError(code, { address: runtime.address, tried, came, cause });
+}
+
+async function checkVersions(runtime: Runtime, list: readonly Command[]): Promise<void> {
+  const gated = list.filter((one) => one.since !== undefined);
+  if (gated.length === 0) return;
+  const { version } = await showInfo(runtime);
+  for (const { line, since } of gated) {
+    if (since === undefined || isAtLeast(version, since)) continue;
+    const came = `HAProxy ${version} is too old: it needs ${since} or newer`;
+    throw failure(runtime, "ERR_HAPROXY_VERSION", line, came);
+  }
+}
+
+/** Parses what came back; what cannot be parsed is a protocol error that says which command. */
+function parseReply<T>(runtime: Runtime, tried: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw failure(runtime, "ERR_HAPROXY_PROTOCOL", tried, (error as Error).message, error);
+  }
+}
+
+/** What `show info` says. @throws HaproxyError */
+export async function showInfo(runtime: Runtime): Promise<ProcessInfo> {
+  const [info] = await send(runtime, [commands.showInfo()]);
+  return parseReply(runtime, "show info", () => parseInfo(info?.text ?? ""));
+}
+
+export interface RuntimeView {
+  readonly info: ProcessInfo;
+  readonly servers: readonly ServerView[];
+}
+
+const viewCommands = [commands.showInfo(), commands.showServersState(), commands.showStat()];
+
+/**
+ * The process and all its servers, read on one connection, so from one worker at one time.
+ * @throws HaproxyError; VERSION when HAProxy is older than 2.6
+ */
+export async function showRouter(runtime: Runtime): Promise<RuntimeView> {
+  return readView(runtime, await send(runtime, viewCommands));
+}
+
+function readView(runtime: Runtime, replies: readonly Reply[]): RuntimeView {
+  const [info, states, stats] = replies.map((one) => one.text);
+  const view = parseReply(runtime, "show info;show servers state;show stat", () => ({
+    info: parseInfo(info ?? ""),
+    servers: joinServers(parseServersState(states ?? ""), parseStat(stats ?? "")),
+  }));
+  if (isAtLeast(view.info.version, oldestVersion)) return view;
+  const came = `HAProxy ${view.info.version} is too old: ${oldestVersion} or newer is needed`;
+  throw failure(runtime, "ERR_HAPROXY_VERSION", "show info", came);
+}
+
+/** All servers of all backends. @throws HaproxyError */
+export async function showServers(runtime: Runtime): Promise<readonly ServerView[]> {
+  return (await showRouter(runtime)).servers;
+}
+
+/** The current worker's sessions, those of the Runtime API left out. @throws HaproxyError */
+export async function showSessions(runtime: Runtime): Promise<Session[]> {
+  const [reply] = await send(runtime, [commands.showSessions()]);
+  return parseReply(runtime, "show sess", () => parseSessions(reply?.text ?? ""));
+}
+
+const settleMs = 500;
+
+/**
+ * Sends changing commands and the readback in one line; resolves with what was read.
+ * @throws HaproxyError; READBACK when HAProxy said yes and the server does not show it
+ */
+export async function change(runtime: Runtime, list: readonly Command[]): Promise<RuntimeView> {
+  const replies = await send(runtime, [...list, ...viewCommands]);
+  const first = readView(runtime, replies.slice(list.length));
+  if (missing(list, first) === undefined) return first;
+  // Some versions apply a change a moment after the answer.
+  const last = { view: first };
+  const settled = await eventually(
+    "readback",
+    { deadlineMs: settleMs, intervalMs: 20, ...(runtime.signal && { signal: runtime.signal }) },
+    async () => {
+      last.view = await showRouter(runtime);
+      return missing(list, last.view) === undefined ? last.view : undefined;
+    },
+  ).catch((error: unknown) => {
+    if (runtime.signal?.aborted === true) throw error;
+    return undefined;
+  });
+  if (settled !== undefined) return settled;
+  const [tried = "", shown = ""] = missing(list, last.view) ?? [];
+  throw failure(runtime, "ERR_HAPROXY_READBACK", tried, `HAProxy took it, but reads ${shown}`);
+}
+
+function missing(
+  list: readonly Command[],
+  view: RuntimeView,
+): readonly [tried: string, shown: string] | undefined {
+  // Of two orders to one server the later one decides.
+  const last = new Map(
+    list.flatMap((one) =>
+      one.proof === undefined
+        ? []
+        : [
+            [
+              `${formatServerName(one.proof.of)} ${one.proof.about}`,
+              { ...one.proof, line: one.line },
+            ],
+          ],
+    ),
+  );
+  for (const { of, holds, line } of last.values()) {
+    const seen = findServer(view.servers, of);
+    if (seen === undefined) return [line, "no such server"];
+    if (!holds(seen)) {
+      const shown = `${formatServerName(seen)} ${seen.host}:${seen.port} ${seen.status}`;
+      return [line, `${shown}, weight ${seen.weight}, maxconn ${seen.maxConnections ?? "none"}`];
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,77 @@
+/**
+ * The same action on all routers at once, with a result for each. One that is dead costs its
+ * deadline and no more.
+ */
+import { withDeadline } from "../../../kit/clock.ts";
+import { connectRuntime, showRouter } from "./client.ts";
+import type { Runtime, RuntimeView } from "./client.ts";
+import { showOldWorkers } from "./master.ts";
+import type { WorkerSessions } from "./master.ts";
+
+/** What the fleet needs of a router; config's Router has it. */
+export interface FleetRouter {
+  readonly name: string;
+  readonly runtime: string;
+  readonly master?: string | undefined;
+}
+
+export type FleetResult<R extends FleetRouter, T> =
+  | { readonly router: R; readonly value: T }
+  | { readonly router: R; readonly error: Error };
+
+export interface FleetOptions {
+  /** For each exchange and, by `overallMs`, for the whole action; milliseconds. */
+  readonly deadlineMs: number;
+  /** The bound of the whole action on one router; deadlineMs when not given. */
+  readonly overallMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs `action` on every router side by side; resolves when all have an outcome, in the order of
+ * `routers`.
+ * @throws only the signal's reason; what an action throws is its router's result
+ */
+export async function overRouters<R extends FleetRouter, T>(
+  routers: readonly R[],
+  options: FleetOptions,
+  action: (runtime: Runtime, router: R) => Promise<T>,
+): Promise<FleetResult<R, T>[]> {
+  const overallMs = options.overallMs ?? options.deadlineMs;
+  const results = routers.map(async (router): Promise<FleetResult<R, T>> => {
+    const act = async (signal: AbortSignal): Promise<T> =>
+      await action(connectRuntime(router.runtime, { ...options, signal }), router);
+    try {
+      // Longer than an exchange's own deadline, whose message says more.
+      const bound = overallMs + 100;
+      const value = await withDeadline(`router ${router.name}`, bound, act, options.signal);
+      return { router, value };
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      return { router, error: error instanceof Error ? error : new Error(String(error)) };
+    }
+  });
+  return await Promise.all(results);
+}
+
+export interface RouterView extends RuntimeView {
+  /** Old workers with their sessions; undefined where the router has no master socket. */
+  readonly oldWorkers: readonly WorkerSessions[] | undefined;
+  /** Why the master could not be asked, where that is so. */
+  readonly masterError: Error | undefined;
+}
+
+/** All that one router says of itself: its worker, its servers, its old workers. */
+export async function observeRouter(runtime: Runtime, router: FleetRouter): Promise<RouterView> {
+  const askMaster = async (): Promise<Pick<RouterView, "oldWorkers" | "masterError">> => {
+    if (router.master === undefined) return { oldWorkers: undefined, masterError: undefined };
+    try {
+      return { oldWorkers: await showOldWorkers(router.master, runtime), masterError: undefined };
+    } catch (error) {
+      runtime.signal?.throwIfAborted();
+      return { oldWorkers: undefined, masterError: error as Error };
+    }
+  };
+  const [view, old] = await Promise.all([showRouter(runtime), askMaster()]);
+  return { ...view, ...old };
+}
