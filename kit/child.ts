@@ -25,6 +25,8 @@ export interface ChildOptions {
 }
 
 const outputLimitBytes = 16 * 1024 * 1024;
+/** How much of a failed program's output stands in the error; the end says why it failed. */
+const saidLimit = 2000;
 
 /** A program could not be started, or ended with an exit code that is a failure. */
 export class ChildError extends Error {
@@ -81,6 +83,15 @@ function toTheEnd(
     if ((options.accept ?? [0]).includes(result.code)) resolve(result);
     else reject(failure(shown, result, killedBy));
   });
+  // A killed program whose own children live on leaves its pipes open, and us waiting for them.
+  options.signal?.addEventListener(
+    "abort",
+    () => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    },
+    { once: true },
+  );
   // A program that ends without reading its input is judged by its exit code, not by EPIPE.
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(options.input ?? "");
@@ -101,7 +112,8 @@ function spawnOptions(options: ChildOptions): SpawnOptions {
 
 function failure(shown: string, result: ChildResult, killedBy: string | null): ChildError {
   const ended = killedBy === null ? `exit code ${result.code}` : `ended by ${killedBy}`;
-  const said = result.stderr.trim() || result.stdout.trim() || "it printed nothing";
+  const output = result.stderr.trim() || result.stdout.trim() || "it printed nothing";
+  const said = output.length > saidLimit ? `... ${output.slice(-saidLimit)}` : output;
   return new ChildError("ERR_CHILD_FAILED", `${shown}: ${ended}: ${said}`, {
     exitCode: result.code,
     stderr: result.stderr,

@@ -90,3 +90,10 @@ export async function eventually<T>(
   } while (clock.monotonic() < end);
   throw new DeadlineError(what, options.deadlineMs, lastError);
 }
+
+/** Lets the event loop turn once: what is ready to be read or written comes first. */
+export function nextTurn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  return promise;
+}

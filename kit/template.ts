@@ -37,6 +37,8 @@ function checkTags(tokens: readonly Token[], scopes: readonly TemplateModel[]): 
       }
     } else if (type === ">") {
       throw new TemplateError(`template uses a partial: ${name}`);
+    } else if (typeof value === "object" || typeof value === "function") {
+      throw new TemplateError(`template prints ${name}, and its value in the model is no text`);
     }
   }
 }

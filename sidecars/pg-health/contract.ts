@@ -50,8 +50,17 @@ export const healthStatus = z.object({
       /** Standby: bytes received and not replayed, and the age of the last replayed commit. */
       lagBytes: z.number().nullable(),
       lagMs: z.number().nullable(),
+      /** Standby: true while a WAL receiver runs. */
+      streaming: z.boolean().nullable().optional(),
+      /** Primary: when its timeline began, where that can be known; ISO 8601. */
+      promotedAt: z.string().nullable().optional(),
     })
     .nullable(),
+  /**
+   * up: Postgres answers, or did within slowGrace; silent: no answer, and nothing that proves it
+   * is down; down: its port refuses or it closed the connection.
+   */
+  link: z.enum(["up", "silent", "down"]).optional(),
   /** Milliseconds since the last probe that was answered; null before the first. */
   probeAgeMs: z.number().nullable(),
   /** The node pooler as its admin console says; "none" when no pooler is declared. */

@@ -1,0 +1,153 @@
+/**
+ * A small HTTP server for sidecars: a table of paths, GET and HEAD, replies that are built before
+ * they are needed. It stands on node:http because a health check is asked thousands of times a
+ * second and has four headers.
+ */
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { withDeadline } from "./clock.ts";
+
+/** A whole reply; build it once and give it to as many requests as it fits. */
+export interface Reply {
+  readonly status: number;
+  /** Names and values by turns, as node:http takes them. */
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+}
+
+/** Answers one path. `search` is the raw query with its question mark, or "". */
+export type Route = (search: string) => Reply | Promise<Reply>;
+
+export interface HttpListener {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no more requests, lets running ones end, and cuts what is left at the deadline. */
+  readonly close: (deadlineMs: number) => Promise<void>;
+}
+
+/** The address cannot be listened on. `reason` is the system's error code, such as EADDRINUSE. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly code = "ERR_LISTEN";
+  readonly reason: string;
+  constructor(host: string, port: number, cause: NodeJS.ErrnoException) {
+    super(`listen on ${formatHost(host)}:${port}: ${explain(cause)}`, { cause });
+    this.reason = cause.code ?? "";
+  }
+}
+
+const explanations: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is taken by another process",
+  EADDRNOTAVAIL: "this machine does not have that address",
+  EACCES: "permission denied (ports below 1024 need a privilege)",
+};
+
+function explain(cause: NodeJS.ErrnoException): string {
+  return explanations[cause.code ?? ""] ?? cause.message;
+}
+
+function formatHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** A plain-text reply that no cache keeps. */
+export function textReply(status: number, text: string, extra: readonly string[] = []): Reply {
+  return bodyReply(status, "text/plain; charset=utf-8", `${text}\n`, extra);
+}
+
+/** A JSON reply that no cache keeps. */
+export function jsonReply(status: number, value: unknown): Reply {
+  return bodyReply(status, "application/json; charset=utf-8", `${JSON.stringify(value)}\n`);
+}
+
+/** A reply of any content type that no cache keeps. */
+export function bodyReply(
+  status: number,
+  contentType: string,
+  text: string,
+  extra: readonly string[] = [],
+): Reply {
+  const body = Buffer.from(text, "utf8");
+  const headers = ["Content-Type", contentType, "Content-Length", String(body.length)];
+  return { status, headers: [...headers, "Cache-Control", "no-store", ...extra], body };
+}
+
+const notFound = textReply(404, "not found");
+const notAllowed = textReply(405, "method not allowed", ["Allow", "GET, HEAD"]);
+const broken = textReply(500, "internal error");
+
+/** More connections than this are closed on arrival; a health port needs tens. */
+const connectionsMax = 4096;
+
+/**
+ * Listens on `host` and `port` (0 takes a free one) and answers by the table: exact paths, GET and
+ * HEAD (RFC 9110 9.3); another path is 404, another method 405, a route that throws is 500 and
+ * goes to `onError`.
+ * @throws ListenError
+ */
+export async function listen(
+  address: { readonly host: string; readonly port: number },
+  routes: Readonly<Record<string, Route>>,
+  onError: (error: unknown, path: string) => void,
+): Promise<HttpListener> {
+  const table = new Map(Object.entries(routes));
+  // HAProxy's checks may come as HTTP/1.1 without a Host header; they are harmless.
+  const options = { requireHostHeader: false, keepAliveTimeout: 75_000, requestTimeout: 10_000 };
+  const server = createServer(options, (request, response) =>
+    handle(table, onError, request, response),
+  );
+  server.maxConnections = connectionsMax;
+  await bind(server, address);
+  const bound = server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
+  return { host: address.host, port, close: (deadlineMs) => close(server, deadlineMs) };
+}
+
+function bind(server: Server, address: { host: string; port: number }): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", (cause) => reject(new ListenError(address.host, address.port, cause)));
+  server.listen(address.port, address.host, resolve);
+  return promise;
+}
+
+async function close(server: Server, deadlineMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  try {
+    await withDeadline("close the HTTP server", deadlineMs, () => promise);
+  } catch {
+    server.closeAllConnections();
+    await promise;
+  }
+}
+
+function handle(
+  table: ReadonlyMap<string, Route>,
+  onError: (error: unknown, path: string) => void,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const url = request.url ?? "/";
+  const mark = url.indexOf("?");
+  const path = mark < 0 ? url : url.slice(0, mark);
+  const route = table.get(path);
+  if (route === undefined) return send(response, notFound);
+  if (request.method !== "GET" && request.method !== "HEAD") return send(response, notAllowed);
+  const failed = (error: unknown): void => {
+    onError(error, path);
+    send(response, broken);
+  };
+  try {
+    const reply = route(mark < 0 ? "" : url.slice(mark));
+    if (!(reply instanceof Promise)) return send(response, reply);
+    reply.then((one) => send(response, one)).catch(failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function send(response: ServerResponse, reply: Reply): void {
+  // node:http leaves the body out of a reply to HEAD by itself.
+  response.writeHead(reply.status, reply.headers as string[]);
+  response.end(reply.body);
+}

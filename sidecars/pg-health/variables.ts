@@ -1,0 +1,135 @@
+/**
+ * The environment variables that pg-health reads: a table, so that the parser, the help and the
+ * page in docs/ cannot disagree. Pure.
+ */
+import { z } from "zod";
+import {
+  addressValue,
+  choice,
+  durationValue,
+  healthUrlValue,
+  identifierValue,
+  nameValue,
+  pathValue,
+} from "../../config/values.ts";
+import { nearest } from "../../kit/nearest.ts";
+import { pgHealthPort } from "./contract.ts";
+
+interface VariableRow<T> {
+  readonly value: z.ZodType<T, string>;
+  readonly summary: string;
+  /** Used when the variable is not set; a row without one may stay unset. */
+  readonly fallback?: string;
+  /** True when it counts beside --env too. */
+  readonly withEnvironment?: true;
+}
+
+function row<T>(value: z.ZodType<T, string>, summary: string, rest: Partial<VariableRow<T>> = {}) {
+  return { value, summary, ...rest } satisfies VariableRow<T>;
+}
+
+const grace = durationValue({ minMs: 100, maxMs: 60_000 });
+const secretText = z.string().min(1, "expected a password");
+
+/** Every variable, in the order of the help. */
+export const variableRows = {
+  PG_HEALTH_LISTEN: row(addressValue, "where to answer", {
+    fallback: `0.0.0.0:${pgHealthPort}`,
+    withEnvironment: true,
+  }),
+  PG_HEALTH_MEMBER: row(nameValue, "the member's name, shown in /status and in the log"),
+  PG_HEALTH_POSTGRES: row(addressValue, "the Postgres to watch", { fallback: "127.0.0.1:5432" }),
+  PG_HEALTH_DATABASE: row(identifierValue, "the database to connect to", { fallback: "postgres" }),
+  PG_HEALTH_USER: row(identifierValue, "the login; needed"),
+  PG_HEALTH_PASSWORD: row(secretText, "its password; this or the next is needed"),
+  PG_HEALTH_PASSWORD_FILE: row(pathValue, "a file with its password"),
+  PG_HEALTH_TLS: row(choice(["disable", "require", "verify-full"]), "TLS towards Postgres", {
+    fallback: "disable",
+  }),
+  PG_HEALTH_TLS_CA: row(pathValue, "a PEM file with the authority that verify-full trusts"),
+  PG_HEALTH_SLOW_GRACE: row(grace, "how long the last answer of a slow Postgres is kept", {
+    fallback: "3s",
+  }),
+  PG_HEALTH_PEERS: row(z.string(), "the other members' pg-health, such as http://10.0.0.2:8008,…"),
+  PG_HEALTH_PEER_DEADLINE: row(grace, "how long a fresh primary waits for its peers", {
+    fallback: "2s",
+  }),
+  PG_HEALTH_POOLER: row(addressValue, "the node pooler beside Postgres; not watched when not set"),
+  PG_HEALTH_POOLER_USER: row(identifierValue, "a login of its admin console; else a TCP connect"),
+  PG_HEALTH_POOLER_PASSWORD: row(secretText, "the password of that login"),
+  PG_HEALTH_POOLER_PASSWORD_FILE: row(pathValue, "a file with it"),
+  PG_HEALTH_LOG_LEVEL: row(choice(["debug", "info", "warn", "error", "silent"]), "what to log", {
+    fallback: "info",
+    withEnvironment: true,
+  }),
+};
+
+type Rows = typeof variableRows;
+export type VariableName = keyof Rows;
+export type Variables = {
+  readonly [name in VariableName]: z.output<Rows[name]["value"]> | undefined;
+};
+
+/** An environment variable cannot be used; the message is one line for each. */
+export class VariableError extends Error {
+  override readonly name = "VariableError";
+  readonly code = "ERR_CONFIG";
+}
+
+const prefix = "PG_HEALTH_";
+
+/**
+ * Reads the variables, with their defaults. An empty one counts as not set. With `withEnvironment`
+ * only those that count beside --env are taken, and any other is refused.
+ * @throws VariableError naming each variable that is unknown, refused or wrong
+ */
+export function parseVariables(
+  given: Readonly<Record<string, string | undefined>>,
+  options: { readonly withEnvironment: boolean },
+): Variables {
+  const known = Object.keys(variableRows);
+  const problems: string[] = [];
+  for (const name of Object.keys(given)) {
+    if (!name.startsWith(prefix) || known.includes(name)) continue;
+    const near = nearest(name, known);
+    problems.push(`${name}: unknown${near === undefined ? "" : `, did you mean ${near}?`}`);
+  }
+  const read = Object.entries<VariableRow<unknown>>(variableRows).map(([name, one]) => {
+    const set = given[name] === "" ? undefined : given[name];
+    if (options.withEnvironment && one.withEnvironment !== true) {
+      // A password may be set because the environment file refers to it.
+      const isSource = name.endsWith("_PASSWORD");
+      if (set !== undefined && !isSource) problems.push(`${name}: not together with --env`);
+      return [name, undefined] as const;
+    }
+    const text = set ?? (options.withEnvironment ? undefined : one.fallback);
+    if (text === undefined) return [name, undefined] as const;
+    const result = one.value.safeParse(text);
+    if (!result.success) problems.push(`${name}: ${result.error.issues[0]?.message ?? "wrong"}`);
+    return [name, result.data] as const;
+  });
+  if (problems.length > 0) throw new VariableError(problems.join("\n"));
+  return Object.fromEntries(read) as unknown as Variables;
+}
+
+export interface PeerAddress {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Reads a comma list of health URLs.
+ * @throws VariableError
+ */
+export function parsePeers(list: string): readonly PeerAddress[] {
+  const urls = list.split(",").map((one) => one.trim());
+  return urls
+    .filter((url) => url !== "")
+    .map((url) => {
+      const result = healthUrlValue.safeParse(url);
+      if (result.success) return { url, ...result.data };
+      const said = result.error.issues[0]?.message ?? "wrong";
+      throw new VariableError(`PG_HEALTH_PEERS: ${said}`);
+    });
+}
