@@ -1,0 +1,37 @@
+/** lab status: a line for each part, and the cuts. */
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import type { Style } from "../../cli/output.ts";
+import { listCuts } from "../../../lab/faults.ts";
+import { modelOf, requireState } from "../../../lab/state.ts";
+import { partStates } from "../../../lab/status.ts";
+import type { PartState } from "../../../lab/status.ts";
+import { labOf } from "./place.ts";
+
+const styles: Readonly<Record<PartState, keyof Style>> = {
+  running: "good",
+  stopped: "warn",
+  frozen: "warn",
+  crashed: "bad",
+};
+
+export async function run(invocation: Invocation): Promise<number> {
+  const { output, flags } = invocation;
+  const { place, name } = await labOf(invocation);
+  const state = await requireState(place, name);
+  const model = modelOf(place, state);
+  const parts = partStates(model, state);
+  const cuts = await listCuts(model);
+  if (flags["json"] === true) {
+    output.result(JSON.stringify({ environment: name, parts, cuts }));
+    return exitCodes.done;
+  }
+  for (const part of parts) {
+    const shown = output.style[styles[part.state]](part.state.padEnd(8));
+    const { host, port } = part.address;
+    const pid = part.pid === null ? "" : `pid ${part.pid}`;
+    output.result(`${part.part.padEnd(16)}  ${shown}  ${`${host}:${port}`.padEnd(16)}  ${pid}`.trimEnd());
+  }
+  for (const [one, other] of cuts) output.result(`cut: ${one} and ${other}`);
+  return exitCodes.done;
+}

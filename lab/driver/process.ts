@@ -1,0 +1,195 @@
+/**
+ * The process driver: each part is a program on this machine, started in a session of its own with
+ * its part's group id, its output in a file of its folder. It outlives the tool that started it.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DeadlineError, eventually } from "../../kit/clock.ts";
+import type { LabModel, Part, PartKind } from "../model.ts";
+import type { LabPlace } from "../place.ts";
+import { ownerOf, plainEnvironment, postgresWords } from "../postgres.ts";
+import { mainOf, processesOf, signalProcess, signalUntil, startOf } from "../processes.ts";
+import type { ProcessSeen } from "../processes.ts";
+import type { Programs } from "../programs.ts";
+import { partAnswers } from "../answers.ts";
+
+/** A part could not be started or stopped. */
+export class PartError extends Error {
+  override readonly name = "PartError";
+  readonly code = "ERR_LAB_PART";
+  readonly part: string;
+  constructor(part: string, message: string, cause?: unknown) {
+    super(`${part}: ${message}`, { cause });
+    this.part = part;
+  }
+}
+
+export interface ProcessDriver {
+  readonly model: LabModel;
+  readonly place: LabPlace;
+  readonly programs: Programs;
+  /** The folder with the lab's environment file. */
+  readonly configFolder: string;
+}
+
+export interface StartedPart {
+  readonly part: string;
+  readonly pid: number;
+  readonly startedAt: string;
+}
+
+/** Where a part's output goes. */
+export function outputFile(part: Part): string {
+  return join(part.folder, "output.log");
+}
+
+type Words = (driver: ProcessDriver, part: Part) => readonly [program: string, ...string[]];
+
+const commandLines: Readonly<Record<PartKind, Words>> = {
+  postgres: ({ programs }, part) => [
+    join(programs.postgresFolder, "postgres"),
+    ...postgresWords(part),
+  ],
+  pooler: ({ programs }, part) => [programs.pgbouncer, join(part.folder, "pgbouncer.ini")],
+  edge: ({ programs }, part) => [programs.pgbouncer, join(part.folder, "pgbouncer.ini")],
+  router: ({ programs }, part) => [
+    programs.haproxy,
+    ...["-W", "-S", `${part.folder}/master.sock,mode,600`, "-f", `${part.folder}/haproxy.cfg`],
+  ],
+  health: (driver, part) => [
+    process.execPath,
+    join(driver.place.checkout, "sidecars/pg-health/main.ts"),
+    ...["--env", driver.model.name, "--member", part.host],
+    ...["--config-folder", driver.configFolder],
+  ],
+};
+
+// Fast shutdown for Postgres; PgBouncer and HAProxy would wait for their clients on a softer one.
+const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
+  postgres: "SIGINT",
+  pooler: "SIGTERM",
+  edge: "SIGTERM",
+  router: "SIGTERM",
+  health: "SIGTERM",
+};
+
+// A fast shutdown waits for the checkpoint and for walsenders, up to wal_sender_timeout (60 s).
+const stopDeadlineMs = 90_000;
+const startDeadlineMs = 60_000;
+const signalDeadlineMs = 10_000;
+
+/**
+ * Starts a part's program; does not wait until it answers (`awaitPart` does).
+ * @throws PartError when the program cannot be started
+ */
+export async function launchPart(driver: ProcessDriver, part: Part): Promise<StartedPart> {
+  const [program, ...words] = commandLines[part.kind](driver, part);
+  const owner = ownerOf(driver.place, part);
+  const output = await open(outputFile(part), "a", 0o600);
+  try {
+    if (owner !== undefined) await output.chown(owner.uid, owner.gid);
+    const child = spawn(program, words, {
+      cwd: part.folder,
+      detached: true,
+      env: plainEnvironment,
+      stdio: ["ignore", output.fd, output.fd],
+      ...(owner === undefined ? {} : { gid: owner.gid }),
+      // pg-health reads the checkout and the lab's secrets, so it stays the user that we are.
+      ...(owner === undefined || part.kind === "health" ? {} : { uid: owner.uid }),
+    });
+    await once(child, "spawn");
+    child.unref();
+    const pid = child.pid ?? -1;
+    return { part: part.name, pid, startedAt: startOf(pid) ?? "" };
+  } catch (cause) {
+    throw new PartError(part.name, `cannot start ${program}: ${(cause as Error).message}`, cause);
+  } finally {
+    await output.close();
+  }
+}
+
+/**
+ * Waits until a started part answers where it listens.
+ * @throws PartError when its processes end, with what it said last, or it does not answer in time
+ */
+export async function awaitPart(
+  part: Part,
+  options: { deadlineMs?: number; signal?: AbortSignal } = {},
+): Promise<void> {
+  const deadlineMs = options.deadlineMs ?? startDeadlineMs;
+  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  const ended = { itself: false };
+  try {
+    await eventually(part.name, { deadlineMs, intervalMs: 20, ...signal }, async () => {
+      if (processesSeen(part).length === 0) {
+        ended.itself = true;
+        return true;
+      }
+      return (await partAnswers(part)) ? true : undefined;
+    });
+  } catch (cause) {
+    if (!(cause instanceof DeadlineError)) throw cause;
+    const said = await lastWords(part);
+    throw new PartError(part.name, `runs, and does not answer in ${deadlineMs} ms: ${said}`, cause);
+  }
+  if (ended.itself) {
+    throw new PartError(part.name, `ended by itself: ${await lastWords(part)}`);
+  }
+}
+
+/** Stops a part in good order and waits until all its processes are gone. */
+export async function stopPart(part: Part, signal?: AbortSignal): Promise<void> {
+  const main = mainOf(processesSeen(part));
+  if (main !== undefined) signalProcess(main.pid, stopSignals[part.kind]);
+  await eventually(
+    `stop of ${part.name}`,
+    { deadlineMs: stopDeadlineMs, intervalMs: 10, ...(signal === undefined ? {} : { signal }) },
+    () => (processesSeen(part).length === 0 ? true : undefined),
+  );
+}
+
+/** Kills every process of the parts (SIGKILL) and waits until they are gone. */
+export async function killParts(parts: readonly Part[]): Promise<void> {
+  await signalUntil(`kill of ${namesOf(parts)}`, parts, {
+    signal: "SIGKILL",
+    needsIt: () => true,
+    deadlineMs: signalDeadlineMs,
+  });
+}
+
+/** Freezes every process of the parts (SIGSTOP). */
+export async function freezeParts(parts: readonly Part[]): Promise<void> {
+  await signalUntil(`freeze of ${namesOf(parts)}`, parts, {
+    signal: "SIGSTOP",
+    needsIt: (seen) => !seen.stopped,
+    deadlineMs: signalDeadlineMs,
+  });
+}
+
+/** Lets every process of the parts go on (SIGCONT). */
+export async function thawParts(parts: readonly Part[]): Promise<void> {
+  await signalUntil(`thaw of ${namesOf(parts)}`, parts, {
+    signal: "SIGCONT",
+    needsIt: (seen) => seen.stopped,
+    deadlineMs: signalDeadlineMs,
+  });
+}
+
+function processesSeen(part: Part): ProcessSeen[] {
+  return processesOf([part]).get(part.name) ?? [];
+}
+
+function namesOf(parts: readonly Part[]): string {
+  return parts.map((one) => one.name).join(", ");
+}
+
+/** The line of a part's output that says best why it ended. */
+async function lastWords(part: Part): Promise<string> {
+  const text = await readFile(outputFile(part), "utf8").catch(() => "");
+  const lines = text.trimEnd().split("\n").slice(-20);
+  const telling = lines.findLast((line) => /fatal|alert|error|panic/i.test(line));
+  const line = telling ?? lines.at(-1) ?? "";
+  return `${line === "" ? "it printed nothing" : line.trim()} (see ${outputFile(part)})`;
+}

@@ -1,0 +1,51 @@
+/** The environment file of a lab: the same schema as production, secrets as file references. */
+import { stringify } from "yaml";
+import type { Endpoint, LabModel } from "./model.ts";
+import { partOf } from "./model.ts";
+import { labDatabase, labUsers, secretFile } from "./secrets.ts";
+
+/** The first line of every file that a lab writes into config/, by which it is known again. */
+export const environmentHead = "# Written by bin/lab, and removed by bin/lab down.";
+
+/** The text of config/<name>.yml for the lab. */
+export function labEnvironment(model: LabModel, haproxyProgram: string): string {
+  const password = (user: Parameters<typeof secretFile>[1]): string =>
+    `file:${secretFile(model.folder, user)}`;
+  const poolerAdmin = { user: labUsers.poolerAdmin, password: password("poolerAdmin") };
+  const environment = {
+    cluster: model.name,
+    login: { user: labUsers.superuser, password: password("superuser"), database: "postgres" },
+    members: model.members.map((member) => ({
+      name: member.name,
+      ordinal: member.ordinal,
+      postgres: text(member.postgres),
+      pooler: { address: text(member.pooler), admin: poolerAdmin },
+      health: `http://${text(member.health)}`,
+      slot: member.slot,
+    })),
+    routers: model.apps.map((app) => {
+      const { folder } = partOf(model, app.name, "router");
+      return {
+        name: app.router,
+        listen: { write: text(app.write), read: text(app.read), stats: text(app.stats) },
+        runtime: `unix:${folder}/admin.sock`,
+        master: `unix:${folder}/master.sock`,
+        adminSocket: `${folder}/admin.sock`,
+        configuration: { path: `${folder}/haproxy.cfg` },
+      };
+    }),
+    edgePoolers: model.apps.map((app) => ({
+      name: app.edgePooler,
+      address: text(app.edge),
+      admin: poolerAdmin,
+      databases: [labDatabase, "postgres"],
+      poolMode: model.pooling,
+    })),
+    haproxy: { program: haproxyProgram },
+  };
+  return `${environmentHead}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
+}
+
+function text(endpoint: Endpoint): string {
+  return `${endpoint.host}:${endpoint.port}`;
+}

@@ -1,0 +1,160 @@
+/**
+ * Cuts parts of a lab off from each other, as a network that loses every packet does: nothing is
+ * refused or closed, and what was sent before the cut goes on after it by TCP's own retransmission.
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { ChildError, runChild } from "../kit/child.ts";
+import type { LabModel, Part } from "./model.ts";
+import { partNames, partsNamed } from "./model.ts";
+import {
+  chainName,
+  connectionScript,
+  cutOf,
+  cutScript,
+  healScript,
+  parseSocketTable,
+  tableName,
+} from "./packet-rules.ts";
+import type { Connection } from "./packet-rules.ts";
+import { plainEnvironment } from "./postgres.ts";
+import { processesOf } from "./processes.ts";
+import { findProgram } from "./programs.ts";
+
+/** Packets cannot be dropped here: no packet filter, or no right to it. */
+export class CutError extends Error {
+  override readonly name = "CutError";
+  readonly code = "ERR_LAB_CUT";
+}
+
+/**
+ * Cuts two hosts or parts off from each other; false when they are already.
+ * @throws CutError
+ */
+export async function cutParts(model: LabModel, one: string, other: string): Promise<boolean> {
+  if (process.getuid?.() !== 0) {
+    throw new CutError(
+      `cut ${one} ${other}: only root may drop packets, and the parts of this lab have no group ids of their own: run the lab as root`,
+    );
+  }
+  const table = tableName(model.name);
+  const chain = chainName(one, other);
+  if ((await chainsOf(table)).includes(chain)) return false;
+  const [left, right] = [partsNamed(model, one), partsNamed(model, other)];
+  await runNft(cutScript(table, chain, left, right), `cut ${one} ${other}`);
+  // Only now: a connection that was opened meanwhile is on the list, and no new one can open.
+  const connections = connectionsBetween(left, right);
+  if (connections.length > 0) {
+    const script = connectionScript(table, chain, connections);
+    await runNft(script, `cut ${one} ${other}`);
+  }
+  return true;
+}
+
+/**
+ * Undoes exactly one cut; false when there was none.
+ * @throws CutError
+ */
+export async function healParts(model: LabModel, one: string, other: string): Promise<boolean> {
+  const table = tableName(model.name);
+  const chain = chainName(one, other);
+  const chains = await chainsOf(table);
+  if (!chains.includes(chain)) return false;
+  const last = chains.length === 1;
+  await runNft(last ? `delete table ip ${table}\n` : healScript(table, chain), `heal ${one} ${other}`);
+  return true;
+}
+
+/** The cuts of a lab that stand now. */
+export async function listCuts(model: LabModel): Promise<[string, string][]> {
+  if (process.getuid?.() !== 0) return [];
+  const names = partNames(model);
+  const chains = await chainsOf(tableName(model.name)).catch(() => []);
+  return chains.flatMap((chain) => {
+    const cut = cutOf(chain, names);
+    return cut === undefined ? [] : [cut];
+  });
+}
+
+/** Undoes all cuts of the lab called `name`, where the machine has a packet filter. */
+export async function removeAllCuts(name: string): Promise<void> {
+  const table = tableName(name);
+  const chains = await chainsOf(table).catch(() => []);
+  if (chains.length > 0) await runNft(`delete table ip ${table}\n`, `heal all of ${name}`);
+}
+
+async function chainsOf(table: string): Promise<string[]> {
+  const program = await findNft();
+  const listed = await runChild(program, ["-j", "list", "chains", "ip"], {
+    deadlineMs: 5000,
+    env: plainEnvironment,
+  }).catch((cause: Error) => {
+    throw notPermitted("list of the packet rules", cause);
+  });
+  const { nftables } = JSON.parse(listed.stdout) as {
+    nftables: readonly { chain?: { table: string; name: string } }[];
+  };
+  return nftables.flatMap(({ chain }) => (chain?.table === table ? [chain.name] : []));
+}
+
+async function runNft(script: string, what: string): Promise<void> {
+  const program = await findNft();
+  await runChild(program, ["-f", "/dev/stdin"], {
+    deadlineMs: 5000,
+    env: plainEnvironment,
+    input: script,
+  }).catch((cause: Error) => {
+    throw notPermitted(what, cause);
+  });
+}
+
+async function findNft(): Promise<string> {
+  return await findProgram("nft").catch((cause: Error) => {
+    throw new CutError(`packets cannot be dropped on this machine: ${cause.message}`, { cause });
+  });
+}
+
+function notPermitted(what: string, cause: Error): CutError {
+  const said = cause instanceof ChildError ? cause.stderr.trim().split("\n")[0] : cause.message;
+  return new CutError(`${what}: nft: ${said}`, { cause });
+}
+
+/** The connections that a process of one side has to an address of the other side. */
+function connectionsBetween(one: readonly Part[], other: readonly Part[]): Connection[] {
+  const rows = parseSocketTable(readFileSync("/proc/net/tcp", "latin1"));
+  const opened = (from: readonly Part[], to: readonly Part[]): Connection[] => {
+    const inodes = socketInodes(from);
+    const targets = new Set(to.flatMap((part) => part.listens.map((at) => `${at.host}:${at.port}`)));
+    return rows.filter(
+      ({ inode, remote }) => inodes.has(inode) && targets.has(`${remote.host}:${remote.port}`),
+    );
+  };
+  return [...opened(one, other), ...opened(other, one)];
+}
+
+function socketInodes(parts: readonly Part[]): Set<string> {
+  const inodes = new Set<string>();
+  for (const { pid } of [...processesOf(parts).values()].flat()) {
+    for (const target of descriptorsOf(pid)) {
+      const inode = /^socket:\[([0-9]+)\]$/.exec(target)?.[1];
+      if (inode !== undefined) inodes.add(inode);
+    }
+  }
+  return inodes;
+}
+
+function descriptorsOf(pid: number): string[] {
+  try {
+    const folder = `/proc/${pid}/fd`;
+    return readdirSync(folder).flatMap((descriptor) => {
+      try {
+        return [readlinkSync(`${folder}/${descriptor}`)];
+      } catch {
+        // Closed while we looked.
+        return [];
+      }
+    });
+  } catch {
+    // The process has ended.
+    return [];
+  }
+}

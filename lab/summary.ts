@@ -1,0 +1,73 @@
+/** What `up` tells about a lab: the written contract of `bin/lab up --json`. */
+import type { Endpoint, LabModel } from "./model.ts";
+import { partOf } from "./model.ts";
+import { labDatabase, labUsers } from "./secrets.ts";
+import type { LabSecrets } from "./secrets.ts";
+
+export interface LabSummary {
+  readonly environment: string;
+  /** The addresses of the first app host. */
+  readonly write: Endpoint;
+  readonly read: Endpoint;
+  readonly edge: Endpoint;
+  readonly stats: string;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+  readonly superuser: { readonly user: string; readonly password: string };
+  readonly members: readonly {
+    readonly name: string;
+    readonly ordinal: number;
+    readonly postgres: Endpoint;
+    readonly pooler: Endpoint;
+    readonly health: string;
+  }[];
+  readonly appHosts: readonly {
+    readonly name: string;
+    readonly write: Endpoint;
+    readonly read: Endpoint;
+    readonly edge: Endpoint;
+    readonly stats: string;
+  }[];
+  readonly routers: readonly { readonly name: string; readonly runtime: string }[];
+}
+
+/** Describes the lab, passwords included: it is for the one who brought it up. */
+export function summarise(model: LabModel, secrets: LabSecrets): LabSummary {
+  const appHosts = model.apps.map(({ name, write, read, edge, stats }) => ({
+    name,
+    write,
+    read,
+    edge,
+    stats: url(stats),
+  }));
+  const [first] = appHosts;
+  if (first === undefined) throw new TypeError("a lab has at least one app host");
+  return {
+    environment: model.name,
+    write: first.write,
+    read: first.read,
+    edge: first.edge,
+    stats: first.stats,
+    database: labDatabase,
+    user: labUsers.app,
+    password: secrets.app.reveal(),
+    superuser: { user: labUsers.superuser, password: secrets.superuser.reveal() },
+    members: model.members.map(({ name, ordinal, postgres, pooler, health }) => ({
+      name,
+      ordinal,
+      postgres,
+      pooler,
+      health: url(health),
+    })),
+    appHosts,
+    routers: model.apps.map((one) => ({
+      name: one.router,
+      runtime: `unix:${partOf(model, one.name, "router").folder}/admin.sock`,
+    })),
+  };
+}
+
+function url(endpoint: Endpoint): string {
+  return `http://${endpoint.host}:${endpoint.port}`;
+}
