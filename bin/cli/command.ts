@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import type { ParseArgsConfig } from "node:util";
+import { nearest } from "../../kit/nearest.ts";
 import type { Output } from "./output.ts";
 
 export interface OptionRow {
@@ -38,6 +39,7 @@ export interface Invocation {
 }
 
 export interface CommandRow {
+  /** The word for it; "" in a program that has one command and takes no word for it. */
   readonly name: string;
   readonly summary: string;
   readonly arguments?: readonly ArgumentRow[];
@@ -75,6 +77,8 @@ export interface ParsedLine {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
 }
 
+const helpWords: readonly string[] = ["--help", "-h", "help"];
+
 /**
  * Parses the words after the program's name.
  * @returns the command with its words and flags, or "help" (with the command asked about, if any)
@@ -84,51 +88,88 @@ export function parseLine(
   program: ProgramRow,
   words: readonly string[],
 ): ParsedLine | { help: CommandRow | undefined } {
-  const seeHelp = `see ${program.name} --help`;
-  const head = program.takesEnvironment ? words.slice(0, 2) : words.slice(0, 1);
-  const commandWord = head.at(-1);
-  const wantsHelp = ["--help", "-h", "help"];
-  if (words.length === 0 || wantsHelp.includes(words[0] ?? "")) {
-    return { help: program.commands.find((one) => one.name === words[1]) };
+  const whole = commandNamed(program, "");
+  if (whole !== undefined) {
+    const help = words.some((word) => word === "--help" || word === "-h");
+    return help
+      ? { help: whole }
+      : { command: whole, environment: "", ...parseWords(program, whole, words) };
   }
-  if (head.some((word) => wantsHelp.includes(word))) return { help: undefined };
-  const [environment = ""] = program.takesEnvironment ? head : [""];
-  if (environment.startsWith("-")) {
-    throw new UsageError(`expected an environment before ${environment}`, seeHelp);
+  const head = words.slice(0, program.takesEnvironment ? 2 : 1);
+  if (head.length === 0 || head.some((word) => helpWords.includes(word))) {
+    const about = words.slice(0, 3).map((word) => commandNamed(program, word));
+    return { help: about.find((one) => one !== undefined) };
   }
-  if (program.takesEnvironment && head.length < 2) {
-    const isCommand = program.commands.some((one) => one.name === environment);
-    throw new UsageError(
-      isCommand
-        ? `${environment} of which environment?`
-        : `what should be done with ${environment}?`,
-      isCommand ? `write ${program.name} ENVIRONMENT ${environment}; ${seeHelp}` : seeHelp,
-    );
-  }
-  const command = program.commands.find((one) => one.name === commandWord);
-  if (command === undefined) {
-    const near = nearest(
-      commandWord ?? "",
-      program.commands.map((one) => one.name),
-    );
-    throw new UsageError(
-      `${program.name} has no command ${JSON.stringify(commandWord)}`,
-      near === undefined ? seeHelp : `did you mean ${near}? ${seeHelp}`,
-    );
-  }
+  const environment = program.takesEnvironment ? environmentIn(program, head) : "";
+  const command = commandIn(program, head.at(-1) ?? "", environment);
   const rest = words.slice(head.length);
   const beforeDashes = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (beforeDashes.some((word) => word === "--help" || word === "-h")) return { help: command };
   return { command, environment, ...parseWords(program, command, rest) };
 }
 
+function commandNamed(program: ProgramRow, word: string): CommandRow | undefined {
+  return program.commands.find((one) => one.name === word);
+}
+
+function environmentIn(program: ProgramRow, head: readonly string[]): string {
+  const seeHelp = `see ${program.name} --help`;
+  const [environment = "", next] = head;
+  if (environment.startsWith("-")) {
+    throw new UsageError(`expected an environment before ${environment}`, seeHelp);
+  }
+  const nextIsCommand = next !== undefined && commandNamed(program, next) !== undefined;
+  if (commandNamed(program, environment) !== undefined && !nextIsCommand) {
+    throw new UsageError(
+      `${environment} of which environment?`,
+      `write ${program.name} ENVIRONMENT ${environment}; ${seeHelp}`,
+    );
+  }
+  return environment;
+}
+
+function commandIn(program: ProgramRow, word: string, environment: string): CommandRow {
+  const seeHelp = `see ${program.name} --help`;
+  const command = commandNamed(program, word);
+  if (command !== undefined) return command;
+  if (word === environment) {
+    throw new UsageError(`what should be done with ${environment}?`, seeHelp);
+  }
+  if (word.startsWith("-")) throw new UsageError(`expected a command before ${word}`, seeHelp);
+  const near = nearest(
+    word,
+    program.commands.map((one) => one.name),
+  );
+  throw new UsageError(
+    `${program.name} has no command ${JSON.stringify(word)}`,
+    near === undefined ? seeHelp : `did you mean ${near}? ${seeHelp}`,
+  );
+}
+
 function parseWords(
   program: ProgramRow,
   command: CommandRow,
   words: readonly string[],
-): { arguments: readonly string[]; flags: Record<string, string | boolean | undefined> } {
+): Pick<ParsedLine, "arguments" | "flags"> {
   const rows = command.options ?? {};
   const seeHelp = `see ${program.name} ${program.takesEnvironment ? "ENVIRONMENT " : ""}${command.name} --help`;
+  const parsed = parseStrictly(words, rows, seeHelp);
+  const flags = parsed.values as ParsedLine["flags"];
+  checkFlags(
+    rows,
+    flags,
+    parsed.tokens.flatMap((token) => (token.kind === "option" ? [token.name] : [])),
+    seeHelp,
+  );
+  checkArguments(command.arguments ?? [], parsed.positionals, command.name, seeHelp);
+  return { arguments: parsed.positionals, flags };
+}
+
+function parseStrictly(
+  words: readonly string[],
+  rows: Readonly<Record<string, OptionRow>>,
+  seeHelp: string,
+) {
   const options: NonNullable<ParseArgsConfig["options"]> = {};
   for (const [name, row] of Object.entries(rows)) {
     options[name] = {
@@ -137,38 +178,45 @@ function parseWords(
       ...(row.default === undefined ? {} : { default: row.default }),
     };
   }
-  const parsed = parseStrictly(words, options, Object.keys(rows), seeHelp);
-  const flags = parsed.values as Record<string, string | boolean | undefined>;
+  try {
+    const args = [...words];
+    return parseArgs({ args, options, strict: true, allowPositionals: true, tokens: true });
+  } catch (cause) {
+    throw refusal((cause as Error).message, Object.keys(rows), seeHelp);
+  }
+}
+
+/** The refusal of node:util's parser in our words, with the flag that was probably meant. */
+function refusal(message: string, known: readonly string[], seeHelp: string): UsageError {
+  const flag = /'(?:-\w, )?(--?[^' ]+)/.exec(message)?.[1] ?? "";
+  if (/argument missing|ambiguous/.test(message)) {
+    return new UsageError(`${flag} needs a value`, seeHelp);
+  }
+  if (message.includes("does not take an argument")) {
+    return new UsageError(`${flag} takes no value`, seeHelp);
+  }
+  const near = nearest(flag.replace(/^-+/, ""), known);
+  const hint = near === undefined ? seeHelp : `did you mean --${near}? ${seeHelp}`;
+  return new UsageError(`unknown flag ${flag}`, hint);
+}
+
+function checkFlags(
+  rows: Readonly<Record<string, OptionRow>>,
+  flags: ParsedLine["flags"],
+  given: readonly string[],
+  seeHelp: string,
+): void {
+  const repeated = given.find((name, index) => given.indexOf(name) !== index);
+  if (repeated !== undefined) throw new UsageError(`--${repeated} stands twice`, seeHelp);
   for (const [name, row] of Object.entries(rows)) {
     const value = flags[name];
-    if (row.choices === undefined || value === undefined || row.choices.includes(String(value)))
-      continue;
+    if (value === "") throw new UsageError(`--${name} needs a value`, seeHelp);
+    if (row.choices === undefined || value === undefined) continue;
+    if (row.choices.includes(String(value))) continue;
     throw new UsageError(
       `--${name} takes ${row.choices.join(", ")}; got ${JSON.stringify(value)}`,
       seeHelp,
     );
-  }
-  checkArguments(command.arguments ?? [], parsed.positionals, command.name, seeHelp);
-  return { arguments: parsed.positionals, flags };
-}
-
-function parseStrictly(
-  words: readonly string[],
-  options: NonNullable<ParseArgsConfig["options"]>,
-  known: readonly string[],
-  seeHelp: string,
-) {
-  try {
-    return parseArgs({ args: [...words], options, strict: true, allowPositionals: true });
-  } catch (cause) {
-    const { message } = cause as Error;
-    const flag = /'(--?[^' ]+)/.exec(message)?.[1] ?? "";
-    const near = message.startsWith("Unknown option")
-      ? nearest(flag.replace(/^-+/, ""), known)
-      : undefined;
-    const [firstSentence = message] = message.split(". ");
-    const text = message.startsWith("Unknown option") ? `unknown flag ${flag}` : firstSentence;
-    throw new UsageError(text, near === undefined ? seeHelp : `did you mean --${near}? ${seeHelp}`);
   }
 }
 
@@ -185,28 +233,4 @@ function checkArguments(
   if (spare !== undefined) {
     throw new UsageError(`${command} does not take ${JSON.stringify(spare)}`, seeHelp);
   }
-}
-
-/** The word of `known` that `word` was probably meant to be: at most two edits away. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const ranked = known
-    .map((one) => ({ one, distance: editDistance(word, one) }))
-    .toSorted((left, right) => left.distance - right.distance);
-  const [best] = ranked;
-  return best !== undefined && best.distance <= Math.min(2, word.length - 1) ? best.one : undefined;
-}
-
-function editDistance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let row = 1; row <= from.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column += 1) {
-      const substitution = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
-      current.push(
-        Math.min(substitution, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1),
-      );
-    }
-    previous = current;
-  }
-  return previous[to.length] ?? 0;
 }

@@ -25,10 +25,15 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_DEADLINE: exitCodes.unavailable,
   ERR_CHILD_START: exitCodes.unavailable,
   ERR_MODULE_NOT_FOUND: exitCodes.unavailable,
+  ERR_LAB_UNAVAILABLE: exitCodes.unavailable,
+  ERR_LAB_MISSING: exitCodes.unavailable,
+  ERR_LAB_CUT: exitCodes.unavailable,
+  ERR_LAB_UNKNOWN_PART: exitCodes.usage,
 };
 
 /** The exit code for a thrown value. */
 export function exitCodeOf(error: unknown): ExitCode {
-  const code = (error as { code?: unknown } | null)?.code;
-  return (typeof code === "string" ? byErrorCode[code] : undefined) ?? exitCodes.failed;
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  if (typeof code !== "string" || !Object.hasOwn(byErrorCode, code)) return exitCodes.failed;
+  return byErrorCode[code] ?? exitCodes.failed;
 }

@@ -2,6 +2,8 @@
  * Runs a program: parses its words, loads the command, and turns what it returns or throws into an
  * exit code and, on failure, one clear line. SWITCHYARD_DEBUG=1 adds the stack.
  */
+import { enableCompileCache } from "node:module";
+import { inCheckout } from "./checkout.ts";
 import { commandUsage, programUsage } from "./usage.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { parseLine, UsageError } from "./command.ts";
@@ -20,26 +22,45 @@ export class InterruptedError extends Error {
 
 /** Runs `program` with the words of this process's command line and sets the exit code. */
 export async function main(program: ProgramRow): Promise<void> {
+  // A folder of the checkout's own: the default under /tmp could be prepared by another user.
+  enableCompileCache(inCheckout(".runtime/compile-cache"));
   const output = processOutput();
-  // A reader that goes away (| head) is the end of the output, not a failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(exitCodes.done);
+  endWithTheReader(program.name, output);
+  process.on("uncaughtException", (error) => {
+    complain(error, program.name, output);
+    process.exit(exitCodeOf(error));
   });
+  try {
+    process.exitCode = await dispatch(program, process.argv.slice(2), output, interruptions());
+  } catch (error) {
+    complain(error, program.name, output);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+/** A signal that aborts when the operator or the machine asks the process to end. */
+function interruptions(): AbortSignal {
   const controller = new AbortController();
   let asked = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       asked += 1;
       controller.abort(new InterruptedError(signal));
+      // A command that does not come to its end can still be left.
       if (asked > 2) process.exit(exitCodes.aborted);
     });
   }
-  try {
-    process.exitCode = await dispatch(program, process.argv.slice(2), output, controller.signal);
-  } catch (error) {
-    complain(error, program.name, output);
-    process.exitCode = exitCodeOf(error);
-  }
+  return controller.signal;
+}
+
+/** A reader that goes away (| head) is the end of the output; a full disk is a failure. */
+function endWithTheReader(program: string, output: Output): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit();
+    complain(new Error(`cannot write the result: ${error.message}`), program, output);
+    process.exit(exitCodes.failed);
+  });
+  process.stderr.on("error", () => undefined);
 }
 
 async function dispatch(
@@ -73,9 +94,14 @@ async function dispatch(
 
 function complain(error: unknown, program: string, output: Output): void {
   const { message } = error instanceof Error ? error : { message: String(error) };
-  for (const line of message.split("\n")) output.note(`${program}: ${line}`);
+  for (const line of message.split("\n")) output.note(`${program}: ${printable(line)}`);
   if (error instanceof UsageError) output.note(error.hint);
   if (process.env["SWITCHYARD_DEBUG"] === "1" && error instanceof Error) {
     output.note(error.stack ?? "");
   }
+}
+
+/** Messages quote what peers said, which may hold sequences that a terminal would obey. */
+function printable(line: string): string {
+  return line.replace(/\p{Cc}/gu, "\u{FFFD}");
 }

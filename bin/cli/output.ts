@@ -39,7 +39,7 @@ const coloured: Style = { good: sgr(32), bad: sgr(31), warn: sgr(33), dim: sgr(2
 
 /** The output of this process. */
 export function processOutput(): Output {
-  const interactive = process.stdout.isTTY === true;
+  const interactive = isTerminal(process.stdout);
   const noColour = (process.env["NO_COLOR"] ?? "") !== "" || process.env["TERM"] === "dumb";
   return {
     result: (line) => void process.stdout.write(`${line}\n`),
@@ -48,4 +48,9 @@ export function processOutput(): Output {
     interactive,
     style: interactive && !noColour ? coloured : plain,
   };
+}
+
+/** @types/node says isTTY is always there; on a pipe or a file it is undefined. */
+function isTerminal(stream: { readonly isTTY?: boolean }): boolean {
+  return stream.isTTY ?? false;
 }

@@ -32,7 +32,7 @@ export function commandUsage(program: ProgramRow, command: CommandRow): string {
   return [
     command.summary,
     "",
-    `usage: ${program.name}${environment} ${command.name}${words.join("")}${options.length === 0 ? "" : " [flags]"}`,
+    `usage: ${program.name}${environment}${command.name === "" ? "" : ` ${command.name}`}${words.join("")}${options.length === 0 ? "" : " [flags]"}`,
     ...(options.length === 0 ? [] : [""]),
     ...options.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     ...(command.details === undefined ? [] : ["", command.details]),

@@ -1,0 +1,86 @@
+/**
+ * What one look at a cluster brings home, part by part and not yet judged: each report is what the
+ * part said, or why nothing could be learned from it.
+ */
+import type { HealthStatus } from "../../sidecars/pg-health/contract.ts";
+import type { PoolerFacts } from "../pooler/console-replies.ts";
+import type { PostgresFacts } from "../postgres/facts.ts";
+
+export type Report<T> =
+  | { readonly state: "known"; readonly tookMs: number; readonly value: T }
+  | { readonly state: "unreachable"; readonly tookMs: number; readonly error: string };
+
+export interface MemberObservation {
+  readonly name: string;
+  readonly postgres: Report<PostgresFacts>;
+  readonly health: Report<HealthStatus>;
+  readonly pooler: Report<PoolerFacts>;
+}
+
+/** One server line of a router: a member in one of its backends, or the hold server. */
+export interface RouterServer {
+  readonly backend: string;
+  readonly server: string;
+  readonly address: string;
+  readonly port: number;
+  /** up: takes new connections; other: drains, is in maintenance or is starting. */
+  readonly state: "up" | "down" | "other";
+  /** As HAProxy prints it, such as UP, DOWN, MAINT or "UP 1/2". */
+  readonly status: string;
+  /** What an operator forced on it: maint, drain, weight or checks; empty when nothing. */
+  readonly forced: readonly string[];
+  /** The last check in words, such as "L7OK/200 in 1ms". */
+  readonly check: string;
+  readonly sinceS: number;
+  readonly sessions: number;
+  readonly queued: number;
+  readonly backup: boolean;
+}
+
+export interface OldWorker {
+  readonly pid: number;
+  readonly uptimeS: number;
+  /** Null where they could not be counted. */
+  readonly sessions: number | null;
+}
+
+export interface RouterFacts {
+  /** Such as 2.6.12-1+deb12u4. */
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeS: number;
+  readonly servers: readonly RouterServer[];
+  /** Frontends that take no connections, by name. */
+  readonly closedFrontends: readonly string[];
+  /** Clients that wait in a backend's queue, by backend. */
+  readonly queued: Readonly<Record<string, number>>;
+  /** Workers that a reload left behind; null where there is no master socket to ask. */
+  readonly oldWorkers: readonly OldWorker[] | null;
+}
+
+/** How the file on the router's host compares to what the environment renders. */
+export interface RouterDrift {
+  readonly drifted: boolean;
+  /** The first line that differs, as it stands on the router; "" when none does. */
+  readonly firstDifference: string;
+}
+
+export interface RouterObservation {
+  readonly name: string;
+  readonly runtime: Report<RouterFacts>;
+  readonly configuration: Report<RouterDrift>;
+}
+
+export interface EdgePoolerObservation {
+  readonly name: string;
+  readonly pooler: Report<PoolerFacts>;
+}
+
+export interface Observation {
+  /** When the look began; ISO 8601. */
+  readonly at: string;
+  readonly tookMs: number;
+  readonly members: readonly MemberObservation[];
+  readonly routers: readonly RouterObservation[];
+  readonly edgePoolers: readonly EdgePoolerObservation[];
+}
