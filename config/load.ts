@@ -131,7 +131,8 @@ async function aliasesOf(file: string): Promise<string[] | undefined> {
 export async function parseEnvironment(text: string, source: Source): Promise<Environment> {
   const problems: Problem[] = [];
   const resolved = await resolveSecrets(parse(text, source.file), source, [], problems);
-  const result = environmentSchema.safeParse(resolved);
+  // A file is parsed once in a process, which does not pay for compiling a parser.
+  const result = environmentSchema.safeParse(resolved, { jitless: true });
   if (result.success) problems.push(...contradictions(result.data));
   else problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, resolved)));
   if (result.success && problems.length === 0) {

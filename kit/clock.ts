@@ -67,20 +67,27 @@ export async function withDeadline<T>(
 }
 
 /**
- * Looks again every `intervalMs` until `look` answers with something other than undefined.
+ * Looks again every `intervalMs` until `look` answers with something other than undefined. `look`
+ * gets a signal that aborts when the deadline is over; a look that does not end by then is dropped.
  * @throws DeadlineError after `deadlineMs`; its cause is the last error that `look` threw, if any
  */
 export async function eventually<T>(
   what: string,
   options: { deadlineMs: number; intervalMs: number; clock?: Clock; signal?: AbortSignal },
-  look: () => Promise<T | undefined> | T | undefined,
+  look: (signal: AbortSignal) => Promise<T | undefined> | T | undefined,
 ): Promise<T> {
   const clock = options.clock ?? systemClock;
   const end = clock.monotonic() + options.deadlineMs;
   let lastError: unknown;
   do {
     try {
-      const seen = await look();
+      const leftMs = Math.max(1, end - clock.monotonic());
+      const seen = await withDeadline(
+        what,
+        leftMs,
+        async (signal) => await look(signal),
+        options.signal,
+      );
       if (seen !== undefined) return seen;
       lastError = undefined;
     } catch (error) {

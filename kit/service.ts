@@ -3,7 +3,6 @@
  * a deadline. A signal during the start ends the start.
  */
 import { withDeadline } from "./clock.ts";
-import type { Logger } from "./logger.ts";
 
 export interface Service {
   /** Gives everything back; called once. */
@@ -13,7 +12,7 @@ export interface Service {
 export interface ServiceOptions {
   readonly name: string;
   readonly stopDeadlineMs: number;
-  readonly logger: Pick<Logger, "info">;
+  readonly logger: { readonly info: (facts: object, text: string) => void };
   /** Where the signals come from; this process when not given. */
   readonly signals?: Pick<NodeJS.EventEmitter, "on" | "off">;
 }

@@ -194,7 +194,10 @@ async function follow(change: Change, primary: Client): Promise<void> {
   const part = partOf(model, from.name, "postgres");
   const { uid, gid } = await stat(dataFolder(part));
   const owner = place.privileged ? { owner: { uid, gid } } : {};
-  await writeFileAtomically(join(dataFolder(part), "standby.signal"), "", { mode: 0o600, ...owner });
+  await writeFileAtomically(join(dataFolder(part), "standby.signal"), "", {
+    mode: 0o600,
+    ...owner,
+  });
   const quiet = { ...options, note: () => undefined };
   await actOnPart(place, model.name, "start", part.name, quiet);
   await eventually(

@@ -41,11 +41,15 @@ export async function destroyLab(place: LabPlace, name: string): Promise<boolean
     killRecorded(state);
   }
   const folder = labFolder(place, name);
-  await eventually(`end of the processes in ${folder}`, { deadlineMs: 4000, intervalMs: 10 }, () => {
-    const left = processesUnder(folder);
-    for (const { pid } of left) signalProcess(pid, "SIGKILL");
-    return left.length === 0 ? true : undefined;
-  });
+  await eventually(
+    `end of the processes in ${folder}`,
+    { deadlineMs: 4000, intervalMs: 10 },
+    () => {
+      const left = processesUnder(folder);
+      for (const { pid } of left) signalProcess(pid, "SIGKILL");
+      return left.length === 0 ? true : undefined;
+    },
+  );
   if (place.privileged) await removeAllCuts(name);
   const hadFile = await removeEnvironmentFile(
     environmentFile(state ?? { configFolder: place.configFolder, name }),

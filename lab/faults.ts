@@ -39,15 +39,18 @@ export async function cutParts(model: LabModel, one: string, other: string): Pro
   const table = tableName(model.name);
   const chain = chainName(one, other);
   if ((await chainsOf(table)).includes(chain)) return false;
+  const what = `cut ${one} ${other}`;
   const [left, right] = [partsNamed(model, one), partsNamed(model, other)];
-  await runNft(cutScript(table, chain, left, right), `cut ${one} ${other}`);
-  // Only now: a connection that was opened meanwhile is on the list, and no new one can open.
-  const connections = connectionsBetween(left, right);
-  if (connections.length > 0) {
-    const script = connectionScript(table, chain, connections);
-    await runNft(script, `cut ${one} ${other}`);
+  await runNft(cutScript(table, chain, left, right), what);
+  try {
+    // Only now: a connection that was opened meanwhile is on the list, and no new one can open.
+    const connections = connectionsBetween(left, right);
+    if (connections.length > 0) await runNft(connectionScript(table, chain, connections), what);
+    return true;
+  } catch (error) {
+    await healParts(model, one, other);
+    throw error;
   }
-  return true;
 }
 
 /**
@@ -60,7 +63,10 @@ export async function healParts(model: LabModel, one: string, other: string): Pr
   const chains = await chainsOf(table);
   if (!chains.includes(chain)) return false;
   const last = chains.length === 1;
-  await runNft(last ? `delete table ip ${table}\n` : healScript(table, chain), `heal ${one} ${other}`);
+  await runNft(
+    last ? `delete table ip ${table}\n` : healScript(table, chain),
+    `heal ${one} ${other}`,
+  );
   return true;
 }
 
@@ -123,7 +129,9 @@ function connectionsBetween(one: readonly Part[], other: readonly Part[]): Conne
   const rows = parseSocketTable(readFileSync("/proc/net/tcp", "latin1"));
   const opened = (from: readonly Part[], to: readonly Part[]): Connection[] => {
     const inodes = socketInodes(from);
-    const targets = new Set(to.flatMap((part) => part.listens.map((at) => `${at.host}:${at.port}`)));
+    const targets = new Set(
+      to.flatMap((part) => part.listens.map((at) => `${at.host}:${at.port}`)),
+    );
     return rows.filter(
       ({ inode, remote }) => inodes.has(inode) && targets.has(`${remote.host}:${remote.port}`),
     );

@@ -44,10 +44,8 @@ async function take(
   const deadlineMs = options.patience ?? patienceMs;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   try {
-    return await eventually(
-      `the lock of ${name}`,
-      { deadlineMs, intervalMs: 25, ...signal },
-      () => tryOnce(path, options.purpose),
+    return await eventually(`the lock of ${name}`, { deadlineMs, intervalMs: 25, ...signal }, () =>
+      tryOnce(path, options.purpose),
     );
   } catch (cause) {
     if (!(cause instanceof DeadlineError)) throw cause;

@@ -72,9 +72,6 @@ const memberNames = ["dal-01", "chi-02"] as const;
 const firstGid = 47_000;
 const gidsPerLab = 100;
 
-/** Which group ids belong to the labs, so that a process can be recognised as a lab's. */
-export const labGids = { first: firstGid, count: maximumLabs * gidsPerLab };
-
 /** Works out the whole lab. Pure. */
 export function modelLab(request: LabRequest): LabModel {
   const members = memberNames.map((name, ordinal) => memberHost(request.index, name, ordinal));

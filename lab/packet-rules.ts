@@ -53,7 +53,9 @@ export function cutScript(
 function openings(from: readonly Part[], to: readonly Part[]): string[] {
   const targets = to.flatMap((part) => part.listens);
   return from.flatMap(({ gid }) =>
-    targets.map(({ host, port }) => `meta skgid ${gid} ip daddr ${host} tcp dport ${port} drop`),
+    targets.map(
+      ({ host, port }) => `meta skgid ${gid} ip daddr ${host} tcp dport ${port} counter drop`,
+    ),
   );
 }
 
@@ -64,7 +66,7 @@ export function connectionScript(
   connections: readonly Connection[],
 ): string {
   const rule = (from: Endpoint, to: Endpoint): string =>
-    `add rule ip ${table} ${chain} ip saddr ${from.host} tcp sport ${from.port} ip daddr ${to.host} tcp dport ${to.port} drop`;
+    `add rule ip ${table} ${chain} ip saddr ${from.host} tcp sport ${from.port} ip daddr ${to.host} tcp dport ${to.port} counter drop`;
   return connections
     .flatMap(({ local, remote }) => [rule(local, remote), rule(remote, local)])
     .map((line) => `${line}\n`)
@@ -100,6 +102,9 @@ function hexEndpoint(text: string): Endpoint | undefined {
   const match = /^([0-9A-F]{8}):([0-9A-F]{4})$/.exec(text);
   if (match === null) return undefined;
   const bytes = (match[1] ?? "").match(/../g) ?? [];
-  const host = bytes.map((byte) => Number.parseInt(byte, 16)).toReversed().join(".");
+  const host = bytes
+    .map((byte) => Number.parseInt(byte, 16))
+    .toReversed()
+    .join(".");
   return { host, port: Number.parseInt(match[2] ?? "", 16) };
 }

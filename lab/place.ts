@@ -30,7 +30,9 @@ const checkout = fileURLToPath(new URL("../", import.meta.url));
  * Works out the place for the user who runs this.
  * @throws LabUnavailableError when we are root and there is no user postgres
  */
-export async function labPlace(options: { stateHome?: string | undefined } = {}): Promise<LabPlace> {
+export async function labPlace(
+  options: { stateHome?: string | undefined } = {},
+): Promise<LabPlace> {
   const uid = process.getuid?.() ?? -1;
   const stateHome = options.stateHome ?? "";
   const base = stateHome.startsWith("/") ? stateHome : join(homedir(), ".local/state");

@@ -84,9 +84,7 @@ export async function fillPrimary(making: Making, member: MemberHost): Promise<v
     await client.query(
       `CREATE ROLE ${labUsers.replicator} LOGIN REPLICATION PASSWORD ${escapeLiteral(replicator.reveal())}`,
     );
-    await client.query(
-      `CREATE ROLE ${labUsers.app} LOGIN PASSWORD ${escapeLiteral(app.reveal())}`,
-    );
+    await client.query(`CREATE ROLE ${labUsers.app} LOGIN PASSWORD ${escapeLiteral(app.reveal())}`);
     await client.query(`CREATE DATABASE ${labDatabase} OWNER ${labUsers.app}`);
     for (const { slot } of others) {
       await client.query("SELECT pg_create_physical_replication_slot($1, true)", [slot]);

@@ -37,15 +37,18 @@ export function processesOf(parts: readonly Part[]): Map<string, ProcessSeen[]> 
   return found;
 }
 
-/** Group ids out of `first … first + count` that some process has now. */
-export function gidsInUse(first: number, count: number): Set<number> {
-  const all = allProcesses().map((one) => one.gid);
-  return new Set(all.filter((gid) => gid >= first && gid < first + count));
-}
-
 /** Programs of a lab that stand in `folder` or below, whoever started them. */
 export function processesUnder(folder: string): ProcessSeen[] {
   return allProcesses().filter((one) => isUnder(folder, folderOf(one)));
+}
+
+/** Folders of labs (the places) that some process stands in, as far as we may see. */
+export function placesInUse(): Set<string> {
+  const places = allProcesses().flatMap((one) => {
+    const place = /^(.*\/switchyard\/lab)\/[^/]+\/[^/]+\//.exec(`${folderOf(one) ?? ""}/`)?.[1];
+    return place === undefined ? [] : [place];
+  });
+  return new Set(places);
 }
 
 function partByFolder(

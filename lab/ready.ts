@@ -43,11 +43,7 @@ export async function awaitReady(making: Making, primary: MemberHost): Promise<v
   );
 }
 
-async function streams(
-  making: Making,
-  primary: MemberHost,
-  standby: MemberHost,
-): Promise<boolean> {
+async function streams(making: Making, primary: MemberHost, standby: MemberHost): Promise<boolean> {
   const login = superuserLogin(making.secrets);
   return await withClient(primary.postgres, login, lookDeadlineMs, (client) =>
     streamsThroughSlot(client, standby),
@@ -74,10 +70,7 @@ async function takesWrites(making: Making, app: AppHost): Promise<boolean> {
 
 async function healthIs(member: MemberHost, isPrimary: boolean): Promise<boolean> {
   const base = `http://${member.health.host}:${member.health.port}`;
-  const [primary, replica] = await Promise.all([
-    get(`${base}/primary`),
-    get(`${base}/replica`),
-  ]);
+  const [primary, replica] = await Promise.all([get(`${base}/primary`), get(`${base}/replica`)]);
   const right = isPrimary ? [200, "primary"] : [503, "standby"];
   const word = primary.body.trim();
   return primary.status === right[0] && word === right[1] && (isPrimary || replica.status === 200);

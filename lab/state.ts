@@ -10,13 +10,17 @@ import { maximumLabs, modelLab } from "./model.ts";
 import type { LabModel } from "./model.ts";
 import { LabUnavailableError, makeOpenFolder, systemRoot } from "./place.ts";
 import type { LabPlace } from "./place.ts";
+import { placesInUse } from "./processes.ts";
 
 const mainProcess = z.object({ pid: z.int(), startedAt: z.string() });
 
 const stateShape = z.object({
   version: z.literal(1),
   name: z.string(),
-  index: z.int().min(0).max(maximumLabs - 1),
+  index: z
+    .int()
+    .min(0)
+    .max(maximumLabs - 1),
   appHosts: z.int(),
   pooling: z.enum(["transaction", "session"]),
   sharedBuffers: z.string(),
@@ -87,7 +91,7 @@ export async function writeState(place: LabPlace, state: LabState): Promise<void
   const folder = labFolder(place, state.name);
   await makeOpenFolder(folder);
   const text = `${JSON.stringify(state, null, 2)}\n`;
-  await writeFileAtomically(join(folder, "lab.json"), text, { mode: 0o600 });
+  await writeFileAtomically(join(folder, "lab.json"), text, { mode: 0o644 });
 }
 
 /** Removes all that the lab has on disk. */
@@ -110,11 +114,14 @@ export async function listLabs(place: LabPlace): Promise<string[]> {
  * @throws LabUnavailableError when all are taken
  */
 export async function freeIndex(place: LabPlace): Promise<number> {
-  const roots = new Set([place.root, systemRoot]);
+  // Labs of other users lie elsewhere, and share the addresses all the same.
+  const roots = new Set([place.root, systemRoot, ...placesInUse()]);
   const taken = new Set<number>();
   for (const root of roots) {
     const names = await readdir(root).catch(() => []);
-    const states = await Promise.all(names.map((one) => readStateFile(join(root, one, "lab.json"))));
+    const states = await Promise.all(
+      names.map((one) => readStateFile(join(root, one, "lab.json"))),
+    );
     for (const state of states) if (state !== undefined) taken.add(state.index);
   }
   const free = Array.from({ length: maximumLabs }, (_, index) => index).find(

@@ -9,6 +9,7 @@ import { listCuts } from "./faults.ts";
 import type { LabModel } from "./model.ts";
 import { LabUnavailableError } from "./place.ts";
 import type { LabPlace } from "./place.ts";
+import { processesOf } from "./processes.ts";
 import { modelOf } from "./state.ts";
 import type { LabState } from "./state.ts";
 import { partStates } from "./status.ts";
@@ -41,9 +42,28 @@ export async function checkName(place: LabPlace, name: string): Promise<void> {
 }
 
 function aliasesOf(text: string): string[] {
-  const content: unknown = parseDocument(text).toJS();
-  const aliases = (content as { aliases?: unknown } | null)?.aliases;
-  return Array.isArray(aliases) ? aliases.map(String) : [];
+  try {
+    const content: unknown = parseDocument(text).toJS();
+    const aliases = (content as { aliases?: unknown } | null)?.aliases;
+    return Array.isArray(aliases) ? aliases.map(String) : [];
+  } catch {
+    // A file that cannot be read names nothing; whoever uses it is told why.
+    return [];
+  }
+}
+
+/**
+ * No process may stand in a part's place already: it would be taken for the part.
+ * @throws LabUnavailableError
+ */
+export function checkProcesses(model: LabModel): void {
+  for (const [part, seen] of processesOf(model.parts)) {
+    const pids = seen.map((one) => one.pid).join(", ");
+    if (pids === "") continue;
+    throw new LabUnavailableError(
+      `lab ${model.name} needs the place of ${part}, and there are processes of an earlier lab in it: end them (pid ${pids})`,
+    );
+  }
 }
 
 /**

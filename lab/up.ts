@@ -19,7 +19,13 @@ import { freeIndex, labFolder, listLabs, modelOf, readState, writeState } from "
 import type { LabState } from "./state.ts";
 import { summarise } from "./summary.ts";
 import type { LabSummary } from "./summary.ts";
-import { checkAddresses, checkName, checkPaths, refuseUnlessWhole } from "./up-checks.ts";
+import {
+  checkAddresses,
+  checkName,
+  checkPaths,
+  checkProcesses,
+  refuseUnlessWhole,
+} from "./up-checks.ts";
 
 export interface UpRequest {
   readonly name: string;
@@ -54,20 +60,24 @@ export async function labUp(
 ): Promise<LabSummary> {
   const { name } = request;
   const { signal } = options;
-  return await withLock(labLock(name), { purpose: `bin/lab up --name ${name}`, signal }, async () => {
-    const state = await readState(place, name);
-    if (state?.phase === "up") {
-      await refuseUnlessWhole(place, state);
-      options.note(`lab ${name} is up already; nothing was changed`);
-      return summarise(modelOf(place, state), await readSecrets(labFolder(place, name)));
-    }
-    if (state !== undefined || (await listLabs(place)).includes(name)) {
-      options.note(`lab ${name} was left half made: clearing it away first`);
-      await destroyLab(place, name);
-    }
-    await checkName(place, name);
-    return await makeOrClear(place, request, options);
-  });
+  return await withLock(
+    labLock(name),
+    { purpose: `bin/lab up --name ${name}`, signal },
+    async () => {
+      const state = await readState(place, name);
+      if (state?.phase === "up") {
+        await refuseUnlessWhole(place, state);
+        options.note(`lab ${name} is up already; nothing was changed`);
+        return summarise(modelOf(place, state), await readSecrets(labFolder(place, name)));
+      }
+      if (state !== undefined || (await listLabs(place)).includes(name)) {
+        options.note(`lab ${name} was left half made: clearing it away first`);
+        await destroyLab(place, name);
+      }
+      await checkName(place, name);
+      return await makeOrClear(place, request, options);
+    },
+  );
 }
 
 async function makeOrClear(
@@ -81,6 +91,7 @@ async function makeOrClear(
     const state = await claimIndex(place, request);
     const model = modelOf(place, state);
     checkPaths(model);
+    checkProcesses(model);
     await checkAddresses(model);
     const secrets = await makeSecrets(model.folder);
     const making: Making = { model, place, programs, secrets, signal: options.signal };

@@ -53,7 +53,7 @@ interface VerbRow {
   readonly refused: Partial<Record<PartState, string>>;
   /** The parts that count as stopped in good order afterwards. */
   readonly stops: boolean;
-  readonly run: (act: Act, parts: readonly Part[]) => Promise<LabState>;
+  readonly run: (act: Act, parts: readonly Part[]) => Promise<void>;
 }
 
 const verbs: Readonly<Record<PartVerb, VerbRow>> = {
@@ -62,10 +62,9 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
     nothing: { stopped: "is stopped already" },
     refused: { frozen: "thaw or kill it first" },
     stops: true,
-    run: async ({ state, options }, parts) => {
+    run: async ({ options }, parts) => {
       // What uses Postgres goes first: a pooler must not see its server go away.
       for (const part of parts.toReversed()) await stopPart(part, options.signal);
-      return state;
     },
   },
   kill: {
@@ -73,10 +72,7 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
     nothing: { stopped: "is stopped already", crashed: "has crashed already" },
     refused: {},
     stops: false,
-    run: async ({ state }, parts) => {
-      await killParts(parts);
-      return state;
-    },
+    run: (_act, parts) => killParts(parts),
   },
   start: {
     done: "started",
@@ -90,20 +86,14 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
     nothing: { frozen: "is frozen already", stopped: "is stopped", crashed: "has crashed" },
     refused: {},
     stops: false,
-    run: async ({ state }, parts) => {
-      await freezeParts(parts);
-      return state;
-    },
+    run: (_act, parts) => freezeParts(parts),
   },
   thaw: {
     done: "thawed",
     nothing: { running: "is not frozen", stopped: "is stopped", crashed: "has crashed" },
     refused: {},
     stops: false,
-    run: async ({ state }, parts) => {
-      await thawParts(parts);
-      return state;
-    },
+    run: (_act, parts) => thawParts(parts),
   },
 };
 
@@ -132,16 +122,17 @@ export async function actOnPart(
     for (const part of idle) options.note(`${part.name} ${row.nothing[stateOf(part)]}`);
     const due = parts.filter((part) => !idle.includes(part));
     if (due.length === 0) return;
-    const state = await row.run(act, due);
-    const others = state.stopped.filter((one) => !due.some((part) => part.name === one));
+    const others = act.state.stopped.filter((one) => !due.some((part) => part.name === one));
     const stopped = row.stops ? [...others, ...due.map((part) => part.name)] : others;
-    const keepsStopped = verb === "freeze" || verb === "thaw";
-    await writeState(place, keepsStopped ? state : { ...state, stopped });
+    const state = { ...act.state, stopped };
+    // Beforehand: a verb that is interrupted has been asked for all the same.
+    await writeState(place, state);
+    await row.run({ ...act, state }, due);
     for (const part of due) options.note(`${part.name} ${row.done}`);
   });
 }
 
-async function startParts(act: Act, parts: readonly Part[]): Promise<LabState> {
+async function startParts(act: Act, parts: readonly Part[]): Promise<void> {
   // Leftovers of a crashed part hold its addresses and its shared memory.
   await killParts(parts);
   const programs = await findPrograms();
@@ -150,15 +141,12 @@ async function startParts(act: Act, parts: readonly Part[]): Promise<LabState> {
   const started = await Promise.all(parts.map((part) => launchPart(driver, part)));
   const processes = { ...state.processes };
   for (const { part, ...main } of started) processes[part] = main;
-  const stopped = state.stopped.filter((one) => !parts.some((part) => part.name === one));
-  const next = { ...state, processes, stopped };
   // Before the wait: a part that is slow to answer is started all the same.
-  await writeState(place, next);
+  await writeState(place, { ...state, processes });
   const { signal } = options;
   const results = await Promise.allSettled(parts.map((part) => awaitPart(part, { signal })));
   const failed = results.find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-  return next;
 }
 
 /**
@@ -183,7 +171,9 @@ export async function actOnPair(
       options.note(`${one} and ${other} ${changed ? "are" : "were already"} cut off`);
     } else {
       const changed = await healParts(model, one, other);
-      options.note(`${one} and ${other} ${changed ? "reach" : "were not cut: they reach"} each other`);
+      options.note(
+        `${one} and ${other} ${changed ? "reach" : "were not cut: they reach"} each other`,
+      );
     }
   });
 }

@@ -152,7 +152,9 @@ function parseWords(
   words: readonly string[],
 ): Pick<ParsedLine, "arguments" | "flags"> {
   const rows = command.options ?? {};
-  const seeHelp = `see ${program.name} ${program.takesEnvironment ? "ENVIRONMENT " : ""}${command.name} --help`;
+  const environment = program.takesEnvironment ? "ENVIRONMENT" : "";
+  const spoken = [program.name, environment, command.name].filter((word) => word !== "");
+  const seeHelp = `see ${spoken.join(" ")} --help`;
   const parsed = parseStrictly(words, rows, seeHelp);
   const flags = parsed.values as ParsedLine["flags"];
   checkFlags(
@@ -161,7 +163,8 @@ function parseWords(
     parsed.tokens.flatMap((token) => (token.kind === "option" ? [token.name] : [])),
     seeHelp,
   );
-  checkArguments(command.arguments ?? [], parsed.positionals, command.name, seeHelp);
+  const name = command.name === "" ? program.name : command.name;
+  checkArguments(command.arguments ?? [], parsed.positionals, name, seeHelp);
   return { arguments: parsed.positionals, flags };
 }
 

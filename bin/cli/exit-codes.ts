@@ -13,7 +13,7 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Error codes that mean more than "failed". A code that is missing here ends with 1. */
+/** Every error code and what it means to the shell. What has no code ends with 1. */
 const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_USAGE: exitCodes.usage,
   ERR_CONFIG: exitCodes.configuration,
@@ -25,10 +25,42 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_DEADLINE: exitCodes.unavailable,
   ERR_CHILD_START: exitCodes.unavailable,
   ERR_MODULE_NOT_FOUND: exitCodes.unavailable,
+  ERR_HAPROXY_MODEL: exitCodes.configuration,
+  ERR_HAPROXY_MISSING: exitCodes.unavailable,
+  ERR_HAPROXY_TOO_OLD: exitCodes.unavailable,
+  ERR_HAPROXY_CONFIGURATION: exitCodes.refused,
+  ERR_HAPROXY_FILE: exitCodes.unavailable,
+  ERR_HAPROXY_NO_RELOAD: exitCodes.configuration,
+  ERR_HAPROXY_RELOAD: exitCodes.failed,
+  ERR_POOLER_MODEL: exitCodes.configuration,
+  ERR_TEMPLATE: exitCodes.configuration,
+  ERR_HAPROXY_COMMAND: exitCodes.usage,
+  ERR_HAPROXY_UNREACHABLE: exitCodes.unavailable,
+  ERR_HAPROXY_TIMEOUT: exitCodes.unavailable,
+  ERR_HAPROXY_PERMISSION: exitCodes.unavailable,
+  ERR_HAPROXY_PROTOCOL: exitCodes.unavailable,
+  ERR_HAPROXY_VERSION: exitCodes.unavailable,
+  ERR_HAPROXY_REFUSED: exitCodes.failed,
+  ERR_HAPROXY_READBACK: exitCodes.failed,
   ERR_LAB_UNAVAILABLE: exitCodes.unavailable,
   ERR_LAB_MISSING: exitCodes.unavailable,
   ERR_LAB_CUT: exitCodes.unavailable,
   ERR_LAB_UNKNOWN_PART: exitCodes.usage,
+  ERR_YAML: exitCodes.configuration,
+  ERR_SECRET: exitCodes.configuration,
+  ERR_CHILD_FAILED: exitCodes.failed,
+  ERR_LISTEN: exitCodes.unavailable,
+  ERR_PG_SESSION: exitCodes.unavailable,
+  ERR_LAB_CHANGE: exitCodes.failed,
+  ERR_CONTROL_DATA: exitCodes.failed,
+  ERR_LAB_PART: exitCodes.failed,
+  ERR_HAPROXY_REPLY: exitCodes.unavailable,
+  ERR_HEALTH_UNREACHABLE: exitCodes.unavailable,
+  ERR_HEALTH_REPLY: exitCodes.unavailable,
+  ERR_CONNECTION: exitCodes.unavailable,
+  ERR_REPLICA_QUERY: exitCodes.failed,
+  ERR_SAMPLE: exitCodes.failed,
+  ERR_STOP_INTERRUPTED: exitCodes.failed,
 };
 
 /** The exit code for a thrown value. */

@@ -93,12 +93,23 @@ async function dispatch(
 }
 
 function complain(error: unknown, program: string, output: Output): void {
-  const { message } = error instanceof Error ? error : { message: String(error) };
-  for (const line of message.split("\n")) output.note(`${program}: ${printable(line)}`);
+  for (const line of messageOf(error).split("\n")) output.note(`${program}: ${printable(line)}`);
   if (error instanceof UsageError) output.note(error.hint);
-  if (process.env["SWITCHYARD_DEBUG"] === "1" && error instanceof Error) {
-    output.note(error.stack ?? "");
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  if (process.env["SWITCHYARD_DEBUG"] === "1") {
+    output.note(stack);
+  } else if (typeof (error as { code?: unknown } | null | undefined)?.code !== "string") {
+    // Every error that is foreseen has a code.
+    output.note(`this is a fault in ${program} itself; SWITCHYARD_DEBUG=1 shows where`);
   }
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== "") return error.message;
+  // What Node throws when a name has several addresses and none answers has no message.
+  const parts = error instanceof AggregateError ? error.errors : [];
+  return parts.map(messageOf).join("; ") || error.name;
 }
 
 /** Messages quote what peers said, which may hold sequences that a terminal would obey. */

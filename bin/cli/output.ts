@@ -4,11 +4,13 @@
  */
 export interface Output {
   /** Prints a line of the result. */
-  result(line: string): void;
+  readonly result: (line: string) => void;
   /** Prints a line of progress or a complaint. */
-  note(line: string): void;
+  readonly note: (line: string) => void;
   /** Width of the terminal in columns; 100 where there is none. */
   readonly columns: number;
+  /** Height of the terminal in lines; undefined where there is none. */
+  readonly rows?: number | undefined;
   /** True when standard output is a terminal. */
   readonly interactive: boolean;
   readonly style: Style;
@@ -45,6 +47,7 @@ export function processOutput(): Output {
     result: (line) => void process.stdout.write(`${line}\n`),
     note: (line) => void process.stderr.write(`${line}\n`),
     columns: process.stdout.columns ?? 100,
+    rows: process.stdout.rows,
     interactive,
     style: interactive && !noColour ? coloured : plain,
   };

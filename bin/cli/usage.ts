@@ -21,6 +21,7 @@ export function programUsage(program: ProgramRow): string {
 /** The help of one command. */
 export function commandUsage(program: ProgramRow, command: CommandRow): string {
   const environment = program.takesEnvironment ? " ENVIRONMENT" : "";
+  const word = command.name === "" ? "" : ` ${command.name}`;
   const words = (command.arguments ?? []).map((row) => {
     const name = row.rest === true ? `${row.name} ...` : row.name;
     return row.optional === true ? ` [${name}]` : ` ${name}`;
@@ -32,7 +33,7 @@ export function commandUsage(program: ProgramRow, command: CommandRow): string {
   return [
     command.summary,
     "",
-    `usage: ${program.name}${environment}${command.name === "" ? "" : ` ${command.name}`}${words.join("")}${options.length === 0 ? "" : " [flags]"}`,
+    `usage: ${program.name}${environment}${word}${words.join("")}${options.length === 0 ? "" : " [flags]"}`,
     ...(options.length === 0 ? [] : [""]),
     ...options.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     ...(command.details === undefined ? [] : ["", command.details]),

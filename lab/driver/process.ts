@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, readFile } from "node:fs/promises";
+import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DeadlineError, eventually } from "../../kit/clock.ts";
 import type { LabModel, Part, PartKind } from "../model.ts";
@@ -66,7 +66,8 @@ const commandLines: Readonly<Record<PartKind, Words>> = {
   ],
 };
 
-// Fast shutdown for Postgres; PgBouncer and HAProxy would wait for their clients on a softer one.
+// Fast shutdown for Postgres; HAProxy would wait for its clients on a softer one. PgBouncer 1.23 and
+// newer waits for its clients too, until it is told a second time.
 const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
   postgres: "SIGINT",
   pooler: "SIGTERM",
@@ -75,18 +76,29 @@ const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
   health: "SIGTERM",
 };
 
+const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
+  postgres: ["data/postmaster.pid", ".s.PGSQL.5432.lock"],
+  pooler: ["pgbouncer.pid"],
+  edge: ["pgbouncer.pid"],
+  router: [],
+  health: [],
+};
+
 // A fast shutdown waits for the checkpoint and for walsenders, up to wal_sender_timeout (60 s).
 const stopDeadlineMs = 90_000;
 const startDeadlineMs = 60_000;
 const signalDeadlineMs = 10_000;
 
 /**
- * Starts a part's program; does not wait until it answers (`awaitPart` does).
+ * Starts the program of a part that has no process; does not wait until it answers (`awaitPart` does).
  * @throws PartError when the program cannot be started
  */
 export async function launchPart(driver: ProcessDriver, part: Part): Promise<StartedPart> {
   const [program, ...words] = commandLines[part.kind](driver, part);
   const owner = ownerOf(driver.place, part);
+  // Whoever calls this knows that no process of the part is left. The pid in the file may still
+  // exist: as another process by now, or as a zombie where nobody collects them (containers).
+  for (const file of pidFiles[part.kind]) await rm(join(part.folder, file), { force: true });
   const output = await open(outputFile(part), "a", 0o600);
   try {
     if (owner !== undefined) await output.chown(owner.uid, owner.gid);
@@ -141,12 +153,17 @@ export async function awaitPart(
 
 /** Stops a part in good order and waits until all its processes are gone. */
 export async function stopPart(part: Part, signal?: AbortSignal): Promise<void> {
-  const main = mainOf(processesSeen(part));
-  if (main !== undefined) signalProcess(main.pid, stopSignals[part.kind]);
+  const tell = (): true | undefined => {
+    const main = mainOf(processesSeen(part));
+    if (main !== undefined) signalProcess(main.pid, stopSignals[part.kind]);
+    return main === undefined ? true : undefined;
+  };
+  tell();
+  const tellAgain = part.kind === "pooler" || part.kind === "edge";
   await eventually(
     `stop of ${part.name}`,
-    { deadlineMs: stopDeadlineMs, intervalMs: 10, ...(signal === undefined ? {} : { signal }) },
-    () => (processesSeen(part).length === 0 ? true : undefined),
+    { deadlineMs: stopDeadlineMs, intervalMs: 20, ...(signal === undefined ? {} : { signal }) },
+    () => (tellAgain ? tell() : processesSeen(part).length === 0 || undefined),
   );
 }
 

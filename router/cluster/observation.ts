@@ -40,8 +40,7 @@ export interface RouterServer {
 export interface OldWorker {
   readonly pid: number;
   readonly uptimeS: number;
-  /** Null where they could not be counted. */
-  readonly sessions: number | null;
+  readonly sessions: number;
 }
 
 export interface RouterFacts {
@@ -54,8 +53,10 @@ export interface RouterFacts {
   readonly closedFrontends: readonly string[];
   /** Clients that wait in a backend's queue, by backend. */
   readonly queued: Readonly<Record<string, number>>;
-  /** Workers that a reload left behind; null where there is no master socket to ask. */
+  /** Workers that a reload left behind; null where no master could be asked. */
   readonly oldWorkers: readonly OldWorker[] | null;
+  /** Why the declared master did not answer; null when it did, or none is declared. */
+  readonly masterError: string | null;
 }
 
 /** How the file on the router's host compares to what the environment renders. */

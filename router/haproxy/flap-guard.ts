@@ -8,7 +8,7 @@ import type { FlapGuard, Member, Router } from "../../config/schema.ts";
 /** Times in milliseconds. */
 export const flapGuardPresets = {
   /** Same site: a member is down 0.3 to 1.3 s after it says so. */
-  local: { inter: 1000, fastinter: 300, downinter: 500, rise: 2, fall: 2, timeout: 500 },
+  local: { inter: 1000, fastinter: 300, downinter: 500, rise: 2, fall: 2, timeout: 1000 },
   /** Over a WAN: three checks a second apart must fail, so that a one-second blip cuts nothing. */
   remote: { inter: 1000, fastinter: 1000, downinter: 1000, rise: 3, fall: 3, timeout: 2000 },
 } as const satisfies Readonly<Record<string, FlapGuard>>;
@@ -31,7 +31,7 @@ export interface GuardTimes {
   /** From "not primary" to DOWN, for a member that answers its checks. */
   readonly downMinMs: number;
   readonly downMaxMs: number;
-  /** From the last answer to DOWN, for a member that is silent (frozen, cut off), at the most. */
+  /** From the last answer to DOWN, for a member that says nothing (frozen), at the most. */
   readonly silentMaxMs: number;
   /** From "primary" to UP, for a member that was DOWN. */
   readonly upMinMs: number;
@@ -41,18 +41,18 @@ export interface GuardTimes {
 /**
  * What a guard's numbers mean. HAProxy waits `inter` between checks while a server is fully up,
  * `downinter` while it is fully down and `fastinter` in between; the wait starts when a check ends.
- * `answerMs` is how long a check takes that is answered; `connectMs` is `timeout connect`. A check
- * that cannot connect gives up after the shorter of `connectMs` and `inter`, and one that connects
- * after `timeout` more.
+ * `answerMs` is how long a check takes that is answered. One that connects and gets no answer takes
+ * the longer of `inter` and `timeout` (measured on 2.6, 3.0 and 3.2: a shorter timeout than inter
+ * has no effect), and one that cannot connect at most `inter`.
  */
-export function guardTimes(guard: FlapGuard, answerMs: number, connectMs: number): GuardTimes {
+export function guardTimes(guard: FlapGuard, answerMs: number): GuardTimes {
   const falling = (guard.fall - 1) * guard.fastinter;
   const rising = (guard.rise - 1) * guard.fastinter;
-  const silence = Math.min(connectMs, guard.inter) + guard.timeout;
   return {
     downMinMs: falling,
     downMaxMs: guard.inter + falling + (guard.fall + 1) * answerMs,
-    silentMaxMs: guard.inter + answerMs + falling + guard.fall * silence,
+    silentMaxMs:
+      guard.inter + answerMs + falling + guard.fall * Math.max(guard.inter, guard.timeout),
     upMinMs: rising,
     upMaxMs: guard.downinter + rising + (guard.rise + 1) * answerMs,
   };

@@ -11,8 +11,8 @@ import {
   identifierValue,
   isIpAddress,
   nameValue,
-  pathValue,
   reachableAddress,
+  socketPathValue,
 } from "../../config/values.ts";
 import type { Address } from "../../config/values.ts";
 import type { TemplateModel } from "../../kit/template.ts";
@@ -67,7 +67,6 @@ export function haproxyModel(
     const known = environment.routers.map((one) => one.name).join(", ") || "none";
     throw new HaproxyModelError("routers", `there is no router ${routerName}; known: ${known}`);
   }
-  const { haproxy } = environment;
   const members = environment.members.map((member, position) =>
     memberModel(environment, router, member, `members[${position}]`),
   );
@@ -84,10 +83,8 @@ export function haproxyModel(
     checkTimeoutMs,
     bootWindowMs,
     ringName: haproxyNames.ring,
-    replicaLagBytes: haproxy.replicaLag,
     servers,
     probes: servers.filter((one) => one.tracked),
-    initStateDown: features.initState,
     prometheus: features.prometheus,
     ...resolverModel(environment, members),
   };
@@ -97,20 +94,25 @@ function processModel(environment: Environment, router: Router, path: string): T
   const { haproxy } = environment;
   const optional = (value: string | undefined, key: string): string | false =>
     value === undefined ? false : checked(identifierValue, value, `haproxy.${key}`);
+  const { maxConnections, connectTimeout, queueTimeout, clientTimeout } = haproxy;
+  const { hardStopAfter, replicaLag } = haproxy;
+  const numbers = { maxConnections, connectTimeout, queueTimeout, clientTimeout };
+  wholeNumbers({ ...numbers, hardStopAfter, replicaLag }, "haproxy");
   return {
     adminSocket: checked(
-      pathValue,
+      socketPathValue,
       router.adminSocket ?? haproxy.adminSocket,
       router.adminSocket === undefined ? "haproxy.adminSocket" : `${path}.adminSocket`,
     ),
     user: optional(haproxy.user, "user"),
     group: optional(haproxy.group, "group"),
-    maxConnections: haproxy.maxConnections,
-    maxConnectionsInAll: 2 * haproxy.maxConnections + spareSessions,
-    connectTimeoutMs: haproxy.connectTimeout,
-    queueTimeoutMs: haproxy.queueTimeout,
-    clientTimeoutMs: haproxy.clientTimeout,
-    hardStopAfterMs: haproxy.hardStopAfter,
+    maxConnections,
+    maxConnectionsInAll: 2 * maxConnections + spareSessions,
+    connectTimeoutMs: connectTimeout,
+    queueTimeoutMs: queueTimeout,
+    clientTimeoutMs: clientTimeout,
+    hardStopAfterMs: hardStopAfter,
+    replicaLagBytes: replicaLag,
     writeAddress: addressText(router.listen.write, `${path}.listen.write`),
     readAddress: addressText(router.listen.read, `${path}.listen.read`),
     statsAddress: addressText(router.listen.stats, `${path}.listen.stats`),
@@ -191,13 +193,12 @@ function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-function wholeNumbers(guard: FlapGuard, path: string): FlapGuard {
-  for (const [key, value] of Object.entries(guard)) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new HaproxyModelError(`${path}.${key}`, `expected a whole number, got ${value}`);
-    }
+function wholeNumbers<T extends object>(values: T, path: string): T {
+  for (const [key, value] of Object.entries(values) as [string, unknown][]) {
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0) continue;
+    throw new HaproxyModelError(`${path}.${key}`, `expected a whole number, got ${String(value)}`);
   }
-  return guard;
+  return values;
 }
 
 function checked<T>(kind: z.ZodType<T>, value: string, path: string): T {

@@ -15,10 +15,12 @@ export interface HaproxyBuild {
   readonly services: readonly string[] | undefined;
 }
 
-/** What the rendered configuration depends on. */
+/**
+ * What the rendered configuration depends on. `init-state down` (3.1) is not among it: a server
+ * that tracks one which starts that way stays up for ever (seen on 3.2.26), so all versions get the
+ * boot window instead.
+ */
 export interface HaproxyFeatures {
-  /** `init-state`: a server starts down instead of up. */
-  readonly initState: boolean;
   /** The Prometheus exporter answers on /metrics. */
   readonly prometheus: boolean;
 }
@@ -34,8 +36,6 @@ export class HaproxyVersionError extends Error {
 }
 
 const oldest = { major: 2, minor: 6 };
-
-const since = { initState: { major: 3, minor: 1 } } as const;
 
 /**
  * Reads a version such as `2.6.12-1+deb12u4` or `3.0.11`.
@@ -75,7 +75,6 @@ export function featuresOf(build: HaproxyBuild, where: string): HaproxyFeatures 
     );
   }
   return {
-    initState: isAtLeast(version, since.initState),
     prometheus: build.services === undefined || build.services.includes("prometheus-exporter"),
   };
 }

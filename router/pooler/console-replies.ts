@@ -72,11 +72,10 @@ export function parsePoolerFacts(answers: {
   };
 }
 
-function parseState(
-  rows: readonly ConsoleRow[],
-): "active" | "paused" | "suspended" | "unknown" {
+function parseState(rows: readonly ConsoleRow[]): "active" | "paused" | "suspended" | "unknown" {
   if (rows.length === 0) return "unknown";
-  const has = (key: string): boolean => rows.some((row) => row["key"] === key && isOn(row["value"]));
+  const has = (key: string): boolean =>
+    rows.some((row) => row["key"] === key && isOn(row["value"]));
   if (has("suspended")) return "suspended";
   return has("paused") ? "paused" : "active";
 }

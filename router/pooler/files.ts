@@ -4,10 +4,11 @@ import { join } from "node:path";
 import type { Environment } from "../../config/schema.ts";
 import { runChild } from "../../kit/child.ts";
 import { renderTemplate } from "../../kit/template.ts";
-export { userlist } from "./model.ts";
-export type { PoolerPlace } from "./model.ts";
 import { edgePoolerModel, nodePoolerModel, parsePoolerVersion } from "./model.ts";
 import type { PoolerPlace, PoolerVersion } from "./model.ts";
+
+export { userlist } from "./model.ts";
+export type { PoolerPlace } from "./model.ts";
 
 const templates = join(import.meta.dirname, "../../templates/pgbouncer");
 const programs = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];

@@ -36,18 +36,24 @@ export async function observePostgres(
 async function askFacts(ask: AskPostgres): Promise<PostgresFacts> {
   const first = await attempt(ask, observeStatement);
   if (!(first instanceof PgSessionError)) return first;
-  const next = first.sqlState === privilegeMissing ? observeStatementUnprivileged : observeStatement;
+  const next =
+    first.sqlState === privilegeMissing ? observeStatementUnprivileged : observeStatement;
   const second = await attempt(ask, next);
   if (second instanceof PgSessionError) throw second;
   return second;
 }
 
-async function attempt(ask: AskPostgres, statement: string): Promise<PostgresFacts | PgSessionError> {
+async function attempt(
+  ask: AskPostgres,
+  statement: string,
+): Promise<PostgresFacts | PgSessionError> {
   try {
     const [row] = await ask(statement);
     return parseFacts(row ?? {});
   } catch (error) {
-    const again = error instanceof PgSessionError && [privilegeMissing, roleChanged].includes(error.sqlState ?? "");
+    const again =
+      error instanceof PgSessionError &&
+      [privilegeMissing, roleChanged].includes(error.sqlState ?? "");
     if (!again) throw error;
     return error;
   }

@@ -22,6 +22,7 @@ const privileged = {
     THEN pg_read_file('pg_wal/' || ${ownTimeline} || '.history', 0, 262144, true) END`,
 };
 
+/** An archive_command may carry keys to a store: it is enough to know that there is one. */
 const columns = {
   version_number: "current_setting('server_version_num')::int",
   version: "split_part(current_setting('server_version'), ' ', 1)",
@@ -42,11 +43,11 @@ const columns = {
       round(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000) END
     END::float8`,
   receiver: "(SELECT to_jsonb(r) - 'conninfo' FROM pg_stat_wal_receiver r)",
-  senders:
-    "(SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM pg_stat_replication s)",
+  senders: "(SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM pg_stat_replication s)",
   slots: `(SELECT coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('retained',
       pg_wal_lsn_diff(${currentLsn}, s.restart_lsn))), '[]') FROM pg_replication_slots s)`,
-  settings: `(SELECT jsonb_object_agg(name, setting) FROM pg_settings
+  settings: `(SELECT jsonb_object_agg(name, CASE
+      WHEN name = 'archive_command' AND setting <> '' THEN '(set)' ELSE setting END) FROM pg_settings
     WHERE name = ANY ('{${settingNames.join(",")}}'))`,
   pending_restart: `(SELECT coalesce(jsonb_agg(name), '[]') FROM pg_settings WHERE pending_restart)`,
   lax_roles: `(SELECT coalesce(jsonb_agg(coalesce(r.rolname, 'every role') || ' in ' ||

@@ -87,7 +87,8 @@ export class Monitor {
     this.#policy = { slowGraceMs: settings.slowGraceMs, slowAfterMs: times.slowAfterMs };
     this.#probe = new Probe({
       target: settings.postgres,
-      graceMs: settings.slowGraceMs,
+      // Half of it: a connection that was cut without a word is replaced before the grace is over.
+      doubtMs: settings.slowGraceMs / 2,
       connectDeadlineMs: times.connectDeadlineMs,
       clock,
       onSample: (timed) => this.#onSample(timed),

@@ -7,7 +7,7 @@ import { connect } from "node:net";
 import { withDeadline } from "../../kit/clock.ts";
 import type { Clock } from "../../kit/clock.ts";
 import type { Secret } from "../../config/secret.ts";
-import { ConnectionError, openConnection } from "./connection.ts";
+import { ConnectionError, isDeadline, openConnection } from "./connection.ts";
 import type { Connection, Row, Target } from "./connection.ts";
 import type { HealthStatus } from "./contract.ts";
 
@@ -62,14 +62,12 @@ export class PoolerWatch {
       return state;
     } catch (error) {
       this.#drop();
-      if (lives(error)) {
+      const { message } = error as Error;
+      if (!isNoAnswer(error)) {
         this.#failures = 0;
-        const { message, fault } = error;
-        const full = fault === "full" || isFull(message);
-        return { state: full ? "full" : "unknown", detail: message };
+        return { state: isFull(message) ? "full" : "unknown", detail: message };
       }
       this.#failures += 1;
-      const { message } = error as Error;
       if (this.#failures >= failuresUntilDead) return { state: "dead", detail: message };
       return { ...this.#state, detail: `${this.#failures} of ${failuresUntilDead}: ${message}` };
     }
@@ -88,15 +86,10 @@ export class PoolerWatch {
       signal,
       onLost: () => this.#drop(),
     });
-    const console = this.#console;
-    const what = `SHOW DATABASES on the pooler ${address.host}:${address.port}`;
-    const rows = await withDeadline(
-      what,
-      deadlineMs,
-      () => console.query("SHOW DATABASES"),
-      signal,
-    );
-    return stateOf(rows);
+    const connection = this.#console;
+    const what = `ask the console of the pooler ${address.host}:${address.port}`;
+    const look = async (): Promise<PoolerState> => stateOf(await show(connection));
+    return await withDeadline(what, deadlineMs, look, signal);
   }
 
   #drop(): void {
@@ -123,10 +116,11 @@ function consoleTarget(
   };
 }
 
-/** The pooler answered, though it did not do as asked. */
-function lives(error: unknown): error is ConnectionError {
-  if (!(error instanceof ConnectionError)) return false;
-  return error.fault === "full" || error.fault === "denied" || error.fault === "failed";
+/** True when nothing came back; any answer, an error too, shows that the pooler lives. */
+function isNoAnswer(error: unknown): boolean {
+  if (error instanceof ConnectionError)
+    return error.fault === "refused" || error.fault === "silent";
+  return isDeadline(error);
 }
 
 /** PgBouncer's words for max_client_conn; it gives them the SQLSTATE of a protocol violation. */
@@ -134,19 +128,47 @@ function isFull(message: string): boolean {
   return message.includes("no more connections allowed");
 }
 
-/** Reads SHOW DATABASES; columns by name, because versions add some. */
-export function stateOf(rows: readonly Row[]): PoolerState {
-  const databases = rows.filter((row) => row["name"] !== "pgbouncer");
-  const paused = databases.filter((row) => row["paused"] === "1").map((row) => row["name"] ?? "");
-  if (paused.length > 0) return { state: "paused", detail: `paused: ${paused.join(", ")}` };
-  const full = databases.filter((row) => isAtLimit(row)).map((row) => row["name"] ?? "");
-  if (full.length > 0) return { state: "full", detail: `at its limit: ${full.join(", ")}` };
-  return { state: "ok", detail: `${databases.length} databases` };
+/** What the console shows. PgBouncer manual, "Admin console". */
+export interface PoolerView {
+  readonly databases: readonly Row[];
+  readonly pools: readonly Row[];
+  readonly lists: readonly Row[];
+  readonly config: readonly Row[];
 }
 
-function isAtLimit(row: Row): boolean {
-  const limit = Number(row["max_connections"] ?? 0);
-  return limit > 0 && Number(row["current_connections"] ?? 0) >= limit;
+async function show(connection: Connection): Promise<PoolerView> {
+  // One after the other: the console takes one statement at a time.
+  const databases = await connection.query("SHOW DATABASES");
+  const pools = await connection.query("SHOW POOLS");
+  const lists = await connection.query("SHOW LISTS");
+  const config = await connection.query("SHOW CONFIG");
+  return { databases, pools, lists, config };
+}
+
+/** Clients that wait for a server for so long are no moment's crowd, in seconds. */
+const waitSecondsMax = 1;
+
+/** Judges what the console shows; columns by name, because versions add some. */
+export function stateOf(view: PoolerView): PoolerState {
+  const databases = view.databases.filter((row) => row["name"] !== "pgbouncer");
+  const paused = databases.filter((row) => row["paused"] === "1").map((row) => row["name"]);
+  if (paused.length > 0) return { state: "paused", detail: `paused: ${paused.join(", ")}` };
+  const clients = numberOf(view.lists.find((row) => row["list"] === "used_clients")?.["items"]);
+  const most = numberOf(view.config.find((row) => row["key"] === "max_client_conn")?.["value"]);
+  if (most > 0 && clients >= most) {
+    return { state: "full", detail: `${clients} clients, max_client_conn is ${most}` };
+  }
+  const waiting = view.pools
+    .filter((row) => numberOf(row["maxwait"]) >= waitSecondsMax)
+    .map((row) => `${row["database"]} (${row["cl_waiting"]} for ${row["maxwait"]} s)`);
+  if (waiting.length > 0) {
+    return { state: "full", detail: `clients wait for a server: ${waiting.join(", ")}` };
+  }
+  return { state: "ok", detail: `${clients} clients` };
+}
+
+function numberOf(text: string | null | undefined): number {
+  return Number(text ?? 0);
 }
 
 function opens(address: { host: string; port: number }, signal: AbortSignal): Promise<void> {
@@ -160,6 +182,10 @@ function opens(address: { host: string; port: number }, signal: AbortSignal): Pr
   const onAbort = (): void => settle(() => reject(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
   socket.on("connect", () => settle(resolve));
-  socket.on("error", (error) => settle(() => reject(error)));
+  socket.on("error", (error) =>
+    settle(() =>
+      reject(new ConnectionError(`PgBouncer ${address.host}:${address.port}`, "refused", error)),
+    ),
+  );
   return promise;
 }

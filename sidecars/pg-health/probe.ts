@@ -2,7 +2,7 @@
  * The probe: one persistent connection, one question in flight however many ask, reconnecting by
  * itself. It reports what it learns and judges nothing.
  *
- * A question that is not answered within the grace keeps its connection (a frozen Postgres answers
+ * A question that is not answered in good time keeps its connection (a frozen Postgres answers
  * it on thawing, and the slot is not given away) while a second connection is tried beside it (a
  * healed network answers that one first). Whichever answers is kept.
  */
@@ -16,7 +16,7 @@ import type { Link, Sample, TimedSample } from "./sample.ts";
 export interface ProbeOptions {
   readonly target: Target;
   /** After this long without an answer a second connection is tried. */
-  readonly graceMs: number;
+  readonly doubtMs: number;
   readonly connectDeadlineMs: number;
   readonly clock: Clock;
   /** An answer has come: the link is up. */
@@ -147,9 +147,8 @@ export class Probe {
   }
 
   async #inTimeOrElse(asked: Promise<readonly Row[]>): Promise<readonly Row[]> {
-    const grace = this.#options.graceMs;
     try {
-      return await withDeadline("probe", grace, () => asked, this.#ended.signal);
+      return await withDeadline("probe", this.#options.doubtMs, () => asked, this.#ended.signal);
     } catch (error) {
       if (!isDeadline(error)) throw error;
     }

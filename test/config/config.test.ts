@@ -208,6 +208,55 @@ t.test("a redacted environment is written as the file is, and reads as the same"
   }
 });
 
+/** Numbers from 0 to below `limit`, the same ones for the same seed (a linear congruence). */
+function dice(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+}
+
+t.test("whatever is in the file, it loads or it is refused in words", async (t) => {
+  const { production } = await examples(t);
+  const seed = Number(process.env["SWITCHYARD_TEST_SEED"] ?? process.pid);
+  t.comment(`seed ${seed}: SWITCHYARD_TEST_SEED=${seed} repeats it`);
+  const roll = dice(seed);
+  const lines = production.split("\n").filter((line) => !/^\s*#/.test(line));
+  const strange = [
+    "",
+    ":",
+    "- ",
+    "~",
+    "[",
+    "{a: 1}",
+    '"',
+    "\t",
+    "&a *a",
+    "!!set",
+    "1e999",
+    "\u0000",
+  ];
+  let refusals = 0;
+  for (let round = 0; round < 150; round += 1) {
+    const changed = [...lines];
+    const at = roll(changed.length);
+    const line = changed[at] ?? "";
+    const cut = roll(line.length + 1);
+    changed[at] = line.slice(0, cut) + (strange[roll(strange.length)] ?? "") + line.slice(cut + 1);
+    const text = changed.join("\n");
+    try {
+      await parseEnvironment(text, { name: "x", file: "x.yml", variables: exampleVariables });
+    } catch (error) {
+      refusals += 1;
+      const { code, message } = error as { code?: string; message: string };
+      if (code === "ERR_CONFIG" && !/undefined|\[object|NaN/.test(message)) continue;
+      t.fail(`line ${at + 1} as ${JSON.stringify(changed[at])}: ${message}`);
+    }
+  }
+  t.ok(refusals > 50, `${refusals} of 150 were refused`);
+});
+
 t.test("secret files", async (t) => {
   const folder = t.testdir({ good: secretText, empty: "\n", long: "x".repeat(5000), dir: {} });
   for (const name of ["good", "empty", "long"]) await chmod(join(folder, name), 0o640);

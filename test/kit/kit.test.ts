@@ -77,6 +77,15 @@ t.test("eventually", async (t) => {
     const error = await given.catch((thrown: unknown) => thrown);
     t.equal((error as DeadlineError).cause, undefined);
   });
+  await t.test("gives up on a look that does not end, and tells it", async (t) => {
+    let seen: AbortSignal | undefined;
+    const deaf = eventually("x", { deadlineMs: 1, intervalMs: 1 }, (signal) => {
+      seen = signal;
+      return new Promise<undefined>(() => undefined);
+    });
+    await t.rejects(deaf, { code: "ERR_DEADLINE", deadlineMs: 1 });
+    t.equal(seen?.aborted, true);
+  });
   await t.test("stops when it is told to", async (t) => {
     const reason = new Error("enough");
     const signal = AbortSignal.abort(reason);

@@ -70,7 +70,7 @@ export async function withLab(
   const name = `t${process.pid}-${made}`;
   const clients: Client[] = [];
   const { signal } = new AbortController();
-  const note = (line: string): void => void t.comment(line);
+  const note = (line: string): void => t.comment(line);
   t.teardown(async () => {
     await labDown(place, name);
     // Only now: a client of a frozen part would wait for an answer to its farewell.

@@ -173,7 +173,7 @@ export class RealPostgres {
 
   /** Sends a signal to every process of this server. */
   async signalAll(signal: NodeJS.Signals): Promise<void> {
-    for (const pid of await this.pids()) signalOne(pid, signal);
+    signalEach(await this.pids(), signal);
   }
 
   /** Fast shutdown; resolves when the server has ended. */
@@ -210,10 +210,13 @@ export class RealPostgres {
   }
 }
 
-function signalOne(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+/** Sends a signal to each process that is still there (short-lived backends come and go). */
+export function signalEach(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
   }
 }

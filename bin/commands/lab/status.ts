@@ -30,7 +30,9 @@ export async function run(invocation: Invocation): Promise<number> {
     const shown = output.style[styles[part.state]](part.state.padEnd(8));
     const { host, port } = part.address;
     const pid = part.pid === null ? "" : `pid ${part.pid}`;
-    output.result(`${part.part.padEnd(16)}  ${shown}  ${`${host}:${port}`.padEnd(16)}  ${pid}`.trimEnd());
+    output.result(
+      `${part.part.padEnd(16)}  ${shown}  ${`${host}:${port}`.padEnd(16)}  ${pid}`.trimEnd(),
+    );
   }
   for (const [one, other] of cuts) output.result(`cut: ${one} and ${other}`);
   return exitCodes.done;

@@ -23,7 +23,10 @@ function requestOf({ flags }: Invocation, name: string): UpRequest {
   const appHosts = Number(flags["app-hosts"]);
   if (!Number.isInteger(appHosts) || appHosts < 1 || appHosts > maximumAppHosts) {
     const got = JSON.stringify(flags["app-hosts"]);
-    throw new UsageError(`--app-hosts takes a number from 1 to ${maximumAppHosts}; got ${got}`, hint);
+    throw new UsageError(
+      `--app-hosts takes a number from 1 to ${maximumAppHosts}; got ${got}`,
+      hint,
+    );
   }
   const sharedBuffers = String(flags["shared-buffers"]);
   if (!/^[1-9][0-9]{0,8}(kB|MB|GB)$/.test(sharedBuffers)) {
@@ -32,7 +35,7 @@ function requestOf({ flags }: Invocation, name: string): UpRequest {
   }
   const archiveCommand = flags["archive-command"];
   // A control character would end the line of postgresql.conf that the command stands on.
-  if (typeof archiveCommand === "string" && /[\0-\x1F]/.test(archiveCommand)) {
+  if (typeof archiveCommand === "string" && /\p{Cc}/u.test(archiveCommand)) {
     throw new UsageError("--archive-command takes one line without control characters", hint);
   }
   return {

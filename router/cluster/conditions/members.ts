@@ -1,11 +1,6 @@
 /** Conditions about who takes writes, and about each member's Postgres by itself. */
 import { valueOf } from "../view.ts";
-import {
-  ageInWords,
-  eachKnownMember,
-  eachPrimary,
-  knownMembers,
-} from "./condition.ts";
+import { ageInWords, eachKnownMember, eachPrimary, knownMembers } from "./condition.ts";
 import type { Condition } from "./condition.ts";
 
 /** Nobody is known to take writes. */
@@ -75,9 +70,7 @@ function versionCondition(differs: (left: number, right: number) => boolean): Co
 const major = (version: number): number => Math.floor(version / 10_000);
 
 /** Physical replication works within one major version. */
-export const serverVersionDiffers = versionCondition(
-  (left, right) => major(left) !== major(right),
-);
+export const serverVersionDiffers = versionCondition((left, right) => major(left) !== major(right));
 
 /** The members wait for an update to be rolled through. */
 export const minorVersionDiffers = versionCondition(
@@ -88,7 +81,9 @@ export const minorVersionDiffers = versionCondition(
 export const foreignManager: Condition = eachKnownMember((facts, member) =>
   facts.managers
     .filter((one) => one !== member.declared.manager)
-    .map((one) => `${one} is at work here; the environment says manager: ${member.declared.manager}`),
+    .map(
+      (one) => `${one} is at work here; the environment says manager: ${member.declared.manager}`,
+    ),
 );
 
 /** The environment names a manager that is nowhere to be seen. */
@@ -168,7 +163,9 @@ export const archiveCommandEmpty: Condition = eachPrimary(({ settings }) =>
 
 /** Changed settings that only a restart brings into force. */
 export const restartPending: Condition = eachKnownMember((facts) =>
-  facts.pendingRestart.length > 0 ? [`a restart will change ${facts.pendingRestart.join(", ")}`] : [],
+  facts.pendingRestart.length > 0
+    ? [`a restart will change ${facts.pendingRestart.join(", ")}`]
+    : [],
 );
 
 /** Files of the data directory are closed to the login of the environment. */
@@ -201,7 +198,12 @@ export const healthDisagrees: Condition = (view) =>
     const facts = valueOf(postgres);
     if (facts === null) {
       return status.answer === "primary"
-        ? [{ part: name, says: "pg-health answers primary, but Postgres cannot be asked from here" }]
+        ? [
+            {
+              part: name,
+              says: "pg-health answers primary, but Postgres cannot be asked from here",
+            },
+          ]
         : [];
     }
     const state = facts.role === "primary" && facts.readOnly ? "readOnly" : facts.role;

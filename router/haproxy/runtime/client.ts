@@ -9,9 +9,8 @@ import { isAtLeast, parseInfo } from "./info.ts";
 import type { ProcessInfo } from "./info.ts";
 import { firstLine, refusalOf, ReplyError, splitReplies } from "./replies.ts";
 import type { Refusal, Reply } from "./replies.ts";
-import { joinServers } from "./servers.ts";
+import { findServer, joinServers } from "./servers.ts";
 import type { ServerView } from "./servers.ts";
-import { findServer } from "./servers.ts";
 import { parseServersState } from "./servers-state.ts";
 import { parseSessions } from "./sessions.ts";
 import type { Session } from "./sessions.ts";
@@ -123,6 +122,8 @@ export async function showInfo(runtime: Runtime): Promise<ProcessInfo> {
 export interface RuntimeView {
   readonly info: ProcessInfo;
   readonly servers: readonly ServerView[];
+  /** Clients that wait for any server of a backend, for each backend. */
+  readonly queues: readonly { readonly backend: string; readonly waiting: number }[];
 }
 
 const viewCommands = [commands.showInfo(), commands.showServersState(), commands.showStat()];
@@ -137,10 +138,16 @@ export async function showRouter(runtime: Runtime): Promise<RuntimeView> {
 
 function readView(runtime: Runtime, replies: readonly Reply[]): RuntimeView {
   const [info, states, stats] = replies.map((one) => one.text);
-  const view = parseReply(runtime, "show info;show servers state;show stat", () => ({
-    info: parseInfo(info ?? ""),
-    servers: joinServers(parseServersState(states ?? ""), parseStat(stats ?? "")),
-  }));
+  const view = parseReply(runtime, "show info;show servers state;show stat", () => {
+    const rows = parseStat(stats ?? "");
+    return {
+      info: parseInfo(info ?? ""),
+      servers: joinServers(parseServersState(states ?? ""), rows),
+      queues: rows
+        .filter((row) => row.kind === "backend")
+        .map((row) => ({ backend: row.backend, waiting: row.queued })),
+    };
+  });
   if (isAtLeast(view.info.version, oldestVersion)) return view;
   const came = `HAProxy ${view.info.version} is too old: ${oldestVersion} or newer is needed`;
   throw failure(runtime, "ERR_HAPROXY_VERSION", "show info", came);

@@ -1,15 +1,15 @@
 /**
  * HAProxy's own feed of server changes: `show events health -w -n` streams the lines of the ring
- * named `health` within about a millisecond. It comes back after a reload, and where there is no
- * such ring it only ticks, so that the listener polls.
+ * named `health` within about a millisecond. A reload leaves a feed with the old worker, silent, and
+ * the feed alone would keep that worker alive: each tick compares pids, and moves it. Where there is
+ * no such ring it only ticks, so that the listener polls.
  */
 import type { Socket } from "node:net";
 import { systemClock } from "../../../kit/clock.ts";
 import type { Clock } from "../../../kit/clock.ts";
+import { haproxyNames } from "../model.ts";
+import { connectRuntime, showInfo } from "./client.ts";
 import { openSocket } from "./transport.ts";
-
-/** The ring that the template renders. */
-export const healthRing = "health";
 
 export type RouterEvent =
   /** A line of the ring, such as "Server pg-primary/dal-01 is DOWN, reason: …". */
@@ -49,10 +49,8 @@ export async function* routerEvents(
   };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const workers = Promise.all([
-    feed(address, signal, options.pollMs, clock, put),
-    ticks(signal, options.pollMs, clock, put),
-  ]);
+  const source: Source = { address, signal, pollMs: options.pollMs, clock, put, pid: undefined };
+  const workers = Promise.all([feed(source), ticks(source)]);
   const onAbort = (): void => wake.call();
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -73,13 +71,29 @@ export async function* routerEvents(
   }
 }
 
-async function ticks(
-  signal: AbortSignal,
-  pollMs: number,
-  clock: Clock,
-  put: (event: RouterEvent) => void,
-): Promise<void> {
-  while (await pause(clock, pollMs, signal)) put({ kind: "tick" });
+interface Source {
+  readonly address: string;
+  readonly signal: AbortSignal;
+  readonly pollMs: number;
+  readonly clock: Clock;
+  readonly put: (event: RouterEvent) => void;
+  /** The worker that the feed is attached to, while it is. */
+  pid: number | undefined;
+  /** Ends the feed's connection. */
+  detach?: () => void;
+}
+
+async function ticks(source: Source): Promise<void> {
+  const { signal, pollMs } = source;
+  while (await pause(source.clock, pollMs, signal)) {
+    source.put({ kind: "tick" });
+    const { pid } = source;
+    if (pid === undefined) continue;
+    const runtime = connectRuntime(source.address, { deadlineMs: pollMs, signal });
+    // Not reached is for the listener's own look to find.
+    const now = await showInfo(runtime).catch(() => undefined);
+    if (now !== undefined && now.pid !== pid && source.pid === pid) source.detach?.();
+  }
 }
 
 /** False when the signal aborted. */
@@ -92,50 +106,46 @@ async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   }
 }
 
-async function feed(
-  address: string,
-  signal: AbortSignal,
-  pollMs: number,
-  clock: Clock,
-  put: (event: RouterEvent) => void,
-): Promise<void> {
+async function feed(source: Source): Promise<void> {
+  const { address, signal, put } = source;
   const told = { why: "" };
   do {
     try {
       const socket = await openSocket({ address, idempotent: false }, signal);
+      source.detach = () => void socket.destroy();
       // 2.6 ends an idle feed after `stats timeout` (10 s); where the level is too low to raise
-      // it, the answer is refused and the feed comes all the same.
-      socket.write(`set timeout cli 3600;show events ${healthRing} -w -n\n`);
-      const why = await readLines(socket, (event) => {
-        if (event.kind === "connected") told.why = "";
-        put(event);
-      });
+      // it, that is refused and the feed comes all the same.
+      socket.write(`set timeout cli 3600;show info;show events ${haproxyNames.ring} -w -n\n`);
+      const why = await readLines(socket, source);
+      source.pid = undefined;
       if (why !== "") throw new Error(why);
+      told.why = "";
     } catch (error) {
       const why = (error as Error).message;
       if (!signal.aborted && why !== told.why) put({ kind: "lost", why });
       told.why = why;
     }
-  } while (await pause(clock, pollMs, signal));
+  } while (await pause(source.clock, source.pollMs, signal));
 }
 
 /** Streams lines until the connection ends; resolves with why there is no feed, or "". */
-async function readLines(socket: Socket, put: (event: RouterEvent) => void): Promise<string> {
+async function readLines(socket: Socket, source: Source): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const decoder = new TextDecoder();
-  const state = { rest: "", refused: "", connected: false };
+  const state = { rest: "", refused: "" };
   socket.on("data", (bytes: Buffer) => {
     state.rest += decoder.decode(bytes, { stream: true });
     const lines = state.rest.split("\n");
     state.rest = lines.pop() ?? "";
+    const refused = lines.find((line) => /^(No such event|Unknown command)/.test(line));
+    state.refused = refused ?? state.refused;
+    const pid = lines.map((line) => /^Pid: ([0-9]+)$/.exec(line)?.[1]).find(Boolean);
+    if (pid !== undefined && source.pid === undefined) {
+      source.pid = Number(pid);
+      if (refused === undefined) source.put({ kind: "connected" });
+    }
     for (const line of lines) {
-      if (/^(No such event sink|Unknown command)/.test(line)) state.refused = line;
-      // The answer to `set timeout` is the first line, and says that we are in.
-      if (!state.connected && state.refused === "") {
-        state.connected = true;
-        put({ kind: "connected" });
-      }
-      if (line.startsWith("Server ")) put({ kind: "line", text: line });
+      if (line.startsWith("Server ")) source.put({ kind: "line", text: line });
     }
   });
   socket.on("close", () => resolve(state.refused));

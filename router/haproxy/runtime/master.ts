@@ -24,15 +24,20 @@ const refusalPattern = /^(Unknown command|Can't find|Permission denied)/;
 
 async function ask(address: string, command: string, options: MasterOptions): Promise<string> {
   const text = await exchange(`${command};quit`, {
+    deadlineMs: options.deadlineMs,
+    signal: options.signal,
     address,
     tried: command,
-    ...options,
     first: "",
     idempotent: true,
     // 3.0 says this and keeps the connection, `quit` or not.
     isWhole: (soFar) => soFar.startsWith(workerGone) && soFar.endsWith("\n"),
   });
-  if (!refusalPattern.test(text)) return text;
+  if (!refusalPattern.test(text)) {
+    if (!command.includes("show ") || text.endsWith("\n\n")) return text;
+    const came = `the answer ends after ${text.length} characters, before its last line`;
+    throw new HaproxyError("ERR_HAPROXY_PROTOCOL", { address, tried: command, came });
+  }
   const isWorker = text.startsWith("Unknown command") && !command.startsWith("@");
   const hint = isWorker ? " (is this a worker's socket?)" : "";
   throw new HaproxyError("ERR_HAPROXY_REFUSED", {
@@ -174,9 +179,10 @@ export async function reloadThroughMaster(
 ): Promise<ReloadResult> {
   const before = await showProcesses(address, options);
   const text = await exchange("reload;quit", {
+    deadlineMs: options.deadlineMs,
+    signal: options.signal,
     address,
     tried: "reload",
-    ...options,
     first: "",
     idempotent: false,
     emptyIsWhole: true,

@@ -127,7 +127,7 @@ export function refusalOf(reply: Reply): Refusal | undefined {
   if (reply.text.startsWith("Unknown command")) return "unknown-command";
   if (reply.severity === 3) return "refused";
   // [4] is success ("port changed from …") and failure alike; what fails is told by its words.
-  return reply.severity === 4 && /invalid|fail|cannot|can't/i.test(reply.text)
+  return reply.severity === 4 && /invalid|fail|cannot|can't|problem/i.test(reply.text)
     ? "refused"
     : undefined;
 }

@@ -22,7 +22,7 @@ export interface ServerView extends ServerName {
   readonly backup: boolean;
   /** True when it has checks of its own. */
   readonly checked: boolean;
-  /** The last check in words, such as "L7STS/503 in 1ms"; "no check". */
+  /** The last check in words, such as "L7STS/503 in 1ms"; "checks paused", "no check". */
   readonly check: string;
   readonly secondsSinceChange: number;
   readonly sessions: number;
@@ -56,7 +56,7 @@ export function joinServers(
       tracks: stat.tracked,
       backup: stat.backup,
       checked: row.checked,
-      check: checkWords(stat),
+      check: checkWords(stat, row.checked),
       secondsSinceChange: row.secondsSinceChange,
       sessions: stat.sessions,
       queued: stat.queued,
@@ -79,10 +79,11 @@ function stateOf(row: ServerStateRow): ServerState {
   return operationalStates[row.operational];
 }
 
-function checkWords(stat: StatRow): string {
+function checkWords(stat: StatRow, checked: boolean): string {
   if (stat.tracked !== undefined) return `as ${stat.tracked}`;
   const { status, code, durationMs } = stat.check;
-  if (status === "") return "no check";
+  // In maint there are checks and they rest.
+  if (status === "") return checked ? "checks paused" : "no check";
   const time = durationMs === undefined ? "" : ` in ${durationMs}ms`;
   return `${status}${code === "" || code === "0" ? "" : `/${code}`}${time}`;
 }
@@ -109,10 +110,12 @@ function probeOf(servers: readonly ServerView[], view: ServerView): ServerView |
  * when it is there already.
  *
  * Leaving maint, HAProxy takes a server for UP until its checks say otherwise, and a standby would
- * get writes (facts G2: 132 connections in 2 s): `health down` in the same line makes the checks
- * prove it first. A server that is in drain was checked all along, and `health down` would cut the
- * sessions it keeps, so there it is left out. Maint or drain that comes from the probe can only be
- * taken back at the probe.
+ * get writes (facts G2: 132 connections in 2 s). `ready;health down` is not enough: at `ready` the
+ * clients that wait in the queue are let through at once (2.6), or are never let through again
+ * (3.0.11). By way of drain, which takes nobody from the queue, the server is down before it is
+ * ready. A server that is in drain was checked all along, and `health down` would cut the sessions
+ * it keeps, so there it is left out. Maint or drain that comes from the probe can only be taken back
+ * at the probe.
  */
 export function commandsForState(
   servers: readonly ServerView[],
@@ -130,11 +133,14 @@ export function commandsForState(
       : [];
   if (wanted === "ready" && own === "") return atProbe;
   const mustProve = own === "maint" && view.checked && probe === undefined;
-  return [
-    ...atProbe,
-    commands.setServerState(view, wanted),
-    ...(mustProve ? [commands.setServerHealth(view, "down")] : []),
+  const downInDrain = [
+    commands.setServerState(view, "drain"),
+    commands.setServerHealth(view, "down"),
   ];
+  if (!mustProve) return [...atProbe, commands.setServerState(view, wanted)];
+  return wanted === "drain"
+    ? downInDrain
+    : [...atProbe, ...downInDrain, commands.setServerState(view, "ready")];
 }
 
 /**

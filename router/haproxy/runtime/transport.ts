@@ -6,6 +6,7 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { DeadlineError, systemClock, withDeadline } from "../../../kit/clock.ts";
+import type { Clock } from "../../../kit/clock.ts";
 import { parseRuntimeAddress } from "./address.ts";
 import { createReplyReader, ReplyError } from "./replies.ts";
 import type { ReplyReader } from "./replies.ts";
@@ -52,6 +53,8 @@ export interface ExchangeOptions {
   readonly isWhole?: (soFar: string) => boolean;
   /** True where an end without a byte is an answer. */
   readonly emptyIsWhole?: boolean;
+  /** Owns the pause before the second connect. */
+  readonly clock?: Clock;
 }
 
 const retryAfterMs = 50;
@@ -83,7 +86,7 @@ export async function exchange(line: string, options: ExchangeOptions): Promise<
  * @throws the system's error, or the signal's reason
  */
 export async function openSocket(
-  options: { readonly address: string; readonly idempotent: boolean },
+  options: Pick<ExchangeOptions, "address" | "idempotent" | "clock">,
   signal: AbortSignal,
 ): Promise<Socket> {
   try {
@@ -92,7 +95,7 @@ export async function openSocket(
     const { code } = error as NodeJS.ErrnoException;
     const mayPass = code === "ECONNREFUSED" || code === "EAGAIN" || code === "ECONNRESET";
     if (!options.idempotent || !mayPass) throw error;
-    await systemClock.sleep(retryAfterMs, signal);
+    await (options.clock ?? systemClock).sleep(retryAfterMs, signal);
     return await connectOnce(options.address, signal);
   }
 }
@@ -129,7 +132,7 @@ function readToEnd(
     try {
       work();
     } catch (error) {
-      reject(error as Error);
+      reject(error);
     }
   };
   const isEmpty = (): boolean => options.emptyIsWhole === true && reader.soFar() === "";

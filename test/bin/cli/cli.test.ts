@@ -56,6 +56,19 @@ const lab: ProgramRow = {
   commands: [cut, test],
 };
 
+const demo: ProgramRow = {
+  ...lab,
+  name: "demo",
+  commands: [
+    {
+      name: "",
+      summary: "shows it",
+      options: { json: topology.options?.["json"] ?? { type: "boolean", summary: "" } },
+      load,
+    },
+  ],
+};
+
 const parsed: readonly {
   program: ProgramRow;
   line: string;
@@ -101,6 +114,11 @@ const parsed: readonly {
     line: "test",
     want: { command: "test", environment: "", arguments: [], flags: {} },
   },
+  {
+    program: demo,
+    line: "--json",
+    want: { command: "", environment: "", arguments: [], flags: { json: true } },
+  },
 ];
 
 t.test("lines that are understood", (t) => {
@@ -126,6 +144,7 @@ const helped: readonly { program: ProgramRow; line: string; want: string | undef
   { program: recovery, line: "prod topology --nonsense --help", want: "topology" },
   { program: lab, line: "cut --help", want: "cut" },
   { program: lab, line: "help nonsense", want: undefined },
+  { program: demo, line: "--help", want: "" },
 ];
 
 t.test("calls for help", (t) => {
@@ -244,6 +263,13 @@ const refused: readonly { program: ProgramRow; line: string; want: string; hint:
     hint: see,
   },
   { program: lab, line: "cut dal-01", want: "cut needs PART", hint: "see lab cut --help" },
+  { program: demo, line: "now", want: 'demo does not take "now"', hint: "see demo --help" },
+  {
+    program: demo,
+    line: "--jsn",
+    want: "unknown flag --jsn",
+    hint: "did you mean --json? see demo --help",
+  },
   { program: lab, line: "cut a b c", want: 'cut does not take "c"', hint: "see lab cut --help" },
 ];
 
@@ -293,6 +319,7 @@ t.test("help texts come from the tables", (t) => {
       "More about it.",
     ].join("\n"),
   );
+  t.match(commandUsage(demo, demo.commands[0] ?? cut), /^usage: demo \[flags\]$/m);
   t.match(commandUsage(lab, test), /^usage: lab test \[KIND\] \[FILE \.\.\.\]$/m);
   t.end();
 });
@@ -360,7 +387,13 @@ t.test("a real process: results, complaints and exit codes", async (t) => {
   t.same(await run(["crash"]), {
     code: 1,
     stdout: "",
-    stderr: "program: nobody waits for this\n",
+    stderr:
+      "program: nobody waits for this\nthis is a fault in program itself; SWITCHYARD_DEBUG=1 shows where\n",
+  });
+  t.same(await run(["fail", "several"]), {
+    code: 1,
+    stdout: "",
+    stderr: "program: ::1 refused; 127.0.0.1 refused\n",
   });
 });
 

@@ -1,0 +1,27 @@
+/** `router ENV check`: renders each router's configuration and lets HAProxy check it. */
+import { checkText, InstallError } from "../../router/haproxy/install.ts";
+import type { Invocation } from "../cli/command.ts";
+import { exitCodes } from "../cli/exit-codes.ts";
+import { chooseFleet } from "./router-fleet.ts";
+import { renderRouter } from "./router-render.ts";
+
+/** 0 when HAProxy takes all of them, 1 when it refuses one. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { output, signal } = invocation;
+  const { environment, routers } = await chooseFleet(invocation);
+  let refused = 0;
+  for (const router of routers) {
+    const text = await renderRouter(environment, router, signal);
+    try {
+      const warnings = await checkText(environment, router, text, signal);
+      for (const line of warnings) output.note(`${router.name}: ${line}`);
+      output.result(`${router.name}: valid`);
+    } catch (error) {
+      if (!(error instanceof InstallError)) throw error;
+      if (error.code !== "ERR_HAPROXY_CONFIGURATION") throw error;
+      refused += 1;
+      output.note(error.message);
+    }
+  }
+  return refused === 0 ? exitCodes.done : exitCodes.failed;
+}

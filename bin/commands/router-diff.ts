@@ -1,0 +1,28 @@
+/** `router ENV diff`: what an apply would change in the file on each router. */
+import { readInstalled } from "../../router/haproxy/install.ts";
+import { unifiedDiff } from "../../router/haproxy/text-diff.ts";
+import type { Invocation } from "../cli/command.ts";
+import { exitCodes } from "../cli/exit-codes.ts";
+import { chooseFleet } from "./router-fleet.ts";
+import { renderRouter } from "./router-render.ts";
+
+/** 0 when all files are as rendered, 1 when one differs. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { output, signal } = invocation;
+  const { environment, routers } = await chooseFleet(invocation);
+  let different = 0;
+  for (const router of routers) {
+    const text = await renderRouter(environment, router, signal);
+    const installed = await readInstalled(router, signal);
+    const { path } = router.configuration;
+    if (installed === undefined) output.note(`${router.name}: there is no ${path}`);
+    const diff = unifiedDiff(
+      { name: `${router.name}:${path}`, text: installed ?? "" },
+      { name: `${router.name} as rendered`, text },
+    );
+    if (diff === "") continue;
+    different += 1;
+    for (const line of diff.split("\n")) output.result(line);
+  }
+  return different === 0 ? exitCodes.done : exitCodes.failed;
+}

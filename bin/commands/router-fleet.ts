@@ -1,0 +1,55 @@
+/** Which routers a command is about: those of the environment, or the one named by --router. */
+import { loadEnvironment } from "../../config/load.ts";
+import type { Environment, Router } from "../../config/schema.ts";
+import { nearest } from "../../kit/nearest.ts";
+import { inCheckout } from "../cli/checkout.ts";
+import { UsageError } from "../cli/command.ts";
+import type { Invocation } from "../cli/command.ts";
+import { exitCodes } from "../cli/exit-codes.ts";
+import type { ExitCode } from "../cli/exit-codes.ts";
+
+export interface Fleet {
+  readonly environment: Environment;
+  readonly routers: readonly Router[];
+}
+
+/**
+ * Loads the environment and picks its routers.
+ * @throws UsageError for an unknown router or an environment without any; ConfigError
+ */
+export async function chooseFleet(invocation: Invocation): Promise<Fleet> {
+  const environment = await loadEnvironment(invocation.environment, {
+    folder: inCheckout("config"),
+  });
+  const names = environment.routers.map((one) => one.name);
+  if (names.length === 0) {
+    throw new UsageError(
+      `${environment.file}: routers: there is none`,
+      "add the HAProxy of each app host under routers",
+    );
+  }
+  const wanted = invocation.flags["router"];
+  if (typeof wanted !== "string") return { environment, routers: environment.routers };
+  const routers = environment.routers.filter((one) => one.name === wanted);
+  if (routers.length > 0) return { environment, routers };
+  throw new UsageError(
+    `${environment.name} has no router ${JSON.stringify(wanted)}`,
+    nearestHint(wanted, names),
+  );
+}
+
+/** "did you mean …?" where one is near, and all that there are. */
+export function nearestHint(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  const all = known.length === 0 ? "there is none" : `there is ${known.join(", ")}`;
+  return near === undefined ? all : `did you mean ${near}? ${all}`;
+}
+
+/** 0 when all of a fleet gave a value, 69 when none did, 1 in between. */
+export function exitCodeOfFleet(
+  results: readonly ({ value: unknown } | { error: Error })[],
+): ExitCode {
+  const failed = results.filter((one) => "error" in one).length;
+  if (failed === 0) return exitCodes.done;
+  return failed === results.length ? exitCodes.unavailable : exitCodes.failed;
+}

@@ -1,0 +1,53 @@
+/** `router ENV status`: what each router thinks of each server, and whether they agree. */
+import { observeRouter, overRouters } from "../../router/haproxy/runtime/fleet.ts";
+import type { Invocation } from "../cli/command.ts";
+import { exitCodes } from "../cli/exit-codes.ts";
+import { chooseFleet, exitCodeOfFleet } from "./router-fleet.ts";
+import { disagreements, statusLines, verdict } from "./router-table.ts";
+import type { RouterResult } from "./router-table.ts";
+
+/** Prints the status; 0 all answer and agree, 1 not, 69 none answers. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { environment, routers } = await chooseFleet(invocation);
+  const results: RouterResult[] = await overRouters(
+    routers,
+    { deadlineMs: environment.thresholds.probe, signal: invocation.signal },
+    observeRouter,
+  );
+  if (invocation.flags["json"] === true) {
+    const json = { environment: environment.name, ...statusJson(results) };
+    invocation.output.result(JSON.stringify(json));
+  } else {
+    for (const line of statusLines(results, invocation.output.style))
+      invocation.output.result(line);
+  }
+  const code = exitCodeOfFleet(results);
+  return code === exitCodes.done && disagreements(results).length > 0 ? exitCodes.failed : code;
+}
+
+function statusJson(results: readonly RouterResult[]): object {
+  return {
+    agree: results.every((one) => "value" in one) && disagreements(results).length === 0,
+    verdict: verdict(results),
+    disagreements: disagreements(results),
+    routers: results.map((one) => {
+      const { name, runtime } = one.router;
+      if ("error" in one) {
+        const { message } = one.error;
+        const code = (one.error as { code?: unknown }).code ?? null;
+        return { name, runtime, reachable: false, error: { code, message } };
+      }
+      const { info, servers, queues, oldWorkers, masterError } = one.value;
+      return {
+        name,
+        runtime,
+        reachable: true,
+        ...info,
+        servers,
+        queues,
+        oldWorkers: oldWorkers?.map((row) => ({ ...row, sessions: row.sessions.length })) ?? null,
+        masterError: masterError?.message ?? null,
+      };
+    }),
+  };
+}

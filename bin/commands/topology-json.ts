@@ -1,0 +1,77 @@
+/** The JSON of topology: the contract is docs/cli-json.md, and its keys only ever grow. */
+import { formatLsn } from "../../kit/lsn.ts";
+import type { Finding } from "../../router/cluster/findings.ts";
+import type { Report } from "../../router/cluster/observation.ts";
+import type { Verdict } from "../../router/cluster/verdict.ts";
+import type { ClusterView, MemberView, RouterView } from "../../router/cluster/view.ts";
+
+export interface Topology {
+  readonly view: ClusterView;
+  readonly findings: readonly Finding[];
+  readonly verdict: Verdict;
+  readonly exitCode: number;
+}
+
+/** One JSON object on one line; LSNs are text as PostgreSQL prints them. */
+export function topologyJson({ view, findings, verdict, exitCode }: Topology): string {
+  const object = {
+    environment: view.environment,
+    cluster: view.cluster,
+    observedAt: view.observedAt,
+    tookMs: view.tookMs,
+    verdict: { level: verdict.level, exitCode, summary: verdict.summary, reasons: verdict.reasons },
+    primary: view.primary?.name ?? null,
+    writable: view.writable,
+    members: view.members.map(memberJson),
+    routers: view.routers.map(routerJson),
+    edgePoolers: view.edgePoolers.map(({ name, declared, pooler }) => ({
+      name,
+      pooler: { address: addressText(declared.address), ...reportJson(pooler) },
+    })),
+    findings,
+  };
+  return JSON.stringify(object, (_key, value: unknown) =>
+    typeof value === "bigint" ? formatLsn(value) : value,
+  );
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function addressText({ host, port }: { host: string; port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function reportJson<T>(report: Report<T>): object {
+  const { state, tookMs } = report;
+  return report.state === "known"
+    ? { state, tookMs, error: null, facts: report.value }
+    : { state, tookMs, error: report.error, facts: null };
+}
+
+function memberJson(member: MemberView): object {
+  const { declared } = member;
+  return {
+    name: member.name,
+    ordinal: declared.ordinal,
+    site: declared.site ?? null,
+    role: member.role,
+    writable: member.writable,
+    reached: member.reached,
+    upstream: member.upstream,
+    lagBytes: member.lagBytes,
+    lagMs: member.lagMs,
+    postgres: { address: addressText(declared.postgres), ...reportJson(member.postgres) },
+    health: { address: `http://${addressText(declared.health)}`, ...reportJson(member.health) },
+    pooler: { address: addressText(declared.pooler.address), ...reportJson(member.pooler) },
+  };
+}
+
+function routerJson(router: RouterView): object {
+  const { declared } = router;
+  return {
+    name: router.name,
+    site: declared.site ?? null,
+    sendsWritesTo: router.sendsWritesTo,
+    runtime: { address: declared.runtime, ...reportJson(router.runtime) },
+    configuration: { path: declared.configuration.path, ...reportJson(router.configuration) },
+  };
+}

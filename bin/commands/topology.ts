@@ -1,0 +1,106 @@
+/** `recovery ENV topology`: looks at the whole cluster, judges, prints; with --watch for ever. */
+import { loadEnvironment } from "../../config/load.ts";
+import type { Environment } from "../../config/schema.ts";
+import { parseDuration } from "../../config/units.ts";
+import { systemClock } from "../../kit/clock.ts";
+import { findingsOf } from "../../router/cluster/findings.ts";
+import { observeCluster } from "../../router/cluster/observe.ts";
+import type { VerdictLevel } from "../../router/cluster/verdict.ts";
+import { verdictOf } from "../../router/cluster/verdict.ts";
+import { assembleView } from "../../router/cluster/view.ts";
+import { inCheckout } from "../cli/checkout.ts";
+import { UsageError } from "../cli/command.ts";
+import type { Invocation } from "../cli/command.ts";
+import { exitCodes } from "../cli/exit-codes.ts";
+import type { ExitCode } from "../cli/exit-codes.ts";
+import { topologyJson } from "./topology-json.ts";
+import type { Topology } from "./topology-json.ts";
+import { topologyScreen } from "./topology-screen.ts";
+
+const exitCodeByLevel: Readonly<Record<VerdictLevel, ExitCode>> = {
+  healthy: exitCodes.done,
+  degraded: exitCodes.failed,
+  unsafe: exitCodes.unsafe,
+  unreachable: exitCodes.unavailable,
+};
+
+/** Prints the topology; the exit code says the verdict. A watch that is ended by hand is done. */
+export async function run(invocation: Invocation): Promise<number> {
+  const intervalMs = intervalOf(invocation);
+  const environment = await loadEnvironment(invocation.environment, {
+    folder: inCheckout("config"),
+  });
+  if (invocation.flags["watch"] === true) return await watch(invocation, environment, intervalMs);
+  const topology = await look(environment, invocation.signal);
+  print(invocation, topology, plainly);
+  return exitCodeByLevel[topology.verdict.level];
+}
+
+const shortestIntervalMs = 500;
+const longestIntervalMs = 3_600_000;
+
+function intervalOf({ flags }: Invocation): number {
+  const text = String(flags["interval"]);
+  const ms = parseDuration(text) ?? 0;
+  if (ms >= shortestIntervalMs && ms <= longestIntervalMs) return ms;
+  throw new UsageError(
+    `--interval takes a time from 500ms to 1h, such as 2s; got ${JSON.stringify(text)}`,
+    "see recovery ENVIRONMENT topology --help",
+  );
+}
+
+async function look(environment: Environment, signal: AbortSignal): Promise<Topology> {
+  const view = assembleView(environment, await observeCluster(environment, signal));
+  const findings = findingsOf(view);
+  const verdict = verdictOf(view, findings);
+  return { view, findings, verdict, exitCode: exitCodeByLevel[verdict.level] };
+}
+
+async function watch(
+  invocation: Invocation,
+  environment: Environment,
+  intervalMs: number,
+): Promise<number> {
+  const { output, signal } = invocation;
+  const show = output.interactive && invocation.flags["json"] !== true ? redraw : plainly;
+  try {
+    for (;;) {
+      print(invocation, await look(environment, signal), show);
+      await systemClock.sleep(intervalMs, signal);
+    }
+  } catch (error) {
+    // The operator has seen enough: that is how a watch ends.
+    if (signal.aborted) return exitCodes.done;
+    throw error;
+  }
+}
+
+type Show = (invocation: Invocation, lines: readonly string[]) => void;
+
+const plainly: Show = ({ output, flags }, lines) => {
+  for (const line of lines) output.result(line);
+  if (flags["watch"] === true && flags["json"] !== true) output.result("");
+};
+
+const home = "\u001B[H";
+const clearToEndOfLine = "\u001B[K";
+const clearBelow = "\u001B[J";
+
+/** Writes over the last picture without clearing it first, in one write: no flicker. */
+const redraw: Show = ({ output }, lines) => {
+  const rows = output.rows ?? lines.length + 2;
+  const fitting = lines.slice(0, Math.max(1, rows - 2));
+  const more =
+    fitting.length < lines.length ? [`... ${lines.length - fitting.length} more lines`] : [];
+  const text = [...fitting, ...more].map((line) => line + clearToEndOfLine).join("\n");
+  output.result(home + text + clearBelow);
+};
+
+function print(invocation: Invocation, topology: Topology, show: Show): void {
+  const { output, flags } = invocation;
+  const lines =
+    flags["json"] === true
+      ? [topologyJson(topology)]
+      : topologyScreen(topology, { columns: output.columns, style: output.style });
+  show(invocation, lines);
+}

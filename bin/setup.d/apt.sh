@@ -1,0 +1,115 @@
+# The distribution's packages: what is installed, and installing without upgrading anything.
+
+# Another apt or dpkg at work is waited for, as long as this.
+lock_wait_seconds=300
+lock_wait=-oDPkg::Lock::Timeout=$lock_wait_seconds
+
+is_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Packages that were unpacked and never configured, or worse.
+half_installed() {
+  dpkg-query -W -f '${db:Status-Status} ${Package}\n' |
+    sed -n -E 's/^(unpacked|half-installed|half-configured|triggers-awaited|triggers-pending) //p' | tr '\n' ' '
+}
+
+packages_whole() {
+  ! ls /var/lib/dpkg/updates/[0-9]* >/dev/null 2>&1 && [ -z "$(half_installed)" ]
+}
+
+# apt_says PROGRAM WORD ...: runs it with its output kept in $work/said. When it waits for a lock it
+# says so; when it fails the last lines are shown.
+apt_says() {
+  {
+    "$@" </dev/null 2>&1
+    echo $? >"$work/status"
+  } | {
+    told=no
+    while IFS= read -r line; do
+      printf '%s\n' "$line"
+      case $line in
+        *"Waiting for cache lock"*)
+          [ "$told" = yes ] || say "another apt or dpkg is at work; waiting for it (at most $((lock_wait_seconds / 60)) minutes)"
+          told=yes
+          ;;
+      esac
+    done >"$work/said"
+  }
+  [ "$(cat "$work/status")" -eq 0 ]
+}
+
+show_end() {
+  tail -n 12 "$work/said" >&2
+}
+
+# The lists have a lock of their own that apt-get does not wait for.
+refresh_lists() {
+  say "reading the package lists anew (apt-get update)"
+  tries=$((lock_wait_seconds / 5))
+  told=no
+  until apt_says apt-get "$lock_wait" -oAcquire::Retries=2 -oAcquire::http::Timeout=30 update; do
+    if ! grep -q 'Could not get lock' "$work/said" || [ "$tries" -eq 0 ]; then
+      show_end
+      give_up "apt-get update failed; its last lines are above." \
+        "Check the network and the package sources in /etc/apt, then run bin/setup again."
+    fi
+    [ "$told" = yes ] || say "another apt is reading the lists; waiting for it"
+    told=yes
+    tries=$((tries - 1))
+    sleep 5
+  done
+  # A source that cannot be reached is only a warning to apt-get.
+  if grep -q -E '^(W|E): (Failed to fetch|Some index files failed)' "$work/said"; then
+    show_end
+    say "some package sources could not be read; going on with what is known"
+  fi
+  refreshed=yes
+}
+
+# install_with_apt PACKAGE ...: the packages and what they need, nothing recommended, no removal. A
+# need that could only be met by upgrading something is refused before anything is changed.
+refreshed=no
+install_with_apt() {
+  if ! plan_with_apt "$@"; then
+    [ "$refreshed" = yes ] || refresh_lists
+    plan_with_apt "$@" || {
+      show_end
+      give_up "apt-get cannot install: $*; its last lines are above." \
+        "The packages are in the distribution's main section (Ubuntu: main and universe): check the sources in /etc/apt."
+    }
+  fi
+  refuse_upgrades "$@"
+  say "installing with apt-get: $(sed -n 's/^Inst \([^ ]*\) .*/\1/p' "$work/said" | tr '\n' ' ')"
+  remember_services "$@"
+  if ! apt_install "$@"; then
+    # Lists older than the archive name files that are gone.
+    if [ "$refreshed" = yes ] || ! packages_whole; then fail_install "$@"; fi
+    refresh_lists
+    plan_with_apt "$@" && refuse_upgrades "$@"
+    apt_install "$@" || fail_install "$@"
+  fi
+}
+
+apt_install() {
+  apt_says apt-get "$lock_wait" -oDpkg::Use-Pty=0 -oAcquire::Retries=2 -oAcquire::http::Timeout=30 \
+    -oDpkg::Options::=--force-confdef -oDpkg::Options::=--force-confold \
+    -y --no-install-recommends --no-upgrade --no-remove install "$@"
+}
+
+plan_with_apt() {
+  apt_says apt-get -s --no-install-recommends --no-upgrade --no-remove install "$@"
+}
+
+refuse_upgrades() {
+  upgrades=$(sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' "$work/said" | tr '\n' ' ')
+  [ -z "$upgrades" ] || give_up "installing $* would upgrade what is installed: $upgrades" \
+    "bin/setup upgrades nothing. Do it yourself when it suits: apt-get install --only-upgrade $upgrades" \
+    "Then run bin/setup again."
+}
+
+fail_install() {
+  show_end
+  give_up "apt-get could not install: $*; its last lines are above." \
+    "Check the network, the free space (df -h /) and the sources in /etc/apt, then run bin/setup again."
+}

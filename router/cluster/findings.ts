@@ -1,0 +1,48 @@
+/**
+ * The table of findings: everything that can be wrong with a cluster. Each row has a code, a
+ * severity, a condition over the view, what it means and what to do; its texts stand in findings/,
+ * one file for each sort of part, and docs/runbooks/topology.md explains them at length.
+ */
+import { memberFindings } from "./findings/members.ts";
+import { poolerFindings } from "./findings/poolers.ts";
+import { replicationFindings } from "./findings/replication.ts";
+import { routerFindings } from "./findings/routers.ts";
+import type { Severity } from "./findings/row.ts";
+import type { ClusterView } from "./view.ts";
+
+/** All rows. Within one severity the cause stands before what follows from it. */
+export const findingRows = [
+  ...memberFindings,
+  ...replicationFindings,
+  ...routerFindings,
+  ...poolerFindings,
+] as const;
+
+export type FindingCode = (typeof findingRows)[number]["code"];
+
+export interface Finding {
+  readonly code: FindingCode;
+  readonly severity: Severity;
+  /** The member, router, edge pooler or cluster that it is about. */
+  readonly part: string;
+  readonly says: string;
+  readonly means: string;
+  readonly todo: string;
+}
+
+const rank: Readonly<Record<Severity, number>> = { unsafe: 0, degraded: 1, note: 2 };
+
+/** Everything that is found in `view`, the most urgent first. */
+export function findingsOf(view: ClusterView): Finding[] {
+  const found = findingRows.flatMap((row) =>
+    row.condition(view).map(({ part, says }) => ({
+      code: row.code,
+      severity: row.severity,
+      part,
+      says,
+      means: row.means,
+      todo: row.todo.replaceAll("ENV", view.environment).replaceAll("PART", part),
+    })),
+  );
+  return found.toSorted((left, right) => rank[left.severity] - rank[right.severity]);
+}

@@ -1,0 +1,111 @@
+/**
+ * Looks at every part of a cluster side by side, each under the environment's probe deadline: a
+ * dead part costs its deadline once, however many there are. Nothing is judged here.
+ */
+import type { Environment, Member, Router } from "../../config/schema.ts";
+import { systemClock, withDeadline } from "../../kit/clock.ts";
+import { fetchStatus } from "../../sidecars/pg-health/client.ts";
+import { observePooler } from "../pooler/console.ts";
+import { observePostgres } from "../postgres/observe.ts";
+import { observeConfiguration, observeRuntime } from "./observe-router.ts";
+import type {
+  EdgePoolerObservation,
+  MemberObservation,
+  Observation,
+  Report,
+  RouterObservation,
+} from "./observation.ts";
+
+/**
+ * Looks once. A part that fails is a report that says why; only the outer signal ends the look.
+ * @throws the signal's reason
+ */
+export async function observeCluster(
+  environment: Environment,
+  signal?: AbortSignal,
+): Promise<Observation> {
+  const at = new Date(systemClock.now()).toISOString();
+  const start = systemClock.monotonic();
+  const look = reporter(environment.thresholds.probe, signal);
+  const [members, routers, edgePoolers] = await Promise.all([
+    Promise.all(environment.members.map((one) => observeMember(environment, one, look))),
+    Promise.all(environment.routers.map((one) => observeRouter(environment, one, look))),
+    Promise.all(
+      environment.edgePoolers.map(
+        async ({ name, address, admin }): Promise<EdgePoolerObservation> => {
+          const what = `PgBouncer at ${address.host}:${address.port}`;
+          return { name, pooler: await look(what, (o) => observePooler(address, admin, o)) };
+        },
+      ),
+    ),
+  ]);
+  const tookMs = Math.round(systemClock.monotonic() - start);
+  return { at, tookMs, members, routers, edgePoolers };
+}
+
+interface LookOptions {
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+}
+
+type Look = <T>(what: string, work: (options: LookOptions) => Promise<T>) => Promise<Report<T>>;
+
+function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
+  return async (what, work) => {
+    const start = systemClock.monotonic();
+    const took = (): number => Math.round(systemClock.monotonic() - start);
+    try {
+      const value = await withDeadline(
+        what,
+        deadlineMs,
+        (signal) => work({ deadlineMs, signal }),
+        outer,
+      );
+      return { state: "known", tookMs: took(), value };
+    } catch (error) {
+      outer?.throwIfAborted();
+      const message = error instanceof Error ? error.message : String(error);
+      const [line = message] = message.split("\n");
+      return { state: "unreachable", tookMs: took(), error: line };
+    }
+  };
+}
+
+async function observeMember(
+  environment: Environment,
+  member: Member,
+  look: Look,
+): Promise<MemberObservation> {
+  const { address, admin } = member.pooler;
+  const [postgres, health, pooler] = await Promise.all([
+    look(`Postgres at ${member.postgres.host}:${member.postgres.port}`, (options) =>
+      observePostgres(member, environment.login, options),
+    ),
+    look(`pg-health at ${member.health.host}:${member.health.port}`, (options) =>
+      fetchStatus(member.health, options),
+    ),
+    look(`PgBouncer at ${address.host}:${address.port}`, (options) =>
+      observePooler(address, admin, options),
+    ),
+  ]);
+  return { name: member.name, postgres, health, pooler };
+}
+
+async function observeRouter(
+  environment: Environment,
+  router: Router,
+  look: Look,
+): Promise<RouterObservation> {
+  const runtime = look(`Runtime API on ${router.runtime}`, (options) =>
+    observeRuntime(router, options),
+  );
+  // The file of this machine needs no answer of the router first; one elsewhere needs its version.
+  const isHere = router.configuration.read === undefined;
+  const answer = isHere ? undefined : await runtime;
+  const version = answer?.state === "known" ? answer.value.version : undefined;
+  const configuration = look(`configuration of ${router.name}`, (options) =>
+    observeConfiguration(environment, router, version, options),
+  );
+  const [seen, compared] = await Promise.all([runtime, configuration]);
+  return { name: router.name, runtime: seen, configuration: compared };
+}

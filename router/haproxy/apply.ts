@@ -1,0 +1,187 @@
+/**
+ * Brings a rendered configuration to one router: what it will do is said first, then the file is
+ * replaced, HAProxy reloaded and the new worker compared with the text. When that fails, the file
+ * from before is put back. No server-state file is used (it would bring back old ports): what
+ * operators have forced is read before and set again while the new worker still holds clients.
+ */
+import type { Environment, Router } from "../../config/schema.ts";
+import { eventually } from "../../kit/clock.ts";
+import { serverDrift, serversIn } from "./drift.ts";
+import { checkText, InstallError, readInstalled, runProgram, writeInstalled } from "./install.ts";
+import { haproxyNames } from "./model.ts";
+import { setServerState } from "./runtime/change.ts";
+import { connectRuntime, showRouter } from "./runtime/client.ts";
+import type { Runtime, RuntimeView } from "./runtime/client.ts";
+import { reloadThroughMaster } from "./runtime/master.ts";
+
+const reloadDeadlineMs = 20_000;
+
+/** A server that an operator has taken out, which a reload alone would bring back. */
+export interface ForcedServer {
+  readonly backend: string;
+  readonly server: string;
+  readonly state: "maint" | "drain";
+}
+
+export interface ApplyPlan {
+  readonly router: Router;
+  readonly text: string;
+  /** The file as it is now; undefined where there is none. */
+  readonly installed: string | undefined;
+  /** What differs between the running worker and the text. */
+  readonly drift: readonly string[];
+  /** Pid of the worker that runs now. */
+  readonly pid: number;
+  /** Sessions on the write backend, which stay in the old worker until `hard-stop-after`. */
+  readonly sessions: number;
+  /** Members that take writes now, as the router sees it. */
+  readonly up: readonly string[];
+  readonly forced: readonly ForcedServer[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Looks at what an apply of `text` would do; changes nothing.
+ * @throws InstallError when HAProxy refuses the text or there is no way to reload, HaproxyError
+ * when the running HAProxy does not answer
+ */
+export async function planApply(
+  environment: Environment,
+  router: Router,
+  text: string,
+  signal: AbortSignal,
+): Promise<ApplyPlan> {
+  if (router.master === undefined && router.configuration.reload === undefined) {
+    const how = "it needs master (the master socket) or configuration.reload (a program)";
+    throw new InstallError("ERR_HAPROXY_NO_RELOAD", `${router.name}: no way to reload it: ${how}`);
+  }
+  const warnings = await checkText(environment, router, text, signal);
+  const installed = await readInstalled(router, signal);
+  const view = await showRouter(runtimeOf(environment, router, signal));
+  const onWrite = view.servers.filter(
+    (one) => one.backend === haproxyNames.write && one.server !== haproxyNames.hold,
+  );
+  return {
+    router,
+    text,
+    installed,
+    drift: serverDrift(serversIn(text), view.servers),
+    pid: view.info.pid,
+    sessions: onWrite.reduce((sum, one) => sum + one.sessions, 0),
+    up: onWrite.filter((one) => one.state === "up").map((one) => one.server),
+    forced: forcedServers(view),
+    warnings,
+  };
+}
+
+/**
+ * Why this is a bad moment for a reload, in one sentence; undefined when it is not. The old worker
+ * keeps its queue but no longer checks its servers, so nobody in the queue would ever be served.
+ */
+export function objectionTo(plan: ApplyPlan): string | undefined {
+  if (plan.up.length > 0) return undefined;
+  return `${plan.router.name}: no member is up for writes: clients that wait in its queue would be left waiting in the old worker until their time is over`;
+}
+
+/** True when neither the file nor the running worker differs from the text. */
+export function isApplied(plan: ApplyPlan): boolean {
+  return plan.installed === plan.text && plan.drift.length === 0;
+}
+
+function forcedServers({ servers }: RuntimeView): ForcedServer[] {
+  return servers.flatMap(({ backend, server, admin }): ForcedServer[] => {
+    const state = (["maint", "drain"] as const).find((one) => admin.includes(one));
+    return state === undefined ? [] : [{ backend, server, state }];
+  });
+}
+
+export interface Applied {
+  /** Pid of the worker that runs the text. */
+  readonly pid: number;
+  /** Servers that were taken out before and are again. */
+  readonly kept: readonly ForcedServer[];
+}
+
+/**
+ * Carries a plan out.
+ * @throws InstallError; RELOAD says whether the file from before is back
+ */
+export async function applyPlan(
+  environment: Environment,
+  plan: ApplyPlan,
+  signal: AbortSignal,
+): Promise<Applied> {
+  const { router } = plan;
+  if (plan.installed !== plan.text) await writeInstalled(router, plan.text, signal);
+  try {
+    await reload(router, signal);
+    const runtime = runtimeOf(environment, router, signal);
+    const pid = await waitForWorker(runtime, plan);
+    return { pid, kept: await forceAgain(runtime, plan) };
+  } catch (error) {
+    throw await putBack(plan, error as Error);
+  }
+}
+
+async function reload(router: Router, signal: AbortSignal): Promise<void> {
+  const program = router.configuration.reload;
+  if (program !== undefined) {
+    const result = await runProgram(program, "", signal);
+    if (result.code === 0) return;
+    const said = result.stderr.trim() || result.stdout.trim() || "it printed nothing";
+    throw new Error(`${program.join(" ")}: exit code ${result.code}: ${said}`);
+  }
+  const options = { deadlineMs: reloadDeadlineMs, signal };
+  const result = await reloadThroughMaster(router.master ?? "", options);
+  if (result.ok) return;
+  const said = result.log.replaceAll("\n", "; ") || "HAProxy's own log says why";
+  throw new Error(`HAProxy could not load it and goes on with the old one: ${said}`);
+}
+
+/** Waits for another worker on the Runtime API and compares it with the text. */
+async function waitForWorker(runtime: Runtime, plan: ApplyPlan): Promise<number> {
+  const rendered = serversIn(plan.text);
+  const last = { drift: [`worker ${plan.pid} still answers`] };
+  const options = { deadlineMs: reloadDeadlineMs, intervalMs: 50 };
+  const look = async (): Promise<number | undefined> => {
+    const { info, servers } = await showRouter(runtime);
+    if (info.pid === plan.pid || info.stopping) return undefined;
+    last.drift = serverDrift(rendered, servers);
+    return last.drift.length === 0 ? info.pid : undefined;
+  };
+  const signalled = runtime.signal === undefined ? {} : { signal: runtime.signal };
+  return await eventually("the new worker", { ...options, ...signalled }, look).catch(
+    (cause: unknown) => {
+      runtime.signal?.throwIfAborted();
+      const path = plan.router.configuration.path;
+      const why = `${last.drift.join(", ")}; is ${path} the file that HAProxy reads?`;
+      throw new Error(`the worker after the reload does not run the text: ${why}`, { cause });
+    },
+  );
+}
+
+async function forceAgain(runtime: Runtime, plan: ApplyPlan): Promise<ForcedServer[]> {
+  const known = new Set(serversIn(plan.text).map((one) => `${one.backend}/${one.server}`));
+  const wanted = plan.forced.filter((one) => known.has(`${one.backend}/${one.server}`));
+  for (const one of wanted) await setServerState(runtime, one, one.state);
+  return wanted;
+}
+
+async function putBack(plan: ApplyPlan, cause: Error): Promise<Error> {
+  const { router, installed } = plan;
+  const path = router.configuration.path;
+  const because = `${router.name}: ${cause.message}`;
+  if (installed === undefined || installed === plan.text) {
+    return new InstallError("ERR_HAPROXY_RELOAD", `${because}; ${path} holds the new text`, cause);
+  }
+  // The caller's signal may be why it failed, and must not keep the old file from coming back.
+  const fate = await writeInstalled(router, installed, new AbortController().signal).then(
+    () => `the file from before is back at ${path}`,
+    (error: Error) => `the file from before could NOT be put back: ${error.message}`,
+  );
+  return new InstallError("ERR_HAPROXY_RELOAD", `${because}; ${fate}`, cause);
+}
+
+function runtimeOf(environment: Environment, router: Router, signal: AbortSignal): Runtime {
+  return connectRuntime(router.runtime, { deadlineMs: environment.thresholds.probe, signal });
+}

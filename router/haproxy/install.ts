@@ -1,0 +1,175 @@
+/**
+ * The configuration file of one router, where it is: reads it, has HAProxy check a text, replaces
+ * it. A router with programs in its environment is reached through them, one without is here.
+ */
+import { readFile, stat } from "node:fs/promises";
+import type { Environment, Router } from "../../config/schema.ts";
+import { writeFileAtomically } from "../../kit/atomic-file.ts";
+import { ChildError, runChild } from "../../kit/child.ts";
+import type { ChildResult } from "../../kit/child.ts";
+import { readBuild } from "./files.ts";
+import { connectRuntime, showInfo } from "./runtime/client.ts";
+import { HaproxyError } from "./runtime/transport.ts";
+import { parseVersion } from "./version.ts";
+import type { HaproxyBuild } from "./version.ts";
+
+/** HAProxy refused a configuration, or the file could not be read or written. */
+export class InstallError extends Error {
+  override readonly name = "InstallError";
+  readonly code:
+    | "ERR_HAPROXY_CONFIGURATION"
+    | "ERR_HAPROXY_FILE"
+    | "ERR_HAPROXY_NO_RELOAD"
+    | "ERR_HAPROXY_RELOAD";
+  constructor(code: InstallError["code"], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+const programDeadlineMs = 30_000;
+
+/** True when the router's file is reached by programs, so that it may be on another host. */
+export function isRemote(router: Router): boolean {
+  const { read, check, write, reload } = router.configuration;
+  return [read, check, write, reload].some((one) => one !== undefined);
+}
+
+/**
+ * Which HAProxy will read the router's configuration. Of a remote router the running worker is
+ * asked first, since the program on this machine need not be the router's.
+ * @throws HaproxyVersionError when neither the worker nor a program can say
+ */
+export async function routerBuild(
+  environment: Environment,
+  router: Router,
+  signal: AbortSignal,
+): Promise<HaproxyBuild> {
+  const fromProgram = (): Promise<HaproxyBuild> => readBuild(environment.haproxy.program, signal);
+  if (!isRemote(router)) return await fromProgram();
+  const deadlineMs = environment.thresholds.probe;
+  try {
+    const info = await showInfo(connectRuntime(router.runtime, { deadlineMs, signal }));
+    const version = parseVersion(info.version);
+    if (version !== undefined) return { version, services: undefined };
+  } catch (error) {
+    if (!(error instanceof HaproxyError)) throw error;
+  }
+  return await fromProgram();
+}
+
+/**
+ * Has HAProxy check `text` (`haproxy -c`), on the router's host where it has a program for that,
+ * which gets the text on standard input.
+ * @returns the warnings, one a line
+ * @throws InstallError with what HAProxy found, HaproxyVersionError where there is no HAProxy
+ */
+export async function checkText(
+  environment: Environment,
+  router: Router,
+  text: string,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const own = [environment.haproxy.program, "-c", "-f", "/dev/stdin"];
+  const { check } = router.configuration;
+  if (check === undefined) await readBuild(environment.haproxy.program, signal);
+  const result = await runProgram(check ?? own, text, signal);
+  const said = messages(result);
+  if (result.code === 0) return said.filter((line) => line.startsWith("[WARNING]"));
+  const found = said.filter((line) => line.startsWith("[ALERT]"));
+  throw new InstallError(
+    "ERR_HAPROXY_CONFIGURATION",
+    `${router.name}: ${(check ?? own).join(" ")}: exit code ${result.code}: ${(found.length > 0 ? found : said).join("; ") || "it printed nothing"}`,
+  );
+}
+
+/** The messages of HAProxy, without the process id and the name of the file it was given. */
+function messages(result: ChildResult): string[] {
+  return `${result.stderr}\n${result.stdout}`
+    .split("\n")
+    .map((line) => line.replace(/^(\[[A-Z]+\]) *\(\d+\) *:/, "$1").trim())
+    .filter((line) => line !== "" && !line.startsWith("[NOTICE]"));
+}
+
+/**
+ * The text of the router's configuration file as it stands there; undefined when there is none.
+ * @throws InstallError when it cannot be read
+ */
+export async function readInstalled(
+  router: Router,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { path, read } = router.configuration;
+  if (read !== undefined) {
+    const result = await runProgram(read, "", signal);
+    if (result.code === 0) return result.stdout;
+    throw fileError(router, `${read.join(" ")}: exit code ${result.code}: ${lastLine(result)}`);
+  }
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw fileError(router, `cannot read ${path}: ${(cause as Error).message}`, cause);
+  }
+}
+
+/**
+ * Replaces the router's configuration file. Here it is written beside and renamed, keeping mode and
+ * owner; elsewhere the router's program gets the text on standard input and does it its way.
+ * @throws InstallError
+ */
+export async function writeInstalled(
+  router: Router,
+  text: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { path, write } = router.configuration;
+  if (write !== undefined) {
+    const result = await runProgram(write, text, signal);
+    if (result.code === 0) return;
+    throw fileError(router, `${write.join(" ")}: exit code ${result.code}: ${lastLine(result)}`);
+  }
+  try {
+    const old = await stat(path).catch(() => undefined);
+    await writeFileAtomically(path, text, {
+      mode: old === undefined ? 0o640 : old.mode & 0o777,
+      ...(old === undefined ? {} : { owner: { uid: old.uid, gid: old.gid } }),
+    });
+  } catch (cause) {
+    throw fileError(router, `cannot write ${path}: ${(cause as Error).message}`, cause);
+  }
+}
+
+/** Runs a router's program; every exit code is a result. @throws ChildError, DeadlineError */
+export async function runProgram(
+  argv: readonly string[],
+  input: string,
+  signal: AbortSignal,
+): Promise<ChildResult> {
+  // Node hands a child a socket for standard input, and a socket cannot be opened as /dev/stdin;
+  // cat turns it into a pipe. The program's words stay words: no shell reads them.
+  const [program = "", ...args] =
+    input === "" ? argv : ["/bin/sh", "-c", 'cat | "$0" "$@"', ...argv];
+  const everyCode = Array.from({ length: 256 }, (_, code) => code);
+  try {
+    return await runChild(program, args, {
+      deadlineMs: programDeadlineMs,
+      input,
+      signal,
+      accept: everyCode,
+    });
+  } catch (error) {
+    if (error instanceof ChildError && error.code === "ERR_CHILD_FAILED") {
+      return { code: error.exitCode ?? -1, stdout: "", stderr: error.message };
+    }
+    throw error;
+  }
+}
+
+function lastLine(result: ChildResult): string {
+  return (result.stderr.trim() || result.stdout.trim()).split("\n").at(-1) || "it printed nothing";
+}
+
+function fileError(router: Router, message: string, cause?: unknown): InstallError {
+  return new InstallError("ERR_HAPROXY_FILE", `${router.name}: ${message}`, cause);
+}

@@ -1,0 +1,275 @@
+/** bin/lab as an operator runs it: what up gives, what down leaves, and what is refused. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import type { Test } from "tap";
+import { Client } from "pg";
+import { loadEnvironment } from "../../config/load.ts";
+import { runChild } from "../../kit/child.ts";
+import type { ChildResult } from "../../kit/child.ts";
+import { eventually } from "../../kit/clock.ts";
+import { labDown } from "../../lab/down.ts";
+import { listCuts } from "../../lab/faults.ts";
+import type { Endpoint, LabModel } from "../../lab/model.ts";
+import { labPlace } from "../../lab/place.ts";
+import { processesOf, processesUnder, signalProcess } from "../../lab/processes.ts";
+import { labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
+import type { LabSummary } from "../../lab/summary.ts";
+import { checkProcesses } from "../../lab/up-checks.ts";
+import { withLab } from "../support/lab.ts";
+
+const checkout = join(import.meta.dirname, "../..");
+const place = await labPlace();
+const nameOf = (number: number): string => `t${process.pid}-${900 + number}`;
+
+/** Runs bin/lab to its end; every exit code is a result. */
+async function lab(...words: string[]): Promise<ChildResult> {
+  const accept = [0, 1, 3, 4, 64, 69, 75, 78];
+  return await runChild(join(checkout, "bin/lab"), words, { deadlineMs: 60_000, accept });
+}
+
+/** What of a lab is on this machine: processes, files, packet rules. */
+async function remains(name: string, model: LabModel | undefined): Promise<string[]> {
+  const folder = labFolder(place, name);
+  const files = [folder, join(place.configFolder, `${name}.yml`)];
+  const there = await Promise.all(
+    files.map((file) =>
+      access(file).then(
+        () => [file],
+        () => [],
+      ),
+    ),
+  );
+  const parts = [...processesOf(model?.parts ?? [])].flatMap(([part, seen]) =>
+    seen.map(({ pid }) => `${part} ${pid}`),
+  );
+  const others = processesUnder(folder).map(({ pid }) => `process ${pid}`);
+  const ruleset = place.privileged
+    ? await runChild("/usr/sbin/nft", ["list", "tables"], { deadlineMs: 5000 })
+    : { stdout: "" };
+  const tables = ruleset.stdout.split("\n").filter((line) => line.includes(name.replace("-", "_")));
+  return [...there.flat(), ...parts, ...others, ...tables];
+}
+
+async function loginAt(address: Endpoint, login: object): Promise<string> {
+  const client = new Client({
+    ...address,
+    database: "app",
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 10_000,
+    ...login,
+  });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ user: string; node: string }>(
+      "SELECT current_user AS user, host(inet_server_addr()) AS node",
+    );
+    return `${rows[0]?.user}@${rows[0]?.node}`;
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+const safeSettings = {
+  fsync: "on",
+  full_page_writes: "on",
+  synchronous_commit: "on",
+  data_checksums: "on",
+  wal_segment_size: "16MB",
+  wal_log_hints: "on",
+  wal_level: "replica",
+  password_encryption: "scram-sha-256",
+  shared_buffers: "48MB",
+  archive_mode: "on",
+  archive_command: "test 'a' = 'a'",
+};
+
+/** Nothing is made fast by being unsafe, every login needs SCRAM, and the slots are as they should be. */
+async function checkSettings(
+  t: Test,
+  member: LabSummary["members"][number],
+  login: LabSummary["superuser"],
+): Promise<void> {
+  const client = new Client({ ...member.postgres, ...login, database: "postgres" });
+  await client.connect();
+  const { rows } = await client.query<{ name: string; setting: string }>(
+    "SELECT name, current_setting(name) AS setting FROM pg_settings WHERE name = ANY($1)",
+    [Object.keys(safeSettings)],
+  );
+  const settings = Object.fromEntries(rows.map((row) => [row.name, row.setting]));
+  t.strictSame(settings, safeSettings, `settings of ${member.name}`);
+  const rules = await client.query("SELECT DISTINCT auth_method FROM pg_hba_file_rules");
+  t.strictSame(rules.rows, [{ auth_method: "scram-sha-256" }]);
+  const slots = await client.query(
+    "SELECT slot_name, active, restart_lsn IS NOT NULL AS keeps FROM pg_replication_slots",
+  );
+  t.strictSame(
+    slots.rows,
+    member.name === "dal-01"
+      ? [{ slot_name: "chi_02", active: true, keeps: true }]
+      : [{ slot_name: "dal_01", active: false, keeps: false }],
+    `slots of ${member.name}`,
+  );
+  await client.end();
+}
+
+t.test("up, all there is about it, and down", async (t) => {
+  const name = nameOf(1);
+  t.teardown(() => labDown(place, name));
+  const sizes = ["--app-hosts", "2", "--shared-buffers", "48MB"];
+  const archive = ["--archive-command", "test 'a' = 'a'"];
+  const up = await lab("up", "--name", name, "--json", ...sizes, ...archive);
+  t.equal(up.code, 0, up.stderr);
+  t.match(up.stdout, /^\{.*\}\n$/, "one object on one line, and nothing else");
+  const json = JSON.parse(up.stdout) as LabSummary;
+  const state = await requireState(place, name);
+  const model = modelOf(place, state);
+  const [dal, chi] = model.members;
+  const passwords = [json.password, json.superuser.password];
+  for (const one of passwords) t.notOk(up.stderr.includes(one), "no password among the progress");
+
+  const addresses: readonly (readonly [what: string, address: Endpoint, node: string])[] = [
+    ...json.members.flatMap(
+      (one) =>
+        [
+          [`${one.name} Postgres`, one.postgres, one.postgres.host],
+          [`${one.name} pooler`, one.pooler, one.postgres.host],
+        ] as const,
+    ),
+    ...json.appHosts.flatMap(
+      (one) =>
+        [
+          [`${one.name} write`, one.write, dal?.postgres.host ?? ""],
+          [`${one.name} read`, one.read, chi?.postgres.host ?? ""],
+          [`${one.name} edge`, one.edge, dal?.postgres.host ?? ""],
+        ] as const,
+    ),
+  ];
+  t.equal(addresses.length, 10);
+  for (const [what, address, node] of addresses) {
+    const { user, password, superuser } = json;
+    t.equal(await loginAt(address, { user, password }), `app@${node}`, `app at ${what}`);
+    t.equal(await loginAt(address, superuser), `postgres@${node}`, `superuser at ${what}`);
+  }
+  for (const address of [json.members[0]?.postgres, json.members[0]?.pooler, json.edge]) {
+    const said = await loginAt(address ?? json.edge, { user: json.user, password: "wrong" });
+    t.match(said, /^(28P01|08P01)$/, "a wrong password is refused");
+  }
+  for (const url of [...json.members.map((one) => `${one.health}/livez`), json.stats]) {
+    t.equal((await fetch(url)).status, 200, url);
+  }
+  for (const { runtime } of json.routers) await access(runtime.replace(/^unix:/, ""));
+  const environment = await loadEnvironment(name, { folder: place.configFolder });
+  t.strictSame(
+    environment.members.map((one) => one.postgres),
+    json.members.map((one) => one.postgres),
+  );
+
+  for (const member of json.members) await checkSettings(t, member, json.superuser);
+  const seen = processesOf(model.parts.filter((one) => one.kind === "postgres"));
+  for (const { pid } of [...seen.values()].flat()) {
+    const status = await readFile(`/proc/${pid}/status`, "utf8");
+    t.notMatch(status, /^Uid:\s+0\b/m, "Postgres never runs as root");
+  }
+  const secrets = join(model.folder, "secrets");
+  const modes = await runChild("/usr/bin/find", [secrets, "-perm", "/077"], { deadlineMs: 5000 });
+  t.equal(modes.stdout, "", "secrets are for their owner alone");
+
+  const again = await lab("up", "--name", name, "--json");
+  t.equal(again.code, 0);
+  t.equal(again.stdout, up.stdout, "a second up says the same");
+  t.match(again.stderr, /is up already/);
+
+  const status = JSON.parse((await lab("status", "--json", "--name", name)).stdout) as {
+    parts: { part: string; state: string; pid: number }[];
+    cuts: unknown[];
+  };
+  t.strictSame(
+    status.parts.map((one) => `${one.part} ${one.state}`),
+    model.parts.map((one) => `${one.name} running`),
+  );
+  t.strictSame(status.cuts, []);
+
+  const down = await lab("down", "--name", name);
+  t.equal(down.code, 0, down.stderr);
+  t.strictSame(await remains(name, model), []);
+  const twice = await lab("down", "--name", name);
+  t.equal(twice.code, 0);
+  t.match(twice.stderr, /there is no lab/);
+});
+
+t.test("down after a crash of everything, with a cut, and without lab.json", async (t) => {
+  const one = await withLab(t);
+  if (place.privileged) {
+    await one.run("cut", "dal-01", "chi-02");
+    t.strictSame(await listCuts(one.model), [["chi-02", "dal-01"]]);
+  }
+  // What stands in the place of a part is never taken for the part.
+  t.throws(() => checkProcesses(one.model), {
+    code: "ERR_LAB_UNAVAILABLE",
+    message: /needs the place of dal-01\/postgres.*pid [0-9]+/,
+  });
+  await one.run("freeze", "chi-02/postgres");
+  // Main processes only: what they leave behind is for down to find.
+  for (const { pid } of (await one.status()).filter((part) => part.part.startsWith("dal-01"))) {
+    if (pid !== null) signalProcess(pid, "SIGKILL");
+  }
+  await rm(join(one.model.folder, "lab.json"));
+  const down = await lab("down", "--name", one.name);
+  t.equal(down.code, 0, down.stderr);
+  t.strictSame(await remains(one.name, one.model), []);
+  t.doesNotThrow(() => checkProcesses(one.model));
+});
+
+t.test("two labs at the same moment, and one lab twice at the same moment", async (t) => {
+  const [first, second] = [nameOf(2), nameOf(3)];
+  t.teardown(() => Promise.all([labDown(place, first), labDown(place, second)]));
+  const ups = await Promise.all(
+    [first, second, first].map((name) => lab("up", "--name", name, "--json")),
+  );
+  t.strictSame(
+    ups.map((one) => one.code),
+    [0, 0, 0],
+    ups.map((one) => one.stderr).join(""),
+  );
+  const [a, b, c] = ups.map((one) => JSON.parse(one.stdout) as LabSummary);
+  t.not(a?.write.host, b?.write.host);
+  t.strictSame(a, c);
+});
+
+for (const [number, signal, code] of [
+  [4, "SIGINT", 4],
+  [5, "SIGKILL", null],
+] as const) {
+  t.test(`an up that is ended by ${signal}`, async (t) => {
+    const name = nameOf(number);
+    t.teardown(() => labDown(place, name));
+    const file = join(checkout, "bin/commands/lab.ts");
+    const child = spawn(process.execPath, [file, "up", "--name", name], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const exit = once(child, "exit");
+    let said = "";
+    child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    // In the middle: one Postgres runs, the other is being copied.
+    await eventually("primary runs", { deadlineMs: 20_000, intervalMs: 10 }, () =>
+      said.includes("primary runs") ? true : undefined,
+    );
+    const state = await readState(place, name);
+    t.equal(state?.phase, "making");
+    const model = state === undefined ? undefined : modelOf(place, state);
+    t.not((await remains(name, model)).length, 0);
+    child.kill(signal);
+    t.strictSame(await exit, code === null ? [null, signal] : [code, null]);
+    if (code === null) {
+      t.match((await lab("stop", "dal-01", "--name", name)).stderr, /was never finished/);
+      t.equal((await lab("down", "--name", name)).code, 0);
+    }
+    t.strictSame(await remains(name, model), []);
+  });
+}

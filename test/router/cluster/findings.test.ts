@@ -1,0 +1,76 @@
+/** Every finding is caused over a healthy cluster; what is healthy has none. */
+import t from "tap";
+import { findingRows, findingsOf } from "../../../router/cluster/findings.ts";
+import type { FindingCode } from "../../../router/cluster/findings.ts";
+import { verdictOf } from "../../../router/cluster/verdict.ts";
+import { parseSynchronousNames } from "../../../router/cluster/conditions/replication.ts";
+import { healthyWorld, partsOf, viewOf } from "../../support/cluster-world.ts";
+import { memberCases } from "./cases-members.ts";
+import { poolerCases } from "./cases-poolers.ts";
+import { replicationCases } from "./cases-replication.ts";
+import { routerCases } from "./cases-routers.ts";
+import type { FindingCase } from "./finding-case.ts";
+
+const findingCases: Readonly<Record<FindingCode, readonly FindingCase[]>> = {
+  ...memberCases,
+  ...replicationCases,
+  ...routerCases,
+  ...poolerCases,
+};
+
+t.test("a healthy cluster has no finding", async (t) => {
+  const view = viewOf(healthyWorld());
+  const findings = findingsOf(view);
+  t.same(findings, []);
+  const verdict = verdictOf(view, findings);
+  t.equal(verdict.level, "healthy");
+  t.equal(verdict.summary, "dal-01 takes writes; chi-02 streams");
+});
+
+t.test("every row of the table has a case, and texts for people", async (t) => {
+  const codes = findingRows.map((row) => row.code);
+  t.same(codes.toSorted(), Object.keys(findingCases).toSorted());
+  t.equal(new Set(codes).size, codes.length);
+  for (const row of findingRows) {
+    t.match(row.code, /^[a-z]+(-[a-z]+)+$/);
+    t.match(row.means, /^[A-Zp].*\.$/, row.code);
+    t.match(row.todo, /\.$/, row.code);
+  }
+});
+
+for (const [code, cases] of Object.entries(findingCases)) {
+  for (const [index, one] of cases.entries()) {
+    t.test(`${code}, case ${index + 1}`, async (t) => {
+      const world = healthyWorld();
+      one.breaks(partsOf(world), world);
+      const view = viewOf(world);
+      const findings = findingsOf(view);
+      const found = findings.find((finding) => finding.code === code && finding.part === one.part);
+      t.match(found?.says, one.says);
+      t.notMatch(found?.todo, /\b(ENV|PART)\b/);
+      t.same(
+        [...new Set(findings.map((finding) => finding.code))].toSorted(),
+        [...new Set<FindingCode>([code as FindingCode, ...(one.also ?? [])])].toSorted(),
+      );
+      const worst = findings.some((finding) => finding.severity === "unsafe")
+        ? "unsafe"
+        : findings.some((finding) => finding.severity === "degraded")
+          ? "degraded"
+          : "healthy";
+      t.equal(verdictOf(view, findings).level, worst);
+    });
+  }
+}
+
+t.test("synchronous_standby_names", async (t) => {
+  const rows = [
+    { given: "", needed: 0, names: [] },
+    { given: "chi-02", needed: 1, names: ["chi-02"] },
+    { given: '"chi-02", nyc', needed: 1, names: ["chi-02", "nyc"] },
+    { given: "2 (a, b, c)", needed: 2, names: ["a", "b", "c"] },
+    { given: "FIRST 1 (a)", needed: 1, names: ["a"] },
+    { given: "any 2 (a, b)", needed: 2, names: ["a", "b"] },
+    { given: "*", needed: 1, names: ["*"] },
+  ];
+  for (const { given, ...want } of rows) t.same(parseSynchronousNames(given), want, given);
+});

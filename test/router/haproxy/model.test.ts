@@ -1,0 +1,216 @@
+/** What the model refuses, how flap guards are chosen, and the arithmetic behind them. */
+import { readFile } from "node:fs/promises";
+import t from "tap";
+import { isMap, isScalar, isSeq, parseDocument } from "yaml";
+import { parseEnvironment } from "../../../config/load.ts";
+import type { Environment } from "../../../config/schema.ts";
+import {
+  flapGuardOf,
+  flapGuardPresets,
+  guardTimes,
+  overlapMs,
+} from "../../../router/haproxy/flap-guard.ts";
+import { haproxyModel, HaproxyModelError } from "../../../router/haproxy/model.ts";
+import { testEnvironment } from "../../support/environment.ts";
+
+const features = { prometheus: true };
+
+/** Each of these, put into a value, would change what HAProxy reads, or expand, or be misread. */
+const plants: Readonly<Record<string, (text: string) => string>> = {
+  newline: (text) => `${text}\n  server evil 10.6.6.6:6432`,
+  "carriage return": (text) => `${text}\r`,
+  comment: (text) => `${text} # rest`,
+  hash: (text) => `${text}#`,
+  "double quote": (text) => `"${text}"`,
+  "single quote": (text) => `'${text}`,
+  dollar: (text) => `${text}$HOME`,
+  space: (text) => `${text} backup`,
+  semicolon: (text) => `${text};`,
+  backslash: (text) => `${text}\\`,
+  "IPv6 in the open": () => "::1:5432",
+  "html escape": (text) => `${text}&amp;`,
+  braces: (text) => `${text}{{.}}`,
+  nothing: () => "",
+};
+
+/** Values that never reach a rendered file: programs with their words, and references to secrets. */
+const notRendered = [/\.configuration\.(read|check|write|reload)\[\d+\]$/];
+
+t.test("no planted text in any value of an example gets past the schema", async (t) => {
+  const text = await readFile(
+    new URL("../../../config/production.example.yml", import.meta.url),
+    "utf8",
+  );
+  // Secrets in files are not on this machine.
+  const document = parseDocument(text.replaceAll(/file:\/\S+/g, "${PASSWORD}"));
+  const paths = stringPaths(document.contents, []);
+  const passed: string[] = [];
+  let tried = 0;
+  for (const path of paths) {
+    const shown = show(path);
+    const original = document.getIn(path) as string;
+    for (const [name, plant] of Object.entries(plants)) {
+      const copy = document.clone();
+      copy.setIn(path, plant(original));
+      tried += 1;
+      const outcome = await load(copy.toString()).catch((error: Error) => error.message);
+      if (typeof outcome !== "string") passed.push(`${name} at ${shown}`);
+      else if (!outcome.includes(shown)) t.fail(`${name} at ${shown} is not named: ${outcome}`);
+    }
+  }
+  t.ok(paths.length > 30, `${paths.length} texts in the example`);
+  t.strictSame(
+    passed.filter((one) => !notRendered.some((pattern) => pattern.test(one))),
+    [],
+    `${tried} plants`,
+  );
+});
+
+function stringPaths(node: unknown, path: readonly (string | number)[]): (string | number)[][] {
+  if (isMap(node)) {
+    return node.items.flatMap((pair) =>
+      stringPaths(pair.value, [...path, String(isScalar(pair.key) ? pair.key.value : pair.key)]),
+    );
+  }
+  if (isSeq(node)) return node.items.flatMap((item, index) => stringPaths(item, [...path, index]));
+  return isScalar(node) && typeof node.value === "string" ? [[...path]] : [];
+}
+
+function show(path: readonly (string | number)[]): string {
+  return path
+    .map((part) => (typeof part === "number" ? `[${part}]` : `.${part}`))
+    .join("")
+    .slice(1);
+}
+
+function load(text: string): Promise<Environment> {
+  const variables = new Proxy({}, { get: () => "secret" });
+  return parseEnvironment(text, { name: "example", file: "example.yml", variables });
+}
+
+t.test("the model itself refuses an environment made by hand", async (t) => {
+  const rows: readonly { path: string; change: (environment: Environment) => void }[] = [
+    { path: "cluster", change: (one) => (one.cluster = "a\nb") },
+    { path: "members[0].name", change: (one) => edit(one.members[0], { name: "dal 01" }) },
+    { path: "members[0].name", change: (one) => edit(one.members[0], { name: "hold" }) },
+    {
+      path: "members[1].pooler.address",
+      change: (one) => edit(one.members[1]?.pooler.address, { host: "10.0.0.1 backup" }),
+    },
+    {
+      path: "members[1].pooler.address",
+      change: (one) => edit(one.members[1]?.pooler.address, { port: 70_000 }),
+    },
+    { path: "members[0].health", change: (one) => edit(one.members[0]?.health, { host: "x#y" }) },
+    {
+      path: "routers[0].listen.write",
+      change: (one) => edit(one.routers[0]?.listen.write, { host: '"' }),
+    },
+    { path: "haproxy.user", change: (one) => edit(one.haproxy, { user: "root\n" }) },
+    {
+      path: "haproxy.adminSocket",
+      change: (one) => edit(one.haproxy, { adminSocket: "/run/a b" }),
+    },
+    {
+      path: "haproxy.queueTimeout",
+      change: (one) => edit(one.haproxy, { queueTimeout: "1s\n" as unknown as number }),
+    },
+    {
+      path: "members[0].flapGuard.inter",
+      change: (one) =>
+        edit(one.members[0], { flapGuard: { ...flapGuardPresets.local, inter: Number.NaN } }),
+    },
+  ];
+  for (const { path, change } of rows) {
+    const environment = structuredCloneOf(
+      await testEnvironment({ haproxy: 'resolver: "127.0.0.11:53"' }),
+    );
+    change(environment);
+    t.throws(
+      () => haproxyModel(environment, "app-01", features),
+      { name: HaproxyModelError.name, path },
+      path,
+    );
+  }
+});
+
+function edit<T extends object>(target: T | undefined, values: Partial<T>): void {
+  Object.assign(target as T, values);
+}
+
+/** Secrets are no data to clone; the model never looks at them. */
+function structuredCloneOf(environment: Environment): Environment {
+  const { login, edgePoolers, ...rest } = environment;
+  return { ...structuredClone(rest), login, edgePoolers };
+}
+
+t.test("an unknown router and a name without a resolver are said", async (t) => {
+  const environment = await testEnvironment();
+  t.throws(() => haproxyModel(environment, "app-99", features), {
+    message: /app-99; known: app-01/,
+  });
+  edit(environment.members[0]?.health, { host: "pg-health" });
+  t.throws(() => haproxyModel(environment, "app-01", features), {
+    path: "members[0].health",
+    message: /haproxy\.resolver/,
+  });
+});
+
+t.test("which flap guard a member gets", async (t) => {
+  const own = { ...flapGuardPresets.local, inter: 700 };
+  const rows = [
+    { name: "no site", member: { flapGuard: "auto" }, router: { site: "dal" }, want: "local" },
+    {
+      name: "same site",
+      member: { flapGuard: "auto", site: "dal" },
+      router: { site: "dal" },
+      want: "local",
+    },
+    {
+      name: "other site",
+      member: { flapGuard: "auto", site: "chi" },
+      router: { site: "dal" },
+      want: "remote",
+    },
+    {
+      name: "router without",
+      member: { flapGuard: "auto", site: "chi" },
+      router: {},
+      want: "remote",
+    },
+    {
+      name: "said so",
+      member: { flapGuard: "remote", site: "dal" },
+      router: { site: "dal" },
+      want: "remote",
+    },
+  ] as const;
+  for (const { name, member, router, want } of rows) {
+    t.strictSame(flapGuardOf(member, router), flapGuardPresets[want], name);
+  }
+  t.strictSame(flapGuardOf({ flapGuard: own, site: "chi" }, { site: "dal" }), own, "its own");
+});
+
+t.test("a member with another check timeout is probed in a section of its own", async (t) => {
+  const near = haproxyModel(await testEnvironment(), "app-01", features);
+  t.strictSame(near["probes"], []);
+  const far = haproxyModel(await testEnvironment({ sites: ["dal", "chi"] }), "app-01", features);
+  t.match(far, { checkTimeoutMs: 1000, probes: [{ name: "chi-02" }] });
+});
+
+t.test("what the presets mean (G8)", async (t) => {
+  const answerMs = 50;
+  const local = guardTimes(flapGuardPresets.local, answerMs);
+  const remote = guardTimes(flapGuardPresets.remote, answerMs);
+  t.ok(remote.downMinMs >= 1000, "a one-second blip of a remote member takes it down nowhere");
+  t.ok(local.upMaxMs < 1000, "a local member is up within a second of its promotion");
+  for (const one of [local, remote]) {
+    t.ok(one.downMaxMs <= 3500, "a demoted member that answers is down within 3.5 s");
+    t.ok(one.downMinMs <= one.downMaxMs && one.upMinMs <= one.upMaxMs);
+  }
+  t.equal(overlapMs(local, remote, 0), 0, "from here to there: down is quicker than up");
+  // Where it cannot be, the split-brain guard stands in; a change by hand takes longer than this.
+  t.ok(overlapMs(local, local, 0) <= 1200);
+  t.equal(overlapMs(local, local, 1200), 0);
+  t.ok(overlapMs(remote, local, 0) <= 3000);
+});

@@ -1,0 +1,222 @@
+/** Rules between the code and its papers: links, dependencies, exit codes, findings, launchers. */
+import { builtinModules } from "node:module";
+import { dirname, join, normalize } from "node:path/posix";
+import { schemaKeys } from "../../config/schema-keys.ts";
+import { importsOf, isSource, withoutComments } from "./repository.ts";
+import type { Repository, Rule } from "./repository.ts";
+
+const textOf = (repository: Repository, path: string): string => repository.get(path)?.text ?? "";
+
+/** The names that stand in backquotes at the start of a row of a Markdown table. */
+function namesInTables(text: string): string[] {
+  return [...text.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = ""]) => name);
+}
+
+/** GitHub's anchor of a heading. */
+function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, "")
+    .trim()
+    .replaceAll(" ", "-");
+}
+
+function brokenLinks(path: string, text: string, repository: Repository): string[] {
+  const prose = text.replace(/^```[\s\S]*?^```/gm, "");
+  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = ""]) => {
+    if (/^(https?|mailto):/.test(link)) return [];
+    const [file = "", fragment] = link.split("#");
+    const target = file === "" ? path : normalize(join(dirname(path), file)).replace(/\/$/, "");
+    const isFolder = [...repository.keys()].some((one) => one.startsWith(`${target}/`));
+    if (!repository.has(target) && !isFolder) return [`${path}: ${link} leads nowhere`];
+    const headings = [...textOf(repository, target).matchAll(/^#+ (.+)$/gm)];
+    const known = headings.map(([, heading = ""]) => anchor(heading));
+    return fragment === undefined || known.includes(fragment)
+      ? []
+      : [`${path}: no heading ${link}`];
+  });
+}
+
+interface Manifest {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+function manifest(repository: Repository): { runtime: string[]; development: string[] } {
+  const parsed = JSON.parse(textOf(repository, "package.json") || "{}") as Manifest;
+  return {
+    runtime: Object.keys(parsed.dependencies ?? {}),
+    development: Object.keys(parsed.devDependencies ?? {}),
+  };
+}
+
+function packageOf(specifier: string): string | undefined {
+  if (specifier.startsWith(".") || specifier.startsWith("node:")) return undefined;
+  if (builtinModules.includes(specifier)) return undefined;
+  return specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
+}
+
+/** Codes that Node gives its own errors. */
+const nodesOwn = new Set(["ERR_MODULE_NOT_FOUND"]);
+const exitCodesFile = "bin/cli/exit-codes.ts";
+
+function errorCodes(repository: Repository): { listed: Set<string>; thrown: Map<string, string> } {
+  const listed = new Set(textOf(repository, exitCodesFile).match(/\bERR_[A-Z0-9_]+/g));
+  const thrown = new Map<string, string>();
+  for (const [path, { text }] of repository) {
+    if (!isSource(path) || path === exitCodesFile) continue;
+    for (const [, code = ""] of withoutComments(text).matchAll(/"(ERR_[A-Z0-9_]+)"/g)) {
+      thrown.set(code, path);
+    }
+  }
+  return { listed, thrown };
+}
+
+export const papers: readonly Rule[] = [
+  {
+    rule: "every link in the documents leads somewhere",
+    check: (repository) =>
+      [...repository].flatMap(([path, { text }]) =>
+        path.endsWith(".md") ? brokenLinks(path, text, repository) : [],
+      ),
+    planted: [
+      { "docs/a.md": "[b](b.md)\n" },
+      { "docs/a.md": "[b](b.md#one)\n", "docs/b.md": "# Two\n" },
+      { "README.md": "[b](#none)\n# Some\n" },
+    ],
+  },
+  {
+    rule: "every document stands in the index",
+    check: (repository) => {
+      const index = textOf(repository, "docs/README.md");
+      return [...repository.keys()].filter(
+        (path) =>
+          /^docs\/.+\.md$/.test(path) &&
+          path !== "docs/README.md" &&
+          !index.includes(`](${path.slice("docs/".length)})`),
+      );
+    },
+    planted: [{ "docs/a.md": "", "docs/README.md": "[b](b.md)" }],
+  },
+  {
+    rule: "every dependency has its reason in docs/dependencies.md",
+    check: (repository) => {
+      const { runtime, development } = manifest(repository);
+      const explained = namesInTables(textOf(repository, "docs/dependencies.md"));
+      const installed = [...runtime, ...development];
+      return [
+        ...installed
+          .filter((name) => !explained.includes(name))
+          .map((name) => `${name}: no reason`),
+        ...explained
+          .filter((name) => !installed.includes(name))
+          .map((name) => `${name}: not there`),
+      ];
+    },
+    planted: [
+      { "package.json": '{"dependencies":{"a":"1"}}' },
+      { "package.json": "{}", "docs/dependencies.md": "| `b` | because |\n" },
+    ],
+  },
+  {
+    rule: "what is imported is installed, for users where users need it",
+    check: (repository) => {
+      const { runtime, development } = manifest(repository);
+      return [...repository].flatMap(([path, { text }]) => {
+        if (!path.endsWith(".ts") || path.startsWith("client/")) return [];
+        const isForDevelopers = !isSource(path) || path.startsWith("bin/testing/");
+        const allowed = isForDevelopers ? [...runtime, ...development] : runtime;
+        return importsOf(path, text).flatMap(({ specifier }) => {
+          const name = packageOf(specifier);
+          return name === undefined || allowed.includes(name) ? [] : [`${path} imports ${name}`];
+        });
+      });
+    },
+    planted: [
+      { "kit/a.ts": 'import a from "a";', "package.json": '{"devDependencies":{"a":"1"}}' },
+      { "test/a.test.ts": 'import a from "@x/a/b";', "package.json": "{}" },
+    ],
+  },
+  {
+    rule: "every error code has an exit code, and every exit code its error",
+    check: (repository) => {
+      const { listed, thrown } = errorCodes(repository);
+      return [
+        ...[...thrown].flatMap(([code, path]) =>
+          listed.has(code) ? [] : [`${code} (${path}) is not in ${exitCodesFile}`],
+        ),
+        ...[...listed].filter((code) => !thrown.has(code) && !nodesOwn.has(code)),
+      ];
+    },
+    planted: [
+      { "kit/a.ts": 'readonly code = "ERR_NEW";', [exitCodesFile]: "" },
+      { "kit/a.ts": "// ERR_OLD", [exitCodesFile]: "ERR_OLD: exitCodes.failed," },
+    ],
+  },
+  {
+    rule: "every key of an environment file is read by something",
+    check: (repository) => {
+      const outside = [...repository].filter(
+        ([path]) => isSource(path) && !path.startsWith("config/"),
+      );
+      const words = new Set(
+        outside.flatMap(([, { text }]) => withoutComments(text).match(/\b\w+\b/g) ?? []),
+      );
+      return schemaKeys()
+        .filter(({ path }) => !words.has(path.split(/[.\]]+/).at(-1) ?? ""))
+        .map(({ path }) => `${path} does nothing`);
+    },
+    planted: [{ "kit/a.ts": "// queueTimeout" }],
+  },
+  {
+    rule: "every finding stands in the runbook, and nothing else",
+    check: (repository) => {
+      const tables = [...repository].filter(([path]) =>
+        /^router\/cluster\/findings(\/[\w-]+)?\.ts$/.test(path),
+      );
+      const codes = tables.flatMap(([, { text }]) =>
+        [...text.matchAll(/\bcode: "([a-z-]+)"/g)].map(([, code = ""]) => code),
+      );
+      const runbook = textOf(repository, "docs/runbooks/topology.md");
+      const named = [...runbook.matchAll(/^(?:#+ |\| )`([a-z-]+)`/gm)].map(([, code = ""]) => code);
+      const headed = [...runbook.matchAll(/^#+ `([a-z-]+)`/gm)].map(([, code = ""]) => code);
+      return [
+        ...codes
+          .filter((code) => !named.includes(code))
+          .map((code) => `${code}: not in the runbook`),
+        ...headed.filter((code) => !codes.includes(code)).map((code) => `${code}: no such finding`),
+      ];
+    },
+    planted: [
+      { "router/cluster/findings.ts": 'code: "lag-high",' },
+      { "docs/runbooks/topology.md": "### `lag-high`\n" },
+    ],
+  },
+  {
+    rule: "launchers are executable, short, and start what is there",
+    check: (repository) =>
+      [...repository].flatMap(([path, { text, executable }]) => {
+        if (!/^bin\/[^/]+$/.test(path) || path.endsWith(".ts")) return [];
+        const limit = path === "bin/setup" ? 300 : 40;
+        const lines = text.split("\n").length - 1;
+        const missing = [...text.matchAll(/with-node"?\s+(\S+\.ts)/g)]
+          .map(([, file = ""]) => normalize(join("bin", file)))
+          .filter((file) => !repository.has(file));
+        return [
+          ...(executable ? [] : [`${path} is not executable`]),
+          ...(text.startsWith("#!") ? [] : [`${path} names no interpreter`]),
+          ...(lines <= limit ? [] : [`${path} has ${lines} lines`]),
+          ...missing.map((file) => `${path} starts ${file}, which is not there`),
+        ];
+      }),
+    planted: [
+      { "bin/x.sh": "#!/bin/sh\n" },
+      { "bin/x": "echo\n" },
+      { "bin/x": `#!/bin/sh\n${"true\n".repeat(50)}` },
+      { "bin/x": '#!/bin/sh\nexec "$here/with-node" commands/x.ts\n' },
+    ],
+  },
+];
