@@ -4,7 +4,7 @@
  * segments); checksums are on. What a node is (its address, its name) stands on its command line,
  * so that a copied data directory never takes over another node's identity.
  */
-import { chown, mkdir, rm } from "node:fs/promises";
+import { chown, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { escapeLiteral } from "pg";
 import type { Client } from "pg";
@@ -71,7 +71,9 @@ export async function makePrimary(making: Making, member: MemberHost): Promise<v
     ...["--data-checksums", "--encoding", "UTF8", "--locale", "C.UTF-8"],
   ]);
   await rm(join(part.folder, "superuser"));
-  await writeOwned(making, part, "data/postgresql.conf", settings(making.model));
+  // After initdb's own lines: it has tried what kinds of shared memory this machine has.
+  const written = await readFile(join(dataFolder(part), "postgresql.conf"), "utf8");
+  await writeOwned(making, part, "data/postgresql.conf", written + settings(making.model));
   await writeOwned(making, part, "data/pg_hba.conf", hostBasedAccess);
   await writeFollowing(making, member);
 }

@@ -21,7 +21,6 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_ABORTED: exitCodes.aborted,
   ERR_REFUSED: exitCodes.refused,
   ERR_LOCKED: exitCodes.locked,
-  ERR_UNAVAILABLE: exitCodes.unavailable,
   ERR_DEADLINE: exitCodes.unavailable,
   ERR_CHILD_START: exitCodes.unavailable,
   ERR_MODULE_NOT_FOUND: exitCodes.unavailable,

@@ -16,6 +16,8 @@ export interface Job {
   readonly words: readonly string[];
   readonly deadlineMs: number;
   readonly environment: Readonly<Record<string, string>>;
+  /** How long what was asked to end may take before it is ended; 3 s when not given. */
+  readonly graceMs?: number;
 }
 
 export interface Ended extends Ending {
@@ -24,7 +26,7 @@ export interface Ended extends Ending {
 }
 
 const stderrKeptChars = 8000;
-const graceMs = 3000;
+const graceDefaultMs = 3000;
 
 /**
  * Runs `job` in `folder` and hands each piece of its standard output to `onOutput`. Resolves when
@@ -37,6 +39,7 @@ export async function runJob(
   signal: AbortSignal,
 ): Promise<Ended> {
   const started = systemClock.monotonic();
+  const graceMs = job.graceMs ?? graceDefaultMs;
   const token = randomUUID();
   const child = spawn(process.execPath, [...job.words], {
     cwd: folder,
@@ -59,7 +62,7 @@ export async function runJob(
     child.on("error", () => resolve());
   });
   const ending = await underDeadline(job, exited, signal);
-  const left = child.pid === undefined ? [] : await endRest(token, child.pid, ending);
+  const left = child.pid === undefined ? [] : await endRest(token, child.pid, ending, graceMs);
   // With nothing left that holds the pipes, what was printed is all here.
   await withDeadline(`output of ${job.name}`, graceMs, () => closed).catch(() => undefined);
   const trouble =
@@ -85,7 +88,12 @@ async function underDeadline(
 }
 
 /** Ends what is left of the job; returns the names of what had to be ended though the job was over. */
-async function endRest(token: string, group: number, ending: Ending): Promise<readonly string[]> {
+async function endRest(
+  token: string,
+  group: number,
+  ending: Ending,
+  graceMs: number,
+): Promise<readonly string[]> {
   const look = async (): Promise<true | undefined> =>
     (await leftBehind(token, group)).length === 0 ? true : undefined;
   const waiting = { deadlineMs: graceMs, intervalMs: 50 };

@@ -31,6 +31,10 @@ export interface Verdict {
   end(ending: Ending): readonly Test[];
 }
 
+/**
+ * Starts to read what the test file named `file` (as it is shown) prints.
+ * @returns a reader that takes pieces of any size
+ */
 export function readVerdict(file: string): Verdict {
   const tests: Test[] = [];
   const parser = new Parser({});

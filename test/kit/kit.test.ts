@@ -217,7 +217,7 @@ t.test("children", async (t) => {
 
 t.test("a child that does not want to end is killed", async (t) => {
   const folder = t.testdir({});
-  const script = `trap '' TERM; echo $$ > ${folder}/new; mv ${folder}/new ${folder}/pid; while :; do sleep 60; done`;
+  const script = `trap '' TERM; echo $$ > ${folder}/new; mv ${folder}/new ${folder}/pid; exec sleep 60`;
   const controller = new AbortController();
   const reason = new Error("Ctrl-C");
   const child = runChild("sh", ["-c", script], { deadlineMs: 60_000, signal: controller.signal });

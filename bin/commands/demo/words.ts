@@ -20,10 +20,10 @@ export function describeResult(lab: LabSummary, result: DemoResult): string[] {
   return [
     `${change.from} was the primary, and ${change.to} is now. ${verdict}`,
     "",
-    `  The app wrote through ${lab.write.host}:${lab.write.port} all the time and was told nothing.`,
+    `  The app wrote through ${lab.write.host}:${lab.write.port} all the time; nobody told it of the change.`,
     `  ${acknowledged} rows were acknowledged, and ${verification.found} of them were found on ${change.to}.`,
     `  The longest time without an acknowledged row was ${Math.round(report.longestGapMs)} ms.`,
-    `  ${failed} ${failed === 1 ? "statement" : "statements"} failed, as sessions are closed once when their primary stops.`,
+    `  ${failed} ${failed === 1 ? "statement" : "statements"} failed while there was no primary, and the app was told so.`,
   ];
 }
 

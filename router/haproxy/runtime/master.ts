@@ -99,28 +99,38 @@ async function showWorkerSessions(
   }
 }
 
+export interface ClosedOnOldWorkers {
+  readonly closed: number;
+  /** Clients that wait in an old worker's queue: they leave at `timeout queue`. */
+  readonly waiting: number;
+}
+
 /**
  * Closes the sessions of all old workers, those for which `isWanted` holds, by pointer (nothing
- * else works there: "Proxy is disabled."), until none is left.
- * @returns how many were closed
- * @throws HaproxyError; READBACK when some are left at the deadline
+ * else works there: "Proxy is disabled."), until none with a server is left. A client that waits
+ * in the queue and has spoken already is told too, but HAProxy keeps it until `timeout queue`.
+ * @throws HaproxyError; READBACK when some with a server are left at the deadline
  */
 export async function closeOldWorkerSessions(
   address: string,
   options: MasterOptions,
   isWanted: (session: Session) => boolean = () => true,
-): Promise<number> {
+): Promise<ClosedOnOldWorkers> {
   const closed = new Set<string>();
+  const told = new Set<string>();
   const left = { count: 0 };
-  const sweep = async (): Promise<number | undefined> => {
+  const sweep = async (): Promise<ClosedOnOldWorkers | undefined> => {
     const workers = await showOldWorkers(address, options);
     const rest = workers.flatMap(({ pid, sessions }) =>
-      sessions.filter(isWanted).map((one) => ({ pid, pointer: one.pointer })),
+      sessions.filter(isWanted).map((one) => ({ ...one, pid, key: `${pid} ${one.pointer}` })),
     );
-    left.count = rest.length;
-    if (rest.length === 0) return closed.size;
-    for (const { pid, pointer } of rest) {
-      closed.add(`${pid} ${pointer}`);
+    const connected = rest.filter((one) => one.server !== undefined);
+    const waiting = rest.filter((one) => one.server === undefined);
+    left.count = connected.length;
+    const news = [...connected, ...waiting.filter((one) => !told.has(one.key))];
+    if (news.length === 0) return { closed: closed.size, waiting: waiting.length };
+    for (const { pid, pointer, key, server } of news) {
+      (server === undefined ? told : closed).add(key);
       await closeOne(address, pid, pointer, options);
     }
     return undefined;

@@ -1,5 +1,7 @@
 /** Every finding is caused over a healthy cluster; what is healthy has none. */
+import { readFile } from "node:fs/promises";
 import t from "tap";
+import { inCheckout } from "../../../bin/cli/checkout.ts";
 import { findingRows, findingsOf } from "../../../router/cluster/findings.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
 import { verdictOf } from "../../../router/cluster/verdict.ts";
@@ -61,6 +63,15 @@ for (const [code, cases] of Object.entries(findingCases)) {
     });
   }
 }
+
+t.test("the runbook says of every finding what the table says", async (t) => {
+  const runbook = await readFile(inCheckout("docs/runbooks/topology.md"), "utf8");
+  const lines = runbook.split("\n").filter((line) => /^\| `[a-z]+-/.test(line));
+  t.same(
+    lines.toSorted(),
+    findingRows.map((row) => `| \`${row.code}\` | ${row.means} | ${row.todo} |`).toSorted(),
+  );
+});
 
 t.test("synchronous_standby_names", async (t) => {
   const rows = [

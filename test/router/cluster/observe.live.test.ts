@@ -113,6 +113,15 @@ t.test("a lab with two app hosts", async (t) => {
 
   await t.test("a stopped primary: clients wait, nobody takes writes", async (t) => {
     await lab.run("stop", "dal-01/postgres");
+    await eventually(
+      "no router passes writes",
+      { deadlineMs: 20_000, intervalMs: 100 },
+      async () => {
+        const { view } = await look(lab);
+        return view.routers.every((one) => one.sendsWritesTo.length === 0) ? true : undefined;
+      },
+    );
+    // A client that comes now is held by the router until the primary is back.
     const waiting = lab.client(lab.json.write).connect();
     await untilFound(lab, ["no-primary", "member-unreachable", "clients-queued"]);
     const { code, lines } = await topology(lab);

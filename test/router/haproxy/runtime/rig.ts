@@ -72,7 +72,7 @@ export async function settled(rig: Pick<Rig, "runtime" | "dal" | "chi">): Promis
     const isRight = servers.every((one) => {
       if (one.backup) return true;
       const state = want(one.server === "chi-02" ? rig.chi : rig.dal);
-      return one.state === state && (one.tracks !== undefined || /^L7/.test(one.check));
+      return one.state === state && (one.tracks !== undefined || one.check.startsWith("L7"));
     });
     return isRight ? true : undefined;
   });

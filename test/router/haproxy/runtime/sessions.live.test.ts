@@ -151,10 +151,10 @@ for (const [index, { path, version }] of programs.entries()) {
           options,
           (session) => session.backend === "pg-primary",
         );
-        t.equal(closed, 1);
+        t.same(closed, { closed: 1, waiting: 0 });
         await wanted.ended;
         t.equal((await showOldWorkers(rig.master, options))[0]?.sessions.length, 1);
-        t.equal(await closeOldWorkerSessions(rig.master, options), 1);
+        t.match(await closeOldWorkerSessions(rig.master, options), { closed: 1 });
         await other.ended;
         await eventually("the old worker ends", poll, async () =>
           (await showProcesses(rig.master, options)).oldWorkers.length === 0 ? true : undefined,
@@ -220,5 +220,16 @@ for (const [index, { path, version }] of programs.entries()) {
         t.pass("it ends without an error");
       },
     );
+
+    await t.test("clients in the queue of an old worker are counted, not waited for", async (t) => {
+      await setServerState(rig.runtime, held, "maint");
+      const visits = [visit(rig.host, 6436, 60_000), visit(rig.host, 6436, 60_000)];
+      await twoWait(rig);
+      await reloadThroughMaster(rig.master, options);
+      const result = await closeOldWorkerSessions(rig.master, options, (one) => !one.server);
+      t.match(result, { closed: 0, waiting: 2 }, "who has spoken stays until timeout queue");
+      await rig.haproxy.kill();
+      for (const one of await Promise.all(visits)) one.socket.destroy();
+    });
   });
 }

@@ -1,0 +1,59 @@
+/**
+ * How long `bin/recovery ENV topology --json` takes as an operator waits for it: the whole process,
+ * from its start to its end, with all well and with one member frozen. Brings up a lab of its own.
+ * usage: node bench/topology.ts [RUNS]
+ */
+import { cpus } from "node:os";
+import { runChild } from "../kit/child.ts";
+import { systemClock } from "../kit/clock.ts";
+import { inCheckout } from "../bin/cli/checkout.ts";
+
+const name = "bench-topology";
+const runs = Number(process.argv[2] ?? 11);
+
+interface Row {
+  readonly what: string;
+  readonly mustMs: number;
+  readonly aimMs: number;
+  readonly exitCode: number;
+}
+
+async function lab(...words: string[]): Promise<void> {
+  await runChild(inCheckout("bin/lab"), [...words, "--name", name], { deadlineMs: 120_000 });
+}
+
+async function measure(row: Row): Promise<number[]> {
+  const times: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const start = systemClock.monotonic();
+    await runChild(inCheckout("bin/recovery"), [name, "topology", "--json"], {
+      deadlineMs: 60_000,
+      accept: [row.exitCode],
+    });
+    times.push(systemClock.monotonic() - start);
+  }
+  return times.toSorted((left, right) => left - right);
+}
+
+function report(row: Row, times: readonly number[]): string {
+  const seconds = (ms: number | undefined): string => `${((ms ?? 0) / 1000).toFixed(2)} s`;
+  const median = times[Math.floor(times.length / 2)];
+  const range = `${seconds(times[0])} to ${seconds(times.at(-1))}`;
+  const goal = `must ${seconds(row.mustMs)}, aim ${seconds(row.aimMs)}`;
+  return `${row.what}: median ${seconds(median)} (${range}, ${times.length} runs; ${goal})`;
+}
+
+const [{ model } = { model: "unknown processor" }] = cpus();
+process.stdout.write(
+  `${cpus().length} x ${model}, Node ${process.version}, a lab with one app host\n`,
+);
+await lab("up");
+try {
+  const well = { what: "all well", mustMs: 800, aimMs: 400, exitCode: 0 };
+  process.stdout.write(`${report(well, await measure(well))}\n`);
+  const frozen = { what: "one member frozen", mustMs: 2500, aimMs: 1500, exitCode: 1 };
+  await lab("freeze", "chi-02");
+  process.stdout.write(`${report(frozen, await measure(frozen))}\n`);
+} finally {
+  await lab("down");
+}

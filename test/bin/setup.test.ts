@@ -1,0 +1,105 @@
+/**
+ * bin/setup where all is there already, and where Node cannot be had. What it installs is proven on
+ * fresh Debian roots (docs/platforms.md): a test must not install packages.
+ */
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import type { Test } from "tap";
+import { runChild } from "../../kit/child.ts";
+import type { ChildResult } from "../../kit/child.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+async function setup(folder: string, words: readonly string[], path: string): Promise<ChildResult> {
+  return await runChild(join(folder, "bin/setup"), words, {
+    deadlineMs: 60_000,
+    accept: [0, 4, 64, 69],
+    env: { PATH: path, HOME: folder },
+  });
+}
+
+/** A checkout that has what bin/setup reads and no npm packages, and a folder for PATH. */
+async function bareCheckout(t: Test): Promise<{ folder: string; programs: string }> {
+  const folder = t.testdir({ programs: {} });
+  for (const name of ["package.json", "package-lock.json", "bin/setup", "bin/setup.d"]) {
+    await cp(join(root, name), join(folder, name), { recursive: true });
+  }
+  const programs = join(folder, "programs");
+  // All but node and npm, wherever this machine keeps those.
+  const needed =
+    "sh bash env cat cp cut dirname flock head id mkdir mktemp readlink rm sed sha256sum sort stat tail timeout tr uname";
+  for (const name of needed.split(" ")) {
+    const { stdout } = await runChild("sh", ["-c", `command -v ${name}`], { deadlineMs: 5000 });
+    await runChild("ln", ["-s", stdout.trim(), join(programs, name)], { deadlineMs: 5000 });
+  }
+  return { folder, programs };
+}
+
+t.test("where all is there it changes nothing and says so, twice", async (t) => {
+  const path = `${join(process.execPath, "..")}:${systemPath}`;
+  for (const words of [[], [], ["--check"]]) {
+    const { code, stdout, stderr } = await setup(root, words, path);
+    t.equal(code, 0, stderr);
+    t.equal(stdout, "", "standard output belongs to the caller");
+    t.match(
+      stderr,
+      /^setup: nothing (to do|is missing): PostgreSQL \d+, PgBouncer [\d.]+, HAProxy [\d.]+, Node\.js [\d.]+\n$/,
+    );
+  }
+});
+
+t.test("words", async (t) => {
+  t.match(await setup(root, ["--help"], systemPath), { code: 0, stdout: /--check/ });
+  t.match(await setup(root, ["--chek"], systemPath), { code: 64, stderr: /unknown word '--chek'/ });
+});
+
+t.test("where Node cannot be had it says what to do, and exits 69", async (t) => {
+  const rows = [
+    { name: "no node", files: {}, want: /there is no node on PATH/ },
+    {
+      name: "Debian 12's own",
+      files: { node: "18.20.4" },
+      want: /node on PATH is v18.20.4: Node.js 20 or newer/,
+    },
+    { name: "no npm", files: { node: "20.19.2" }, want: /there is a node on PATH, but no npm/ },
+  ];
+  for (const { name, files, want } of rows) {
+    await t.test(name, async (t) => {
+      const { folder, programs } = await bareCheckout(t);
+      for (const [program, version] of Object.entries(files))
+        await pretend(programs, program, version);
+      const { code, stderr } = await setup(folder, [], programs);
+      t.equal(code, 69, stderr);
+      t.match(stderr, want);
+      t.match(stderr, /Debian 12's own nodejs is 18/);
+      t.notMatch(stderr, /not found/, "no program was missing");
+      const check = await setup(folder, ["--check"], programs);
+      t.match(check, { code: 69, stderr: /missing: Node.js 24\n.*missing: the npm dependencies/ });
+    });
+  }
+});
+
+t.test("a half-done installation of npm packages is seen as missing", async (t) => {
+  const { folder, programs } = await bareCheckout(t);
+  await pretend(programs, "node", "24.0.0");
+  const check = async (): Promise<ChildResult> => await setup(folder, ["--check"], programs);
+  await runChild("mkdir", ["-p", join(folder, "node_modules/tap")], { deadlineMs: 5000 });
+  t.match(await check(), { code: 69, stderr: /missing: the npm dependencies/ });
+  const stamp =
+    "{ uname -m; cat package.json package-lock.json; } | sha256sum | cut -d ' ' -f 1 >node_modules/.installed-by-setup";
+  await runChild("sh", ["-c", stamp], { deadlineMs: 5000, cwd: folder });
+  t.match(await check(), { code: 0, stderr: /nothing is missing/ });
+  await runChild("sh", ["-c", "echo >>package-lock.json"], { deadlineMs: 5000, cwd: folder });
+  t.match(await check(), { code: 69, stderr: /missing: the npm dependencies/ });
+});
+
+/** A program that answers as a Node of that version does when it is asked for its version. */
+async function pretend(folder: string, program: string, version: string): Promise<void> {
+  const major = version.split(".")[0];
+  const script = `#!/bin/sh\ncase "$*" in *split*) echo ${major} ;; -p*) echo ${version} ;; *) echo v${version} ;; esac\n`;
+  const write = `cat >${program} && chmod 755 ${program}`;
+  await runChild("sh", ["-c", write], { deadlineMs: 5000, cwd: folder, input: script });
+}
