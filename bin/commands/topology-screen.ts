@@ -1,12 +1,11 @@
 /** The one screen of topology: pure, from what is known to lines of at most 100 columns. */
 import { formatLsn } from "../../kit/lsn.ts";
 import type { Finding } from "../../router/cluster/findings.ts";
-import type { Report } from "../../router/cluster/observation.ts";
+import type { Report, RouterServer } from "../../router/cluster/observation.ts";
 import { ageInWords, sizeInWords } from "../../router/cluster/conditions/condition.ts";
 import type { VerdictLevel } from "../../router/cluster/verdict.ts";
 import { valueOf } from "../../router/cluster/view.ts";
 import type { ClusterView, MemberView, RouterView } from "../../router/cluster/view.ts";
-import type { RouterServer } from "../../router/cluster/observation.ts";
 import type { PoolerFacts, PoolerPool } from "../../router/pooler/console-replies.ts";
 import type { Style } from "../cli/output.ts";
 import type { Topology } from "./topology-json.ts";

@@ -101,13 +101,13 @@ export function parseFacts(row: Json): PostgresFacts {
     armed: row["armed"] === null ? null : row["armed"] === true && row["in_recovery"] !== true,
     systemIdentifier: String(row["system_identifier"]),
     timeline: Number(row["timeline"]),
-    history: parseHistory(text(row["history"])),
+    history: parseHistory(textOrNull(row["history"])),
     startedAt: new Date(String(row["started_at"])).toISOString(),
-    writeLsn: lsn(row["write_lsn"]),
-    receiveLsn: lsn(row["receive_lsn"]),
-    replayLsn: lsn(row["replay_lsn"]),
+    writeLsn: lsnOrNull(row["write_lsn"]),
+    receiveLsn: lsnOrNull(row["receive_lsn"]),
+    replayLsn: lsnOrNull(row["replay_lsn"]),
     replayPaused: row["replay_paused"] === true,
-    replayLagMs: number(row["replay_lag_ms"]),
+    replayLagMs: numberOrNull(row["replay_lag_ms"]),
     receiver: parseReceiver(row["receiver"] as Json | null),
     senders: (row["senders"] as readonly Json[]).map(parseSender),
     slots: (row["slots"] as readonly Json[]).map(parseSlot),
@@ -117,43 +117,43 @@ export function parseFacts(row: Json): PostgresFacts {
     archiver: parseArchiver(row["archiver"] as Json),
     sessions: Number(row["sessions"]),
     preparedTransactions: Number(row["prepared"]),
-    oldestPreparedS: number(row["prepared_age_s"]),
-    oldestTransactionS: number(row["transaction_age_s"]),
+    oldestPreparedS: numberOrNull(row["prepared_age_s"]),
+    oldestTransactionS: numberOrNull(row["transaction_age_s"]),
     checksumFailures: Number(row["checksum_failures"]),
     xidAge: Number(row["xid_age"]),
     managers: row["managers"] as readonly string[],
-    dataFileSystem: fileSystemOf(settings["data_directory"], text(row["mounts"])),
+    dataFileSystem: fileSystemOf(settings["data_directory"], textOrNull(row["mounts"])),
   };
 }
 
-function text(value: unknown): string | null {
+function textOrNull(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }
 
-function number(value: unknown): number | null {
+function numberOrNull(value: unknown): number | null {
   return value === null || value === undefined ? null : Number(value);
 }
 
-function lsn(value: unknown): bigint | null {
+function lsnOrNull(value: unknown): bigint | null {
   return typeof value === "string" ? parseLsn(value) : null;
 }
 
 function parseReceiver(row: Json | null): PostgresFacts["receiver"] {
   if (row === null) return null;
   return {
-    status: text(row["status"]),
-    senderHost: text(row["sender_host"]),
-    senderPort: number(row["sender_port"]),
-    slot: text(row["slot_name"]),
+    status: textOrNull(row["status"]),
+    senderHost: textOrNull(row["sender_host"]),
+    senderPort: numberOrNull(row["sender_port"]),
+    slot: textOrNull(row["slot_name"]),
   };
 }
 
 function parseSender(row: Json): Sender {
   return {
-    name: text(row["application_name"]) ?? "",
-    address: text(row["client_addr"]),
-    state: text(row["state"]),
-    syncState: text(row["sync_state"]),
+    name: textOrNull(row["application_name"]) ?? "",
+    address: textOrNull(row["client_addr"]),
+    state: textOrNull(row["state"]),
+    syncState: textOrNull(row["sync_state"]),
   };
 }
 
@@ -164,18 +164,18 @@ function parseSlot(row: Json): Slot {
     active: row["active"] === true,
     temporary: row["temporary"] === true,
     synced: row["synced"] === true,
-    restartLsn: lsn(row["restart_lsn"]),
-    walStatus: text(row["wal_status"]),
-    retainedBytes: number(row["retained"]),
+    restartLsn: lsnOrNull(row["restart_lsn"]),
+    walStatus: textOrNull(row["wal_status"]),
+    retainedBytes: numberOrNull(row["retained"]),
   };
 }
 
 function parseArchiver(row: Json): PostgresFacts["archiver"] {
   return {
     failedCount: Number(row["failed_count"]),
-    lastFailedAt: text(row["last_failed_time"]),
-    lastFailedWal: text(row["last_failed_wal"]),
-    lastArchivedAt: text(row["last_archived_time"]),
+    lastFailedAt: textOrNull(row["last_failed_time"]),
+    lastFailedWal: textOrNull(row["last_failed_wal"]),
+    lastArchivedAt: textOrNull(row["last_archived_time"]),
   };
 }
 

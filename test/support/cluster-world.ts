@@ -40,7 +40,7 @@ export function viewOf(world: World): ClusterView {
 export function healthyWorld(): World {
   const environment = environmentSchema.parse(environmentFile());
   return {
-    environment: { ...environment, name: "testing", file: "testing.yml" } as World["environment"],
+    environment: { ...environment, name: "testing", file: "testing.yml" },
     observation: {
       at: "2026-11-21T03:00:00.000Z",
       tookMs: 40,
@@ -104,7 +104,7 @@ function member(name: string, index: number): Loose<MemberObservation> {
   return {
     name,
     postgres: known(facts(index === 0 ? "primary" : "standby") as Loose<PostgresFacts>),
-    health: known(health(name, index === 0 ? "primary" : "standby") as Loose<HealthStatus>),
+    health: known(health(name, index === 0 ? "primary" : "standby")),
     pooler: known(pooler(`10.0.0.${index + 1}`, 5432)),
   };
 }
@@ -269,7 +269,7 @@ function router(): Loose<RouterFacts> {
 
 function valueIn<T>(report: Loose<Report<T>> | undefined): Loose<T> {
   if (report?.state !== "known") throw new Error("this part is not known in this world");
-  return report.value as Loose<T>;
+  return report.value;
 }
 
 /** Handles on the parts of a world, to break them with. */
