@@ -4,10 +4,11 @@
  * usage: node bench/topology.ts [RUNS]
  */
 import { cpus } from "node:os";
+import { join } from "node:path";
 import { runChild } from "../kit/child.ts";
 import { systemClock } from "../kit/clock.ts";
-import { inCheckout } from "../bin/cli/checkout.ts";
 
+const programs = join(import.meta.dirname, "../bin");
 const name = "bench-topology";
 const runs = Number(process.argv[2] ?? 11);
 
@@ -19,14 +20,14 @@ interface Row {
 }
 
 async function lab(...words: string[]): Promise<void> {
-  await runChild(inCheckout("bin/lab"), [...words, "--name", name], { deadlineMs: 120_000 });
+  await runChild(join(programs, "lab"), [...words, "--name", name], { deadlineMs: 120_000 });
 }
 
 async function measure(row: Row): Promise<number[]> {
   const times: number[] = [];
   for (let run = 0; run < runs; run += 1) {
     const start = systemClock.monotonic();
-    await runChild(inCheckout("bin/recovery"), [name, "topology", "--json"], {
+    await runChild(join(programs, "recovery"), [name, "topology", "--json"], {
       deadlineMs: 60_000,
       accept: [row.exitCode],
     });

@@ -19,7 +19,6 @@ import type { LabModel, MemberHost } from "./model.ts";
 import type { LabPlace } from "./place.ts";
 import { dataFolder, plainEnvironment } from "./postgres.ts";
 import { findPrograms } from "./programs.ts";
-import { streamsThroughSlot } from "./ready.ts";
 import { readSecrets } from "./secrets.ts";
 import { modelOf, requireState } from "./state.ts";
 import { actOnPart } from "./verbs.ts";
@@ -211,4 +210,14 @@ async function follow(change: Change, primary: Client): Promise<void> {
     await client.query("SELECT pg_drop_replication_slot($1)", [to.slot]);
     await client.query("SELECT pg_create_physical_replication_slot($1)", [to.slot]);
   });
+}
+
+/** True when the primary of `client` streams to `standby` through the standby's slot. */
+async function streamsThroughSlot(client: Client, standby: MemberHost): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid
+     WHERE r.state = 'streaming' AND r.application_name = $1 AND s.slot_name = $2`,
+    [standby.name, standby.slot],
+  );
+  return rowCount === 1;
 }

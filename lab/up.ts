@@ -149,7 +149,7 @@ async function startAll(
       return started;
     }),
   ]);
-  await awaitReady(making, primary);
+  await awaitReady(making, environment);
   return [...nodes, ...rest];
 }
 
