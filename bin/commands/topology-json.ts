@@ -1,19 +1,15 @@
 /** The JSON of topology: the contract is docs/cli-json.md, and its keys only ever grow. */
 import { formatLsn } from "../../kit/lsn.ts";
-import type { Finding } from "../../router/cluster/findings.ts";
 import type { Report } from "../../router/cluster/observation.ts";
-import type { Verdict } from "../../router/cluster/verdict.ts";
-import type { ClusterView, MemberView, RouterView } from "../../router/cluster/view.ts";
+import type { Topology } from "../../router/cluster/topology.ts";
+import type { MemberView, RouterView } from "../../router/cluster/view.ts";
 
-export interface Topology {
-  readonly view: ClusterView;
-  readonly findings: readonly Finding[];
-  readonly verdict: Verdict;
+export interface JudgedTopology extends Topology {
   readonly exitCode: number;
 }
 
 /** One JSON object on one line; LSNs are text as PostgreSQL prints them. */
-export function topologyJson({ view, findings, verdict, exitCode }: Topology): string {
+export function topologyJson({ view, findings, verdict, exitCode }: JudgedTopology): string {
   const object = {
     environment: view.environment,
     cluster: view.cluster,

@@ -3,12 +3,12 @@ import { formatLsn } from "../../kit/lsn.ts";
 import type { Finding } from "../../router/cluster/findings.ts";
 import type { Report, RouterServer } from "../../router/cluster/observation.ts";
 import { ageInWords, sizeInWords } from "../../router/cluster/conditions/condition.ts";
+import type { Topology } from "../../router/cluster/topology.ts";
 import type { VerdictLevel } from "../../router/cluster/verdict.ts";
 import { valueOf } from "../../router/cluster/view.ts";
 import type { ClusterView, MemberView, RouterView } from "../../router/cluster/view.ts";
 import type { PoolerFacts, PoolerPool } from "../../router/pooler/console-replies.ts";
 import type { Style } from "../cli/output.ts";
-import type { Topology } from "./topology-json.ts";
 import { paragraph, tableLines } from "./topology-table.ts";
 import type { Cell } from "./topology-table.ts";
 

@@ -3,18 +3,15 @@ import { loadEnvironment } from "../../config/load.ts";
 import type { Environment } from "../../config/schema.ts";
 import { parseDuration } from "../../config/units.ts";
 import { systemClock } from "../../kit/clock.ts";
-import { findingsOf } from "../../router/cluster/findings.ts";
-import { observeCluster } from "../../router/cluster/observe.ts";
+import { lookAtCluster } from "../../router/cluster/topology.ts";
 import type { VerdictLevel } from "../../router/cluster/verdict.ts";
-import { verdictOf } from "../../router/cluster/verdict.ts";
-import { assembleView } from "../../router/cluster/view.ts";
 import { inCheckout } from "../cli/checkout.ts";
 import { UsageError } from "../cli/command.ts";
 import type { Invocation } from "../cli/command.ts";
 import { exitCodes } from "../cli/exit-codes.ts";
 import type { ExitCode } from "../cli/exit-codes.ts";
 import { topologyJson } from "./topology-json.ts";
-import type { Topology } from "./topology-json.ts";
+import type { JudgedTopology } from "./topology-json.ts";
 import { topologyScreen } from "./topology-screen.ts";
 
 const exitCodeByLevel: Readonly<Record<VerdictLevel, ExitCode>> = {
@@ -49,11 +46,9 @@ function intervalOf({ flags }: Invocation): number {
   );
 }
 
-async function look(environment: Environment, signal: AbortSignal): Promise<Topology> {
-  const view = assembleView(environment, await observeCluster(environment, signal));
-  const findings = findingsOf(view);
-  const verdict = verdictOf(view, findings);
-  return { view, findings, verdict, exitCode: exitCodeByLevel[verdict.level] };
+async function look(environment: Environment, signal: AbortSignal): Promise<JudgedTopology> {
+  const topology = await lookAtCluster(environment, signal);
+  return { ...topology, exitCode: exitCodeByLevel[topology.verdict.level] };
 }
 
 async function watch(
@@ -96,7 +91,7 @@ const redraw: Show = ({ output }, lines) => {
   output.result(home + text + clearBelow);
 };
 
-function print(invocation: Invocation, topology: Topology, show: Show): void {
+function print(invocation: Invocation, topology: JudgedTopology, show: Show): void {
   const { output, flags } = invocation;
   const lines =
     flags["json"] === true

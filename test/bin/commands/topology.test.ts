@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import t from "tap";
 import { inCheckout } from "../../../bin/cli/checkout.ts";
 import { topologyJson } from "../../../bin/commands/topology-json.ts";
-import type { Topology } from "../../../bin/commands/topology-json.ts";
+import type { JudgedTopology } from "../../../bin/commands/topology-json.ts";
 import { topologyScreen } from "../../../bin/commands/topology-screen.ts";
 import { fit, paragraph, printable, tableLines } from "../../../bin/commands/topology-table.ts";
 import { findingsOf } from "../../../router/cluster/findings.ts";
@@ -14,7 +14,7 @@ import type { World } from "../../support/cluster-world.ts";
 const same = (text: string): string => text;
 const plain = { good: same, bad: same, warn: same, dim: same, bold: same };
 
-function topologyOf(world: World): Topology {
+function topologyOf(world: World): JudgedTopology {
   const view = viewOf(world);
   const findings = findingsOf(view);
   return { view, findings, verdict: verdictOf(view, findings), exitCode: 0 };

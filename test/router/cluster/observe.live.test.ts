@@ -2,17 +2,17 @@
  * Topology on a real cluster: what is broken there is found, with the promised exit codes, on one
  * screen; what is mended is found no more.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import t from "tap";
 import type { Test } from "tap";
 import type { Client } from "pg";
 import { Secret } from "../../../config/secret.ts";
 import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
-import { findingsOf } from "../../../router/cluster/findings.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
-import { observeCluster } from "../../../router/cluster/observe.ts";
-import { verdictOf } from "../../../router/cluster/verdict.ts";
-import { assembleView } from "../../../router/cluster/view.ts";
+import { lookAtCluster } from "../../../router/cluster/topology.ts";
 import { observePostgres } from "../../../router/postgres/observe.ts";
 import { inCheckout } from "../../../bin/cli/checkout.ts";
 import { withLab } from "../../support/lab.ts";
@@ -20,11 +20,7 @@ import type { TestLab } from "../../support/lab.ts";
 import { postgresFaults, routingFaults } from "./lab-faults.ts";
 import type { Hands, LabFault } from "./lab-faults.ts";
 
-async function look(lab: TestLab) {
-  const view = assembleView(lab.environment, await observeCluster(lab.environment));
-  const findings = findingsOf(view);
-  return { view, findings, verdict: verdictOf(view, findings) };
-}
+const look = (lab: TestLab) => lookAtCluster(lab.environment);
 
 async function topology(lab: TestLab, ...words: string[]) {
   const result = await runChild(inCheckout("bin/recovery"), [lab.name, "topology", ...words], {
@@ -158,6 +154,22 @@ t.test("a lab with two app hosts", async (t) => {
     await lab.run("thaw", "dal-01");
     await lab.run("thaw", "chi-02");
     await untilFound(lab, []);
+  });
+
+  await t.test("a watch shows one look after the other, and Ctrl-C ends it well", async (t) => {
+    const words = [lab.name, "topology", "--watch", "--interval", "500ms", "--json"];
+    const child = spawn(inCheckout("bin/recovery"), words, {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    t.teardown(() => child.kill("SIGKILL"));
+    const ended = once(child, "exit");
+    const looks: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      looks.push((JSON.parse(line) as { observedAt: string }).observedAt);
+      if (looks.length === 2) child.kill("SIGINT");
+    }
+    t.same(await ended, [0, null]);
+    t.equal(new Set(looks).size, looks.length);
   });
 
   await t.test("no secret is shown", async (t) => {
