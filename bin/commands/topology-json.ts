@@ -1,7 +1,7 @@
 /** The JSON of topology: the contract is docs/cli-json.md, and its keys only ever grow. */
 import { formatLsn } from "../../kit/lsn.ts";
 import type { Report } from "../../router/cluster/observation.ts";
-import type { Topology } from "../../router/cluster/topology.ts";
+import type { Topology } from "../../router/cluster/observe.ts";
 import type { MemberView, RouterView } from "../../router/cluster/view.ts";
 
 export interface JudgedTopology extends Topology {

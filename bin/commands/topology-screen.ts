@@ -3,7 +3,7 @@ import { formatLsn } from "../../kit/lsn.ts";
 import type { Finding } from "../../router/cluster/findings.ts";
 import type { Report, RouterServer } from "../../router/cluster/observation.ts";
 import { ageInWords, sizeInWords } from "../../router/cluster/conditions/condition.ts";
-import type { Topology } from "../../router/cluster/topology.ts";
+import type { Topology } from "../../router/cluster/observe.ts";
 import type { VerdictLevel } from "../../router/cluster/verdict.ts";
 import { valueOf } from "../../router/cluster/view.ts";
 import type { ClusterView, MemberView, RouterView } from "../../router/cluster/view.ts";

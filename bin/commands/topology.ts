@@ -3,7 +3,7 @@ import { loadEnvironment } from "../../config/load.ts";
 import type { Environment } from "../../config/schema.ts";
 import { parseDuration } from "../../config/units.ts";
 import { systemClock } from "../../kit/clock.ts";
-import { lookAtCluster } from "../../router/cluster/topology.ts";
+import { lookAtCluster } from "../../router/cluster/observe.ts";
 import type { VerdictLevel } from "../../router/cluster/verdict.ts";
 import { inCheckout } from "../cli/checkout.ts";
 import { UsageError } from "../cli/command.ts";

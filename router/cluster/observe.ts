@@ -1,10 +1,17 @@
 /**
  * Looks at every part of a cluster side by side, each under the environment's probe deadline: a
- * dead part costs its deadline once, however many there are. Nothing is judged here.
+ * dead part costs its deadline once, however many there are. What was seen is judged elsewhere, by
+ * pure functions.
  */
 import type { Environment, Member, Router } from "../../config/schema.ts";
 import { systemClock, withDeadline } from "../../kit/clock.ts";
 import { fetchStatus } from "../../sidecars/pg-health/client.ts";
+import { findingsOf } from "./findings.ts";
+import type { Finding } from "./findings.ts";
+import { verdictOf } from "./verdict.ts";
+import type { Verdict } from "./verdict.ts";
+import { assembleView } from "./view.ts";
+import type { ClusterView } from "./view.ts";
 import { observePooler } from "../pooler/console.ts";
 import { observePostgres } from "../postgres/observe.ts";
 import { observeConfiguration, observeRuntime } from "./observe-router.ts";
@@ -41,6 +48,25 @@ export async function observeCluster(
   ]);
   const tookMs = Math.round(systemClock.monotonic() - start);
   return { at, tookMs, members, routers, edgePoolers };
+}
+
+export interface Topology {
+  readonly view: ClusterView;
+  readonly findings: readonly Finding[];
+  readonly verdict: Verdict;
+}
+
+/**
+ * Looks once and judges: observe, join, find, weigh.
+ * @throws the signal's reason
+ */
+export async function lookAtCluster(
+  environment: Environment,
+  signal?: AbortSignal,
+): Promise<Topology> {
+  const view = assembleView(environment, await observeCluster(environment, signal));
+  const findings = findingsOf(view);
+  return { view, findings, verdict: verdictOf(view, findings) };
 }
 
 interface LookOptions {

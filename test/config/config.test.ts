@@ -1,5 +1,6 @@
 /** Environment files: what is taken, what each wrong one says, and that no secret ever shows. */
-import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import t from "tap";
@@ -258,7 +259,13 @@ t.test("whatever is in the file, it loads or it is refused in words", async (t) 
 });
 
 t.test("secret files", async (t) => {
-  const folder = t.testdir({ good: secretText, empty: "\n", long: "x".repeat(5000), dir: {} });
+  // Not below the checkout: that may lie where others cannot come at all, and then nothing is open.
+  const folder = await mkdtemp(join(tmpdir(), "switchyard-secrets-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await chmod(folder, 0o755);
+  await mkdir(join(folder, "dir"));
+  const texts = { good: secretText, empty: "\n", long: "x".repeat(5000) };
+  for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
   for (const name of ["good", "empty", "long"]) await chmod(join(folder, name), 0o640);
   const open = join(folder, "open");
   await writeFile(open, secretText);

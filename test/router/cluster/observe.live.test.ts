@@ -12,7 +12,7 @@ import { Secret } from "../../../config/secret.ts";
 import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
-import { lookAtCluster } from "../../../router/cluster/topology.ts";
+import { lookAtCluster } from "../../../router/cluster/observe.ts";
 import { observePostgres } from "../../../router/postgres/observe.ts";
 import { inCheckout } from "../../../bin/cli/checkout.ts";
 import { withLab } from "../../support/lab.ts";
