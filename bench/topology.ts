@@ -1,15 +1,21 @@
 /**
  * How long `bin/recovery ENV topology --json` takes as an operator waits for it: the whole process,
- * from its start to its end, with all well and with one member frozen. Brings up a lab of its own.
+ * from its start to its end, with all well, with one member frozen and with one cut off. For the
+ * last one the tool runs with the group id of a lab host, which the lab's packet rules go by: as
+ * if the operator sat on that host. Brings up a lab of its own.
  * usage: node bench/topology.ts [RUNS]
  */
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { runChild } from "../kit/child.ts";
 import { systemClock } from "../kit/clock.ts";
+import { partOf } from "../lab/model.ts";
+import { labPlace } from "../lab/place.ts";
+import { modelOf, requireState } from "../lab/state.ts";
 
 const programs = join(import.meta.dirname, "../bin");
 const name = "bench-topology";
+const place = await labPlace();
 const runs = Number(process.argv[2] ?? 11);
 
 interface Row {
@@ -17,6 +23,7 @@ interface Row {
   readonly mustMs: number;
   readonly aimMs: number;
   readonly exitCode: number;
+  readonly gid?: number;
 }
 
 async function lab(...words: string[]): Promise<void> {
@@ -30,6 +37,7 @@ async function measure(row: Row): Promise<number[]> {
     await runChild(join(programs, "recovery"), [name, "topology", "--json"], {
       deadlineMs: 60_000,
       accept: [row.exitCode],
+      ...(row.gid === undefined ? {} : { gid: row.gid }),
     });
     times.push(systemClock.monotonic() - start);
   }
@@ -55,6 +63,11 @@ try {
   const frozen = { what: "one member frozen", mustMs: 2500, aimMs: 1500, exitCode: 1 };
   await lab("freeze", "chi-02");
   process.stdout.write(`${report(frozen, await measure(frozen))}\n`);
+  await lab("thaw", "chi-02");
+  const { gid } = partOf(modelOf(place, await requireState(place, name)), "app-01", "router");
+  const cut = { what: "one member cut off", mustMs: 2500, aimMs: 1500, exitCode: 1, gid };
+  await lab("cut", "app-01", "chi-02");
+  process.stdout.write(`${report(cut, await measure(cut))}\n`);
 } finally {
   await lab("down");
 }

@@ -2,10 +2,12 @@
  * What must hold between the values of an environment file, one row a rule. A file that passes the
  * schema and these rules describes a cluster that can exist.
  */
-import type { EnvironmentFile } from "./schema.ts";
+import { formatAddress } from "../kit/address.ts";
+import { formatPath } from "./explain.ts";
 import type { Path, Problem } from "./explain.ts";
+import type { EnvironmentFile } from "./schema.ts";
 import { formatDuration } from "./units.ts";
-import { formatAddress, isIpAddress } from "./values.ts";
+import { isIpAddress } from "./values.ts";
 
 type Rule = (environment: EnvironmentFile) => Problem[];
 
@@ -20,15 +22,8 @@ function twice(placed: readonly Placed[]): Problem[] {
       first.set(value, path);
       return [];
     }
-    return [{ path, message: `${value} stands twice; expected another than ${place(earlier)}` }];
+    return [{ path, message: `${value} stands twice; expected another than ${formatPath(earlier)}` }];
   });
-}
-
-function place(path: Path): string {
-  return path
-    .map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`))
-    .join("")
-    .slice(1);
 }
 
 const lists = ["members", "routers", "edgePoolers"] as const;

@@ -2,11 +2,11 @@
  * An environment as it may be printed: the form of the file (addresses, durations and sizes as
  * text, defaults filled in), with every secret as [redacted].
  */
+import { formatAddress } from "../kit/address.ts";
+import type { Address } from "../kit/address.ts";
 import { asWritten, schemaKeys } from "./schema-keys.ts";
 import type { Environment } from "./schema.ts";
 import { Secret } from "./secret.ts";
-import { formatAddress } from "./values.ts";
-import type { Address } from "./values.ts";
 
 /** What JSON can hold. */
 export type Printable =
@@ -28,8 +28,9 @@ function printable(value: unknown, path: string, kinds: ReadonlyMap<string, stri
   if (value instanceof Secret) return String(value);
   if (Array.isArray(value)) return value.map((one) => printable(one, `${path}[]`, kinds));
   if (typeof value === "object" && value !== null) {
-    if (isAddress(value))
+    if (isAddress(value)) {
       return `${path.endsWith(".health") ? "http://" : ""}${formatAddress(value)}`;
+    }
     const entries = Object.entries(value)
       .filter(([, one]) => one !== undefined)
       .map(([key, one]) => [key, printable(one, path === "" ? key : `${path}.${key}`, kinds)]);

@@ -5,12 +5,11 @@
  */
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
+import type { Address } from "../kit/address.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
+export { formatAddress } from "../kit/address.ts";
+export type { Address } from "../kit/address.ts";
 
 /** How a value is written, for the reference of the keys: its kind and what limits it. */
 interface Notation {
@@ -79,11 +78,6 @@ function parseAddress(text: string): Address | undefined {
   const port = Number(match[3]);
   const hostIsRight = match[1] === undefined ? isHost(host) : isIP(host) === 6 && isIpAddress(host);
   return hostIsRight && port <= 65_535 ? { host, port } : undefined;
-}
-
-/** Writes an address as `host:port`, or `[host]:port` for IPv6. */
-export function formatAddress(address: Address): string {
-  return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
 /** Where a program on the same host reaches a listener: a wildcard address becomes loopback. */

@@ -5,6 +5,7 @@
  */
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { formatAddress } from "./address.ts";
 import { withDeadline } from "./clock.ts";
 
 /** A whole reply; build it once and give it to as many requests as it fits. */
@@ -31,7 +32,7 @@ export class ListenError extends Error {
   readonly code = "ERR_LISTEN";
   readonly reason: string;
   constructor(host: string, port: number, cause: NodeJS.ErrnoException) {
-    super(`listen on ${formatHost(host)}:${port}: ${explain(cause)}`, { cause });
+    super(`listen on ${formatAddress({ host, port })}: ${explain(cause)}`, { cause });
     this.reason = cause.code ?? "";
   }
 }
@@ -44,10 +45,6 @@ const explanations: Readonly<Record<string, string>> = {
 
 function explain(cause: NodeJS.ErrnoException): string {
   return explanations[cause.code ?? ""] ?? cause.message;
-}
-
-function formatHost(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 /** A plain-text reply that no cache keeps. */

@@ -3,6 +3,7 @@
  * It never outlives its deadline and never waits for a peer that is frozen to say goodbye.
  */
 import { Socket } from "node:net";
+import { formatAddress } from "./address.ts";
 import { withDeadline } from "./clock.ts";
 
 export interface PgTarget {
@@ -70,8 +71,7 @@ export async function withPgSession<T>(
   work: (ask: AskPostgres) => Promise<T>,
 ): Promise<T> {
   const { Client } = await import("pg");
-  const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-  const what = `${target.title} at ${host}:${target.port}`;
+  const what = `${target.title} at ${formatAddress(target)}`;
   const socket = new Socket();
   const client = new Client({
     host: target.host,

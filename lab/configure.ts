@@ -5,11 +5,8 @@ import { loadEnvironment } from "../config/load.ts";
 import type { Environment } from "../config/schema.ts";
 import { writeFileAtomically } from "../kit/atomic-file.ts";
 import { haproxyConfiguration } from "../router/haproxy/files.ts";
-import {
-  edgePoolerConfiguration,
-  nodePoolerConfiguration,
-  userlist,
-} from "../router/pooler/files.ts";
+import { edgePoolerConfiguration, nodePoolerConfiguration } from "../router/pooler/files.ts";
+import { userlist } from "../router/pooler/model.ts";
 import { labEnvironment } from "./environment.ts";
 import type { Part, PartKind } from "./model.ts";
 import { makePartFolder, ownerOf } from "./postgres.ts";

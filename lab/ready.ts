@@ -1,11 +1,8 @@
 /** Waits until a new lab is whole: topology finds nothing wrong and a write goes through. */
 import type { Environment } from "../config/schema.ts";
 import { DeadlineError, eventually } from "../kit/clock.ts";
-import { findingsOf } from "../router/cluster/findings.ts";
-import { observeCluster } from "../router/cluster/observe.ts";
-import { verdictOf } from "../router/cluster/verdict.ts";
+import { lookAtCluster } from "../router/cluster/observe.ts";
 import type { Verdict } from "../router/cluster/verdict.ts";
-import { assembleView } from "../router/cluster/view.ts";
 import { appLogin, withClient } from "./connect.ts";
 import type { AppHost } from "./model.ts";
 import type { Making } from "./postgres.ts";
@@ -40,9 +37,9 @@ export async function awaitHealthy(environment: Environment, signal: AbortSignal
   const what = `topology of ${environment.name} is healthy`;
   try {
     await eventually(what, { deadlineMs: readyDeadlineMs, intervalMs, signal }, async () => {
-      const view = assembleView(environment, await observeCluster(environment, signal));
-      last = verdictOf(view, findingsOf(view));
-      return last.level === "healthy" ? true : undefined;
+      const { verdict } = await lookAtCluster(environment, signal);
+      last = verdict;
+      return verdict.level === "healthy" ? true : undefined;
     });
   } catch (error) {
     if (!(error instanceof DeadlineError) || last === undefined) throw error;

@@ -15,7 +15,15 @@ import type { LabPlace } from "./place.ts";
 import { findPrograms } from "./programs.ts";
 import { awaitReady } from "./ready.ts";
 import { makeSecrets, readSecrets } from "./secrets.ts";
-import { freeIndex, labFolder, listLabs, modelOf, readState, writeState } from "./state.ts";
+import {
+  freeIndex,
+  labFolder,
+  listLabs,
+  modelOf,
+  readState,
+  removeState,
+  writeState,
+} from "./state.ts";
 import type { LabState } from "./state.ts";
 import { summarise } from "./summary.ts";
 import type { LabSummary } from "./summary.ts";
@@ -87,12 +95,9 @@ async function makeOrClear(
 ): Promise<LabSummary> {
   const programs = await findPrograms();
   const note = timed(options.note);
+  const state = await claimPlace(place, request);
   try {
-    const state = await claimIndex(place, request);
     const model = modelOf(place, state);
-    checkPaths(model);
-    checkProcesses(model);
-    await checkAddresses(model);
     const secrets = await makeSecrets(model.folder);
     const making: Making = { model, place, programs, secrets, signal: options.signal };
     const environment = await configureLab(making, state.configFolder);
@@ -105,6 +110,24 @@ async function makeOrClear(
   } catch (error) {
     options.note(`clearing away what was made of lab ${request.name}`);
     await destroyLab(place, request.name);
+    throw error;
+  }
+}
+
+/**
+ * Claims a place for the lab and makes sure that nothing stands in it. A refusal takes back only the
+ * claim: to clear away as after a failed start would kill the very processes that are in the way.
+ */
+async function claimPlace(place: LabPlace, request: UpRequest): Promise<LabState> {
+  const state = await claimIndex(place, request);
+  try {
+    const model = modelOf(place, state);
+    checkPaths(model);
+    checkProcesses(model);
+    await checkAddresses(model);
+    return state;
+  } catch (error) {
+    await removeState(place, request.name);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** Whether a running worker has the servers that a configuration text names, at their addresses. */
 import { isIpAddress } from "../../config/values.ts";
+import { formatAddress } from "../../kit/address.ts";
 
 export interface NamedServer {
   readonly backend: string;
@@ -40,7 +41,7 @@ export function serverDrift(
       if (seen === undefined) return [`${key(one)} does not run`];
       const sameHost = !isIpAddress(one.host) || one.host === seen.host;
       if (sameHost && one.port === seen.port) return [];
-      return [`${key(one)} runs at ${seen.host}:${seen.port} instead of ${one.host}:${one.port}`];
+      return [`${key(one)} runs at ${formatAddress(seen)} instead of ${formatAddress(one)}`];
     }),
     ...running.filter((one) => !wanted.has(key(one))).map((one) => `${key(one)} runs, unasked`),
   ];

@@ -7,14 +7,14 @@ import type { z } from "zod";
 import type { Environment, FlapGuard, Member, Router } from "../../config/schema.ts";
 import {
   addressValue,
-  formatAddress,
   identifierValue,
   isIpAddress,
   nameValue,
   reachableAddress,
   socketPathValue,
 } from "../../config/values.ts";
-import type { Address } from "../../config/values.ts";
+import { formatAddress, formatHost } from "../../kit/address.ts";
+import type { Address } from "../../kit/address.ts";
 import type { TemplateModel } from "../../kit/template.ts";
 import { flapGuardOf } from "./flap-guard.ts";
 import type { HaproxyFeatures } from "./version.ts";
@@ -155,7 +155,8 @@ function memberModel(
     name: checked(nameValue, member.name, `${path}.name`),
     pooler: addressText(member.pooler.address, `${path}.pooler.address`),
     health: addressText(member.health, `${path}.health`),
-    healthHost: bracketed(member.health.host),
+    // HAProxy takes a bare ::1:5432 for an address.
+    healthHost: formatHost(member.health.host),
     healthPort: member.health.port,
     guard: wholeNumbers(flapGuardOf(member, router), `${path}.flapGuard`),
     named: poolerNamed || healthNamed,
@@ -186,11 +187,6 @@ function addressText(address: Address, path: string): string {
   const text = formatAddress(address);
   checked(addressValue, text, path);
   return text;
-}
-
-/** HAProxy takes a bare ::1:5432 for an address. */
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 function wholeNumbers<T extends object>(values: T, path: string): T {

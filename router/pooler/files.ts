@@ -7,9 +7,6 @@ import { renderTemplate } from "../../kit/template.ts";
 import { edgePoolerModel, nodePoolerModel, parsePoolerVersion } from "./model.ts";
 import type { PoolerPlace, PoolerVersion } from "./model.ts";
 
-export { userlist } from "./model.ts";
-export type { PoolerPlace } from "./model.ts";
-
 const templates = join(import.meta.dirname, "../../templates/pgbouncer");
 const programs = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
 const versionDeadlineMs = 10_000;

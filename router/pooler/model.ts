@@ -8,14 +8,14 @@ import type { Environment } from "../../config/schema.ts";
 import type { Secret } from "../../config/secret.ts";
 import {
   addressValue,
-  formatAddress,
   identifierValue,
   isIpAddress,
   nameValue,
   pathValue,
   reachableAddress,
 } from "../../config/values.ts";
-import type { Address } from "../../config/values.ts";
+import { formatAddress } from "../../kit/address.ts";
+import type { Address } from "../../kit/address.ts";
 import type { TemplateModel } from "../../kit/template.ts";
 
 /** Where a PgBouncer keeps its files on its host, and who may use its admin console. */

@@ -2,6 +2,7 @@
  * The Runtime API of one worker: sends typed commands, one connection for each line, and reads back
  * what they changed. An answer is complete or it is an error; silence is never taken for success.
  */
+import { formatAddress } from "../../../kit/address.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { CommandError, commands, formatServerName } from "./commands.ts";
 import type { Command } from "./commands.ts";
@@ -213,7 +214,7 @@ function missing(
     const seen = findServer(view.servers, of);
     if (seen === undefined) return [line, "no such server"];
     if (!holds(seen)) {
-      const shown = `${formatServerName(seen)} ${seen.host}:${seen.port} ${seen.status}`;
+      const shown = `${formatServerName(seen)} ${formatAddress(seen)} ${seen.status}`;
       return [line, `${shown}, weight ${seen.weight}, maxconn ${seen.maxConnections ?? "none"}`];
     }
   }
