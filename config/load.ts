@@ -117,11 +117,19 @@ async function findByAlias(
 /** The aliases of an environment file, whatever else is wrong with it; undefined if unreadable. */
 async function aliasesOf(file: string): Promise<string[] | undefined> {
   try {
-    const { aliases } = parseMapping(await readConfigFile(file));
-    return Array.isArray(aliases) ? aliases.filter((one) => typeof one === "string") : [];
+    return declaredAliases(await readConfigFile(file));
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The aliases that the text of an environment file declares, whatever else is wrong with it.
+ * @throws YamlError
+ */
+export function declaredAliases(text: string): string[] {
+  const { aliases } = parseMapping(text);
+  return Array.isArray(aliases) ? aliases.filter((one) => typeof one === "string") : [];
 }
 
 /**

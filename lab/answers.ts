@@ -1,8 +1,9 @@
 /** Asks parts whether they are there: the first look at a program that was just started. */
 import { once } from "node:events";
 import { connect } from "node:net";
+import type { Address } from "../kit/address.ts";
 import { withDeadline } from "../kit/clock.ts";
-import type { Endpoint, Part } from "./model.ts";
+import type { Part } from "./model.ts";
 
 const askDeadlineMs = 1000;
 
@@ -14,7 +15,7 @@ export async function partAnswers(part: Part): Promise<boolean> {
 }
 
 /** True when something accepts TCP connections there. */
-export async function isListening({ host, port }: Endpoint): Promise<boolean> {
+export async function isListening({ host, port }: Address): Promise<boolean> {
   return await exchange(host, port, "").catch(() => false);
 }
 
@@ -22,7 +23,7 @@ export async function isListening({ host, port }: Endpoint): Promise<boolean> {
  * A start-up message that asks for a user answers with an authentication request (R), or with an
  * error (E) while Postgres starts up or shuts down. Frontend/Backend Protocol, 55.7 "StartupMessage".
  */
-async function postgresTakesLogins({ host, port }: Endpoint): Promise<boolean> {
+async function postgresTakesLogins({ host, port }: Address): Promise<boolean> {
   const words = Buffer.from("user\0postgres\0database\0postgres\0\0", "latin1");
   const message = Buffer.alloc(8 + words.length);
   message.writeInt32BE(message.length, 0);

@@ -10,7 +10,7 @@ import { writeFileAtomically } from "../kit/atomic-file.ts";
 import { runChild } from "../kit/child.ts";
 import { eventually, systemClock } from "../kit/clock.ts";
 import { formatLsn, parseLsn } from "../kit/lsn.ts";
-import { connectTo, superuserLogin, withClient } from "./connect.ts";
+import { connectTo, leave, superuserLogin, withClient } from "./connect.ts";
 import type { LabLogin } from "./connect.ts";
 import { parseControlData, whyNotPromote } from "./control-data.ts";
 import type { ControlData, StandbyPosition } from "./control-data.ts";
@@ -84,7 +84,7 @@ export async function changePrimary(
     await timed(`${from.name} follows ${to.name}`, () => follow(change, standby));
     return { from: from.name, to: to.name, steps, promotedAt };
   } finally {
-    await standby.end().catch(() => undefined);
+    await leave(standby);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Connections to a lab's Postgres, by any of its addresses; each wait has a deadline. */
 import { Client } from "pg";
-import type { Endpoint } from "./model.ts";
+import type { Address } from "../kit/address.ts";
+import { withDeadline } from "../kit/clock.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
 import type { LabSecrets } from "./secrets.ts";
 
@@ -9,6 +10,9 @@ export interface LabLogin {
   readonly password: string;
   readonly database: string;
 }
+
+/** How long a goodbye may take: a peer that was frozen meanwhile never answers it. */
+const goodbyeMs = 1000;
 
 /** The login of the app to its database. */
 export function appLogin(secrets: LabSecrets): LabLogin {
@@ -20,9 +24,9 @@ export function superuserLogin(secrets: LabSecrets, database = "postgres"): LabL
   return { user: labUsers.superuser, password: secrets.superuser.reveal(), database };
 }
 
-/** Connects; the caller ends the client. `deadlineMs` bounds the connection and each query. */
+/** Connects; the caller leaves the client. `deadlineMs` bounds the connection and each query. */
 export async function connectTo(
-  address: Endpoint,
+  address: Address,
   login: LabLogin,
   deadlineMs: number,
 ): Promise<Client> {
@@ -38,9 +42,15 @@ export async function connectTo(
   return client;
 }
 
+/** Ends a connection: politely, or by hanging up where the peer does not answer. */
+export async function leave(client: Client): Promise<void> {
+  await withDeadline("goodbye", goodbyeMs, () => client.end()).catch(() => undefined);
+  client.connection.stream.destroy();
+}
+
 /** Connects, works, and ends the connection, whatever happened. */
 export async function withClient<T>(
-  address: Endpoint,
+  address: Address,
   login: LabLogin,
   deadlineMs: number,
   work: (client: Client) => Promise<T>,
@@ -49,6 +59,6 @@ export async function withClient<T>(
   try {
     return await work(client);
   } finally {
-    await client.end().catch(() => undefined);
+    await leave(client);
   }
 }

@@ -1,6 +1,7 @@
 /** The environment file of a lab: the same schema as production, secrets as file references. */
 import { stringify } from "yaml";
-import type { Endpoint, LabModel } from "./model.ts";
+import { formatAddress } from "../kit/address.ts";
+import type { LabModel } from "./model.ts";
 import { partOf } from "./model.ts";
 import { labDatabase, labUsers, secretFile } from "./secrets.ts";
 
@@ -18,16 +19,20 @@ export function labEnvironment(model: LabModel, haproxyProgram: string): string 
     members: model.members.map((member) => ({
       name: member.name,
       ordinal: member.ordinal,
-      postgres: text(member.postgres),
-      pooler: { address: text(member.pooler), admin: poolerAdmin },
-      health: `http://${text(member.health)}`,
+      postgres: formatAddress(member.postgres),
+      pooler: { address: formatAddress(member.pooler), admin: poolerAdmin },
+      health: `http://${formatAddress(member.health)}`,
       slot: member.slot,
     })),
     routers: model.apps.map((app) => {
       const { folder } = partOf(model, app.name, "router");
       return {
         name: app.router,
-        listen: { write: text(app.write), read: text(app.read), stats: text(app.stats) },
+        listen: {
+          write: formatAddress(app.write),
+          read: formatAddress(app.read),
+          stats: formatAddress(app.stats),
+        },
         runtime: `unix:${folder}/admin.sock`,
         master: `unix:${folder}/master.sock`,
         adminSocket: `${folder}/admin.sock`,
@@ -36,7 +41,7 @@ export function labEnvironment(model: LabModel, haproxyProgram: string): string 
     }),
     edgePoolers: model.apps.map((app) => ({
       name: app.edgePooler,
-      address: text(app.edge),
+      address: formatAddress(app.edge),
       admin: poolerAdmin,
       databases: [labDatabase, "postgres"],
       poolMode: model.pooling,
@@ -44,8 +49,4 @@ export function labEnvironment(model: LabModel, haproxyProgram: string): string 
     haproxy: { program: haproxyProgram },
   };
   return `${environmentHead}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
-}
-
-function text(endpoint: Endpoint): string {
-  return `${endpoint.host}:${endpoint.port}`;
 }

@@ -16,6 +16,8 @@ export class LabLockedError extends Error {
 
 /** Long enough for an up or a down that is under way. */
 const patienceMs = 30_000;
+/** A holder says one short line; whatever else listens there is not listened to. */
+const purposeLimit = 300;
 
 /**
  * Runs `work` while holding the lock called `name`; `purpose` is what others are told.
@@ -79,8 +81,11 @@ async function askHolder(path: string): Promise<string> {
       const socket = connect({ path });
       signal.addEventListener("abort", () => socket.destroy(), { once: true });
       let text = "";
-      for await (const chunk of socket) text += String(chunk);
-      return text;
+      for await (const chunk of socket) {
+        text += String(chunk);
+        if (text.length > purposeLimit) break;
+      }
+      return text.slice(0, purposeLimit);
     });
   } catch {
     return "another tool";

@@ -3,13 +3,9 @@
  * its processes, and the folder that holds its data. Everything follows from a name, an index and
  * a few choices, so two tools that read the same lab.json see the same lab.
  */
+import type { Address } from "../kit/address.ts";
 
 export type PartKind = "postgres" | "pooler" | "health" | "router" | "edge";
-
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** One long-running program of the lab. */
 export interface Part {
@@ -21,7 +17,7 @@ export interface Part {
   readonly gid: number;
   readonly folder: string;
   /** Where it listens; the first is its main address. */
-  readonly listens: readonly Endpoint[];
+  readonly listens: readonly Address[];
 }
 
 export interface MemberHost {
@@ -29,9 +25,9 @@ export interface MemberHost {
   readonly ordinal: number;
   /** The replication slot that its primary keeps for it. */
   readonly slot: string;
-  readonly postgres: Endpoint;
-  readonly pooler: Endpoint;
-  readonly health: Endpoint;
+  readonly postgres: Address;
+  readonly pooler: Address;
+  readonly health: Address;
 }
 
 export interface AppHost {
@@ -39,10 +35,10 @@ export interface AppHost {
   /** Names of its router and of its edge pooler in the environment file. */
   readonly router: string;
   readonly edgePooler: string;
-  readonly write: Endpoint;
-  readonly read: Endpoint;
-  readonly stats: Endpoint;
-  readonly edge: Endpoint;
+  readonly write: Address;
+  readonly read: Address;
+  readonly stats: Address;
+  readonly edge: Address;
 }
 
 export interface LabRequest {
@@ -79,7 +75,7 @@ export function modelLab(request: LabRequest): LabModel {
     appHost(request.index, ordinal),
   );
   const baseGid = firstGid + request.index * gidsPerLab;
-  const part = (host: string, kind: PartKind, offset: number, listens: Endpoint[]): Part => ({
+  const part = (host: string, kind: PartKind, offset: number, listens: Address[]): Part => ({
     name: `${host}/${kind}`,
     host,
     kind,

@@ -3,12 +3,13 @@
  * address, so a new connection is known by the group id of the process that opens it and by the
  * address it goes to; one that was there before the cut is known by its four numbers.
  */
-import type { Endpoint, Part } from "./model.ts";
+import type { Address } from "../kit/address.ts";
+import type { Part } from "./model.ts";
 
 /** The two ends of a TCP connection over IPv4. */
 export interface Connection {
-  readonly local: Endpoint;
-  readonly remote: Endpoint;
+  readonly local: Address;
+  readonly remote: Address;
 }
 
 /** The nft table of a lab; it stands while the lab has a cut. */
@@ -65,7 +66,7 @@ export function connectionScript(
   chain: string,
   connections: readonly Connection[],
 ): string {
-  const rule = (from: Endpoint, to: Endpoint): string =>
+  const rule = (from: Address, to: Address): string =>
     `add rule ip ${table} ${chain} ip saddr ${from.host} tcp sport ${from.port} ip daddr ${to.host} tcp dport ${to.port} counter drop`;
   return connections
     .flatMap(({ local, remote }) => [rule(local, remote), rule(remote, local)])
@@ -90,7 +91,7 @@ export function parseSocketTable(text: string): SocketRow[] {
     .flatMap((line) => {
       const fields = line.trim().split(/\s+/);
       const [, local = "", remote = "", , , , , , , inode = ""] = fields;
-      const ends = [hexEndpoint(local), hexEndpoint(remote)];
+      const ends = [hexAddress(local), hexAddress(remote)];
       return ends[0] === undefined || ends[1] === undefined
         ? []
         : [{ local: ends[0], remote: ends[1], inode }];
@@ -98,7 +99,7 @@ export function parseSocketTable(text: string): SocketRow[] {
 }
 
 /** `0100007F:1F90` is 127.0.0.1:8080: the address in the byte order of the machine (little end). */
-function hexEndpoint(text: string): Endpoint | undefined {
+function hexAddress(text: string): Address | undefined {
   const match = /^([0-9A-F]{8}):([0-9A-F]{4})$/.exec(text);
   if (match === null) return undefined;
   const bytes = (match[1] ?? "").match(/../g) ?? [];

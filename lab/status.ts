@@ -1,6 +1,7 @@
 /** How the parts of a lab are. */
+import type { Address } from "../kit/address.ts";
 import { mainOf, processesOf } from "./processes.ts";
-import type { Endpoint, LabModel } from "./model.ts";
+import type { LabModel } from "./model.ts";
 import type { LabState } from "./state.ts";
 
 export type PartState = "running" | "stopped" | "frozen" | "crashed";
@@ -10,7 +11,7 @@ export interface PartStatus {
   readonly state: PartState;
   /** Its main process; null when there is none. */
   readonly pid: number | null;
-  readonly address: Endpoint;
+  readonly address: Address;
 }
 
 /** Looks at every part of the lab. */

@@ -1,5 +1,7 @@
 /** What `up` tells about a lab: the written contract of `bin/lab up --json`. */
-import type { Endpoint, LabModel } from "./model.ts";
+import { formatAddress } from "../kit/address.ts";
+import type { Address } from "../kit/address.ts";
+import type { LabModel } from "./model.ts";
 import { partOf } from "./model.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
 import type { LabSecrets } from "./secrets.ts";
@@ -7,9 +9,9 @@ import type { LabSecrets } from "./secrets.ts";
 export interface LabSummary {
   readonly environment: string;
   /** The addresses of the first app host. */
-  readonly write: Endpoint;
-  readonly read: Endpoint;
-  readonly edge: Endpoint;
+  readonly write: Address;
+  readonly read: Address;
+  readonly edge: Address;
   readonly stats: string;
   readonly database: string;
   readonly user: string;
@@ -18,15 +20,15 @@ export interface LabSummary {
   readonly members: readonly {
     readonly name: string;
     readonly ordinal: number;
-    readonly postgres: Endpoint;
-    readonly pooler: Endpoint;
+    readonly postgres: Address;
+    readonly pooler: Address;
     readonly health: string;
   }[];
   readonly appHosts: readonly {
     readonly name: string;
-    readonly write: Endpoint;
-    readonly read: Endpoint;
-    readonly edge: Endpoint;
+    readonly write: Address;
+    readonly read: Address;
+    readonly edge: Address;
     readonly stats: string;
   }[];
   readonly routers: readonly { readonly name: string; readonly runtime: string }[];
@@ -68,6 +70,6 @@ export function summarise(model: LabModel, secrets: LabSecrets): LabSummary {
   };
 }
 
-function url(endpoint: Endpoint): string {
-  return `http://${endpoint.host}:${endpoint.port}`;
+function url(address: Address): string {
+  return `http://${formatAddress(address)}`;
 }

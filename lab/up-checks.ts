@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { parseDocument } from "yaml";
+import { declaredAliases } from "../config/load.ts";
 import { environmentHead } from "./environment.ts";
 import { listCuts } from "./faults.ts";
 import type { LabModel } from "./model.ts";
@@ -43,9 +43,7 @@ export async function checkName(place: LabPlace, name: string): Promise<void> {
 
 function aliasesOf(text: string): string[] {
   try {
-    const content: unknown = parseDocument(text).toJS();
-    const aliases = (content as { aliases?: unknown } | null)?.aliases;
-    return Array.isArray(aliases) ? aliases.map(String) : [];
+    return declaredAliases(text);
   } catch {
     // A file that cannot be read names nothing; whoever uses it is told why.
     return [];
@@ -84,9 +82,9 @@ export function checkPaths(model: LabModel): void {
  * @throws LabUnavailableError naming the address
  */
 export async function checkAddresses(model: LabModel): Promise<void> {
-  const endpoints = model.parts.flatMap((part) => part.listens);
+  const addresses = model.parts.flatMap((part) => part.listens);
   await Promise.all(
-    endpoints.map(async ({ host, port }) => {
+    addresses.map(async ({ host, port }) => {
       const server = createServer();
       server.listen({ host, port });
       try {

@@ -5,17 +5,17 @@
  */
 import { Socket } from "node:net";
 import { Client } from "pg";
+import type { Address } from "../kit/address.ts";
 import { systemClock } from "../kit/clock.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { LabLogin } from "./connect.ts";
 import { withClient } from "./connect.ts";
-import type { Endpoint } from "./model.ts";
 import { Tally } from "./tally.ts";
 import type { WorkloadReport } from "./tally.ts";
 
 export interface WorkloadRequest {
   /** Where the app connects, such as the write address of a router. */
-  readonly address: Endpoint;
+  readonly address: Address;
   readonly login: LabLogin;
   /** The table it makes and fills; a plain SQL name. */
   readonly table: string;
@@ -162,7 +162,7 @@ export interface Verification {
 
 /** Reads the table on one node and compares it with what was acknowledged. */
 export async function verifyWorkload(
-  address: Endpoint,
+  address: Address,
   login: LabLogin,
   table: string,
   report: WorkloadReport,

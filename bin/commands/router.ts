@@ -30,20 +30,20 @@ const program: ProgramRow = {
           summary: "print pgbouncer.ini of this edge pooler, in front of --router",
         },
       },
-      load: () => import("./router-render.ts"),
+      load: () => import("./router/render.ts"),
     },
     {
       name: "check",
       summary: "render, and let HAProxy check the result (haproxy -c)",
       options: { router },
-      load: () => import("./router-check.ts"),
+      load: () => import("./router/check.ts"),
     },
     {
       name: "diff",
       summary: "compare what would be rendered with the file on the router",
       options: { router },
       details: "Exit code 0 when they are the same, 1 when they differ.",
-      load: () => import("./router-diff.ts"),
+      load: () => import("./router/diff.ts"),
     },
     {
       name: "apply",
@@ -55,19 +55,19 @@ const program: ProgramRow = {
       },
       details:
         "Routers are done one after the other; the first that fails ends it. The reload closes no\nsession: those that are open stay in the old worker until hard-stop-after ends them.",
-      load: () => import("./router-apply.ts"),
+      load: () => import("./router/apply.ts"),
     },
     {
       name: "status",
       summary: "show what each router thinks of each server",
       options: { router, json },
-      load: () => import("./router-status.ts"),
+      load: () => import("./router/status.ts"),
     },
     {
       name: "watch",
       summary: "print a line for each change of a server, until Ctrl-C",
       options: { router, json },
-      load: () => import("./router-watch.ts"),
+      load: () => import("./router/watch.ts"),
     },
     {
       name: "set",
@@ -78,7 +78,7 @@ const program: ProgramRow = {
         json,
         yes: { type: "boolean", summary: "do it even when no server is left for writes" },
       },
-      load: () => import("./router-set.ts"),
+      load: () => import("./router/set.ts"),
     },
     {
       name: "sessions",
@@ -88,7 +88,7 @@ const program: ProgramRow = {
         backend: { type: "string", value: "NAME", summary: "only sessions of this backend" },
         json,
       },
-      load: () => import("./router-sessions.ts"),
+      load: () => import("./router/sessions.ts"),
     },
   ],
   examples: [

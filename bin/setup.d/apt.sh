@@ -67,6 +67,29 @@ refresh_lists() {
   refreshed=yes
 }
 
+# Finishes what an interrupted dpkg left: configures what is unpacked, and installs anew what was cut
+# off while it was unpacked.
+finish_half_installed() {
+  tries=$((lock_wait_seconds / 5))
+  # dpkg itself does not wait for its lock, which the interrupted run may still hold for a moment.
+  until apt_says dpkg --force-confdef --force-confold --configure -a; do
+    grep -q 'lock' "$work/said" && [ "$tries" -gt 0 ] || break
+    tries=$((tries - 1))
+    sleep 5
+  done
+  packages_whole && return 0
+  apt_says apt-get "$lock_wait" -y --no-install-recommends --no-remove --fix-broken install
+  half=$(half_installed)
+  [ -z "$half" ] ||
+    # shellcheck disable=SC2086 # a list of words
+    apt_says apt-get "$lock_wait" -y --no-install-recommends --no-remove --reinstall install $half
+  packages_whole || {
+    show_end
+    give_up "some packages are still half installed: $(half_installed)" \
+      "Settle them (dpkg --configure -a, apt-get --fix-broken install), then run bin/setup again."
+  }
+}
+
 # install_with_apt PACKAGE ...: the packages and what they need, nothing recommended, no removal. A
 # need that could only be met by upgrading something is refused before anything is changed.
 refreshed=no
@@ -76,10 +99,11 @@ install_with_apt() {
     plan_with_apt "$@" || {
       show_end
       give_up "apt-get cannot install: $*; its last lines are above." \
-        "The packages are in the distribution's main section (Ubuntu: main and universe): check the sources in /etc/apt."
+        "Check the network, and the sources in /etc/apt: the packages are in the distribution's main section (Ubuntu: main and universe)."
     }
   fi
   refuse_upgrades "$@"
+  grep -q '^Inst ' "$work/said" || return 0
   say "installing with apt-get: $(sed -n 's/^Inst \([^ ]*\) .*/\1/p' "$work/said" | tr '\n' ' ')"
   remember_services "$@"
   if ! apt_install "$@"; then

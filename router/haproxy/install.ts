@@ -1,13 +1,13 @@
 /**
- * The configuration file of one router, where it is: reads it, has HAProxy check a text, replaces
- * it. A router with programs in its environment is reached through them, one without is here.
+ * The configuration of one router, where it is: renders it for the HAProxy there, reads the file,
+ * has HAProxy check a text, replaces the file. A router with programs in its environment is reached through them, one without is here.
  */
 import { readFile, stat } from "node:fs/promises";
 import type { Environment, Router } from "../../config/schema.ts";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
-import { readBuild } from "./files.ts";
+import { haproxyConfiguration, readBuild } from "./files.ts";
 import { connectRuntime, showInfo } from "./runtime/client.ts";
 import { HaproxyError } from "./runtime/transport.ts";
 import { parseVersion } from "./version.ts";
@@ -56,6 +56,19 @@ export async function routerBuild(
     if (!(error instanceof HaproxyError)) throw error;
   }
   return await fromProgram();
+}
+
+/**
+ * The configuration of `router`, for the HAProxy that will read it.
+ * @throws HaproxyVersionError, HaproxyModelError, TemplateError
+ */
+export async function renderRouter(
+  environment: Environment,
+  router: Router,
+  signal: AbortSignal,
+): Promise<string> {
+  const build = await routerBuild(environment, router, signal);
+  return await haproxyConfiguration(environment, router.name, { build, signal });
 }
 
 /**

@@ -6,13 +6,14 @@ import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
 import { Client } from "pg";
+import type { Address } from "../../kit/address.ts";
 import { loadEnvironment } from "../../config/load.ts";
 import { runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import { labDown } from "../../lab/down.ts";
 import { listCuts } from "../../lab/faults.ts";
-import type { Endpoint, LabModel } from "../../lab/model.ts";
+import type { LabModel } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
 import { processesOf, processesUnder, signalProcess } from "../../lab/processes.ts";
 import { labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
@@ -53,7 +54,7 @@ async function remains(name: string, model: LabModel | undefined): Promise<strin
   return [...there.flat(), ...parts, ...others, ...tables];
 }
 
-async function loginAt(address: Endpoint, login: object): Promise<string> {
+async function loginAt(address: Address, login: object): Promise<string> {
   const client = new Client({
     ...address,
     database: "app",
@@ -133,7 +134,7 @@ t.test("up, all there is about it, and down", async (t) => {
   const passwords = [json.password, json.superuser.password];
   for (const one of passwords) t.notOk(up.stderr.includes(one), "no password among the progress");
 
-  const addresses: readonly (readonly [what: string, address: Endpoint, node: string])[] = [
+  const addresses: readonly (readonly [what: string, address: Address, node: string])[] = [
     ...json.members.flatMap(
       (one) =>
         [

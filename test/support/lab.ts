@@ -5,10 +5,11 @@
 import { Client } from "pg";
 import type { ClientConfig } from "pg";
 import type { Test } from "tap";
+import type { Address } from "../../kit/address.ts";
 import { loadEnvironment } from "../../config/load.ts";
 import type { Environment } from "../../config/schema.ts";
 import { labDown } from "../../lab/down.ts";
-import type { Endpoint, LabModel, Part } from "../../lab/model.ts";
+import type { LabModel, Part } from "../../lab/model.ts";
 import { partsNamed } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
 import type { LabPlace } from "../../lab/place.ts";
@@ -49,9 +50,9 @@ export interface TestLab {
   /** A part of the lab, with its folder and group id. */
   part(name: string): Part;
   /** A connected pg client to any address of the lab; closed at the end of the test. */
-  connect(address: Endpoint, options?: LabClientOptions): Promise<Client>;
+  connect(address: Address, options?: LabClientOptions): Promise<Client>;
   /** The same, not yet connected. */
-  client(address: Endpoint, options?: LabClientOptions): Client;
+  client(address: Address, options?: LabClientOptions): Client;
 }
 
 let made = 0;
@@ -79,7 +80,7 @@ export async function withLab(
   const json = await labUp(place, { ...upDefaults, ...options, name }, { note, signal });
   const environment = await loadEnvironment(name, { folder: place.configFolder });
   const model = modelOf(place, await requireState(place, name));
-  const client = (address: Endpoint, asked: LabClientOptions = {}): Client => {
+  const client = (address: Address, asked: LabClientOptions = {}): Client => {
     const one = new Client({ ...loginOf(json, asked), ...address, ...asked.config });
     one.on("error", () => undefined);
     clients.push(one);

@@ -2,31 +2,24 @@
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { stateHome } from "../../cli/state-home.ts";
+import { formatAddress } from "../../../kit/address.ts";
 import { systemClock } from "../../../kit/clock.ts";
 import { changePrimary } from "../../../lab/change-primary.ts";
-import type { PrimaryChange } from "../../../lab/change-primary.ts";
 import { labDown } from "../../../lab/down.ts";
 import { labPlace } from "../../../lab/place.ts";
 import type { LabPlace } from "../../../lab/place.ts";
 import { listLabs } from "../../../lab/state.ts";
 import type { LabSummary } from "../../../lab/summary.ts";
-import type { WorkloadReport } from "../../../lab/tally.ts";
 import { labUp, upDefaults } from "../../../lab/up.ts";
 import { verifyWorkload, Workload } from "../../../lab/workload.ts";
-import type { Verification } from "../../../lab/workload.ts";
 import { describeResult, whatToTry } from "./words.ts";
+import type { DemoResult } from "./words.ts";
 
 const table = "demo";
 const connections = 4;
 const rate = 50;
 /** How long the app writes before and after the change. */
 const writingMs = 2000;
-
-export interface DemoResult {
-  readonly change: PrimaryChange;
-  readonly report: WorkloadReport;
-  readonly verification: Verification;
-}
 
 export async function run(invocation: Invocation): Promise<number> {
   const { output, flags, signal } = invocation;
@@ -72,8 +65,9 @@ async function showMainJob(
   lab: LabSummary,
 ): Promise<DemoResult> {
   const { user, password, database } = lab;
-  const address = `${lab.write.host}:${lab.write.port}`;
-  output.note(`an app writes through ${address}: ${connections} connections, each ${rate} rows/s`);
+  output.note(
+    `an app writes through ${formatAddress(lab.write)}: ${connections} connections, each ${rate} rows/s`,
+  );
   const login = { user, password, database };
   const workload = await Workload.start({ address: lab.write, login, table, connections, rate });
   try {

@@ -1,9 +1,18 @@
 /** The demo's result in plain words. */
+import type { PrimaryChange } from "../../../lab/change-primary.ts";
+import { formatAddress } from "../../../kit/address.ts";
 import { secretFile } from "../../../lab/secrets.ts";
 import { labFolder } from "../../../lab/state.ts";
 import type { LabPlace } from "../../../lab/place.ts";
 import type { LabSummary } from "../../../lab/summary.ts";
-import type { DemoResult } from "./run.ts";
+import type { WorkloadReport } from "../../../lab/tally.ts";
+import type { Verification } from "../../../lab/workload.ts";
+
+export interface DemoResult {
+  readonly change: PrimaryChange;
+  readonly report: WorkloadReport;
+  readonly verification: Verification;
+}
 
 /** What happened, for somebody who sees it for the first time. */
 export function describeResult(lab: LabSummary, result: DemoResult): string[] {
@@ -20,7 +29,7 @@ export function describeResult(lab: LabSummary, result: DemoResult): string[] {
   return [
     `${change.from} was the primary, and ${change.to} is now. ${verdict}`,
     "",
-    `  The app wrote through ${lab.write.host}:${lab.write.port} all the time; nobody told it of the change.`,
+    `  The app wrote through ${formatAddress(lab.write)} all the time; nobody told it of the change.`,
     `  ${acknowledged} rows were acknowledged, and ${verification.found} of them were found on ${change.to}.`,
     `  The longest time without an acknowledged row was ${Math.round(report.longestGapMs)} ms.`,
     `  ${failed} ${failed === 1 ? "statement" : "statements"} failed while there was no primary, and the app was told so.`,
@@ -34,7 +43,7 @@ export function whatToTry(place: LabPlace, lab: LabSummary): string[] {
   const { host, port } = lab.write;
   return [
     "",
-    `lab ${name} is still there: writes ${host}:${port}, reads ${lab.read.host}:${lab.read.port}, statistics ${lab.stats}`,
+    `lab ${name} is still there: writes ${formatAddress(lab.write)}, reads ${formatAddress(lab.read)}, statistics ${lab.stats}`,
     "what to try next:",
     `  bin/recovery ${name} topology`,
     `  PGPASSWORD=$(cat ${password}) psql -h ${host} -p ${port} -U ${lab.user} ${lab.database}`,

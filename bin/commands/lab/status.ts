@@ -2,6 +2,7 @@
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { Style } from "../../cli/output.ts";
+import { formatAddress } from "../../../kit/address.ts";
 import { listCuts } from "../../../lab/faults.ts";
 import { modelOf, requireState } from "../../../lab/state.ts";
 import { partStates } from "../../../lab/status.ts";
@@ -28,11 +29,9 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   for (const part of parts) {
     const shown = output.style[styles[part.state]](part.state.padEnd(8));
-    const { host, port } = part.address;
+    const address = formatAddress(part.address);
     const pid = part.pid === null ? "" : `pid ${part.pid}`;
-    output.result(
-      `${part.part.padEnd(16)}  ${shown}  ${`${host}:${port}`.padEnd(16)}  ${pid}`.trimEnd(),
-    );
+    output.result(`${part.part.padEnd(16)}  ${shown}  ${address.padEnd(16)}  ${pid}`.trimEnd());
   }
   for (const [one, other] of cuts) output.result(`cut: ${one} and ${other}`);
   return exitCodes.done;

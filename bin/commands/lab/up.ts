@@ -1,9 +1,9 @@
 /** lab up: brings a lab up and says where everything is. */
+import { formatAddress } from "../../../kit/address.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { maximumAppHosts } from "../../../lab/model.ts";
-import type { Endpoint } from "../../../lab/model.ts";
 import type { LabSummary } from "../../../lab/summary.ts";
 import { labUp } from "../../../lab/up.ts";
 import type { UpRequest } from "../../../lab/up.ts";
@@ -48,17 +48,16 @@ function requestOf({ flags }: Invocation, name: string): UpRequest {
 }
 
 function describe(lab: LabSummary): string[] {
-  const at = ({ host, port }: Endpoint): string => `${host}:${port}`;
   const rows: readonly (readonly [what: string, where: string])[] = [
-    ["writes", at(lab.write)],
-    ["reads", at(lab.read)],
-    ["edge pooler", at(lab.edge)],
+    ["writes", formatAddress(lab.write)],
+    ["reads", formatAddress(lab.read)],
+    ["edge pooler", formatAddress(lab.edge)],
     ["statistics", lab.stats],
     ...lab.members.map(
       (one) =>
         [
           one.name,
-          `Postgres ${at(one.postgres)}, pooler ${at(one.pooler)}, health ${one.health}`,
+          `Postgres ${formatAddress(one.postgres)}, pooler ${formatAddress(one.pooler)}, health ${one.health}`,
         ] as const,
     ),
     ["database", `${lab.database}, user ${lab.user} (bin/lab up --json prints the passwords)`],

@@ -6,10 +6,11 @@
 import { eventually } from "../../../kit/clock.ts";
 import { change, send, showServers, showSessions } from "./client.ts";
 import type { Runtime } from "./client.ts";
-import { commands, formatServerName } from "./commands.ts";
-import type { AdminState, Command, HealthState, ServerName } from "./commands.ts";
-import { commandsForHealth, commandsForState, findServer, trackersOf } from "./servers.ts";
-import type { ServerView } from "./servers.ts";
+import { commands } from "./commands.ts";
+import type { AdminState, Command, HealthState } from "./commands.ts";
+import { commandsForHealth, commandsForState } from "./orders.ts";
+import { findServer, formatServerName, trackersOf } from "./servers.ts";
+import type { ServerName, ServerView } from "./servers.ts";
 import type { Session } from "./sessions.ts";
 import { HaproxyError } from "./transport.ts";
 

@@ -1,7 +1,7 @@
 /** What has changed on a router between two looks, in lines for an operator. */
-import { formatServerName } from "./commands.ts";
-import type { RouterView } from "./fleet.ts";
+import { formatServerName } from "./servers.ts";
 import type { ServerView } from "./servers.ts";
+import type { RouterView } from "./fleet.ts";
 
 /** One look at a router: what it said, or why it said nothing. */
 export type Look = { readonly view: RouterView } | { readonly error: Error };

@@ -4,13 +4,13 @@
  */
 import { formatAddress } from "../../../kit/address.ts";
 import { eventually } from "../../../kit/clock.ts";
-import { CommandError, commands, formatServerName } from "./commands.ts";
+import { CommandError, commands } from "./commands.ts";
 import type { Command } from "./commands.ts";
 import { isAtLeast, parseInfo } from "./info.ts";
 import type { ProcessInfo } from "./info.ts";
 import { firstLine, refusalOf, ReplyError, splitReplies } from "./replies.ts";
 import type { Refusal, Reply } from "./replies.ts";
-import { findServer, joinServers } from "./servers.ts";
+import { findServer, formatServerName, joinServers } from "./servers.ts";
 import type { ServerView } from "./servers.ts";
 import { parseServersState } from "./servers-state.ts";
 import { parseSessions } from "./sessions.ts";

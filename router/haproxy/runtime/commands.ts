@@ -4,17 +4,12 @@
  * HAProxy answers many wrong values with success (port 99999 becomes 34463), so values are checked
  * here. HAProxy Management Guide, 9.3 "Unix Socket commands".
  */
-import type { ServerView } from "./servers.ts";
+import { formatServerName } from "./servers.ts";
+import type { ServerName, ServerView } from "./servers.ts";
 
 export type Level = "user" | "operator" | "admin";
 export type AdminState = "ready" | "drain" | "maint";
 export type HealthState = "up" | "down";
-
-/** One server, as `backend/server` in HAProxy's own words. */
-export interface ServerName {
-  readonly backend: string;
-  readonly server: string;
-}
 
 export interface Command {
   readonly line: string;
@@ -54,11 +49,6 @@ export function parseServerName(text: string): ServerName {
     );
   }
   return { backend, server };
-}
-
-/** Writes `backend/server`. */
-export function formatServerName(name: ServerName): string {
-  return `${name.backend}/${name.server}`;
 }
 
 function word(name: ServerName): string {

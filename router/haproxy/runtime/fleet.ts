@@ -7,6 +7,7 @@ import { connectRuntime, showRouter } from "./client.ts";
 import type { Runtime, RuntimeView } from "./client.ts";
 import { showOldWorkers } from "./master.ts";
 import type { WorkerSessions } from "./master.ts";
+import { formatServerName } from "./servers.ts";
 
 /** What the fleet needs of a router; config's Router has it. */
 export interface FleetRouter {
@@ -74,4 +75,21 @@ export async function observeRouter(runtime: Runtime, router: FleetRouter): Prom
   };
   const [view, old] = await Promise.all([showRouter(runtime), askMaster()]);
   return { ...view, ...old };
+}
+
+/** What came of looking at one router. */
+export type RouterResult = FleetResult<FleetRouter, RouterView>;
+
+/** Servers whose state differs between routers that answer, one line each. */
+export function disagreements(results: readonly RouterResult[]): string[] {
+  const answered = results.filter((one) => "value" in one);
+  const names = new Set(answered.flatMap((one) => one.value.servers.map(formatServerName)));
+  return [...names].flatMap((name) => {
+    const seen = answered.map(({ router, value }) => {
+      const server = value.servers.find((one) => formatServerName(one) === name);
+      return { router: router.name, state: server === undefined ? "absent" : server.state };
+    });
+    if (new Set(seen.map((one) => one.state)).size < 2) return [];
+    return [`${name} is ${seen.map((one) => `${one.state} on ${one.router}`).join(", ")}`];
+  });
 }

@@ -7,7 +7,7 @@ import {
   commands,
   parseServerName,
 } from "../../../../router/haproxy/runtime/commands.ts";
-import { commandsForHealth, commandsForState } from "../../../../router/haproxy/runtime/servers.ts";
+import { commandsForHealth, commandsForState } from "../../../../router/haproxy/runtime/orders.ts";
 import type { ServerView } from "../../../../router/haproxy/runtime/servers.ts";
 
 const dal = { backend: "pg-primary", server: "dal-01" };

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { eventually } from "../../../../kit/clock.ts";
 import { connectRuntime, showServers } from "../../../../router/haproxy/runtime/client.ts";
 import type { Runtime } from "../../../../router/haproxy/runtime/client.ts";
-import { formatServerName } from "../../../../router/haproxy/runtime/commands.ts";
+import { formatServerName } from "../../../../router/haproxy/runtime/servers.ts";
 import type { ServerView } from "../../../../router/haproxy/runtime/servers.ts";
 import { startFakeMember } from "../../../support/fake-member.ts";
 import type { FakeMember } from "../../../support/fake-member.ts";

@@ -1,9 +1,8 @@
 /** `router ENV check`: renders each router's configuration and lets HAProxy check it. */
-import { checkText, InstallError } from "../../router/haproxy/install.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet } from "./router-fleet.ts";
-import { renderRouter } from "./router-render.ts";
+import { checkText, InstallError, renderRouter } from "../../../router/haproxy/install.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet } from "./fleet.ts";
 
 /** 0 when HAProxy takes all of them, 1 when it refuses one. */
 export async function run(invocation: Invocation): Promise<number> {

@@ -1,10 +1,14 @@
 /** `router ENV status`: what each router thinks of each server, and whether they agree. */
-import { observeRouter, overRouters } from "../../router/haproxy/runtime/fleet.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet, exitCodeOfFleet } from "./router-fleet.ts";
-import { disagreements, statusLines, verdict } from "./router-table.ts";
-import type { RouterResult } from "./router-table.ts";
+import {
+  disagreements,
+  observeRouter,
+  overRouters,
+} from "../../../router/haproxy/runtime/fleet.ts";
+import type { RouterResult } from "../../../router/haproxy/runtime/fleet.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet, exitCodeOfFleet } from "./fleet.ts";
+import { statusLines, verdict } from "./table.ts";
 
 /** Prints the status; 0 all answer and agree, 1 not, 69 none answers. */
 export async function run(invocation: Invocation): Promise<number> {

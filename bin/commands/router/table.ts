@@ -1,11 +1,10 @@
 /** How router status and sessions look on a screen: pure, from results to lines. */
-import { stateWords } from "../../router/haproxy/runtime/changes.ts";
-import { formatServerName } from "../../router/haproxy/runtime/commands.ts";
-import type { FleetResult, FleetRouter, RouterView } from "../../router/haproxy/runtime/fleet.ts";
-import type { ServerState, ServerView } from "../../router/haproxy/runtime/servers.ts";
-import type { Style } from "../cli/output.ts";
-
-export type RouterResult = FleetResult<FleetRouter, RouterView>;
+import { stateWords } from "../../../router/haproxy/runtime/changes.ts";
+import { formatServerName } from "../../../router/haproxy/runtime/servers.ts";
+import type { ServerState, ServerView } from "../../../router/haproxy/runtime/servers.ts";
+import { disagreements } from "../../../router/haproxy/runtime/fleet.ts";
+import type { RouterResult, RouterView } from "../../../router/haproxy/runtime/fleet.ts";
+import type { Style } from "../../cli/output.ts";
 
 /** A table of columns, two spaces between; the first row is the heading, numbers go right. */
 export function alignColumns(
@@ -33,20 +32,6 @@ export function formatSpan(seconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two((seconds % 3600) / 60)}m`;
   return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
-}
-
-/** Servers whose state differs between routers that answer, one line each. */
-export function disagreements(results: readonly RouterResult[]): string[] {
-  const answered = results.filter((one) => "value" in one);
-  const names = new Set(answered.flatMap((one) => one.value.servers.map(formatServerName)));
-  return [...names].flatMap((name) => {
-    const seen = answered.map(({ router, value }) => {
-      const server = value.servers.find((one) => formatServerName(one) === name);
-      return { router: router.name, state: server === undefined ? "absent" : server.state };
-    });
-    if (new Set(seen.map((one) => one.state)).size < 2) return [];
-    return [`${name} is ${seen.map((one) => `${one.state} on ${one.router}`).join(", ")}`];
-  });
 }
 
 /** The verdict in one line. */

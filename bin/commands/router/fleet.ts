@@ -1,12 +1,21 @@
-/** Which routers a command is about: those of the environment, or the one named by --router. */
-import { loadEnvironment } from "../../config/load.ts";
-import type { Environment, Router } from "../../config/schema.ts";
-import { nearest } from "../../kit/nearest.ts";
-import { inCheckout } from "../cli/checkout.ts";
-import { UsageError } from "../cli/command.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import type { ExitCode } from "../cli/exit-codes.ts";
+/**
+ * What the verbs of `router` have alike: which routers they are about (those of the environment, or
+ * the one named by --router), how they refuse, and how a result of each becomes one exit code.
+ */
+import { loadEnvironment } from "../../../config/load.ts";
+import type { Environment, Router } from "../../../config/schema.ts";
+import { nearest } from "../../../kit/nearest.ts";
+import { inCheckout } from "../../cli/checkout.ts";
+import { UsageError } from "../../cli/command.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import type { ExitCode } from "../../cli/exit-codes.ts";
+
+/** What was asked for would hurt those who write, and --yes was not given. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+  readonly code = "ERR_REFUSED";
+}
 
 export interface Fleet {
   readonly environment: Environment;

@@ -1,13 +1,13 @@
 /** `router ENV watch`: a line for each change on a router, as it happens, until Ctrl-C. */
-import type { Environment, Router } from "../../config/schema.ts";
-import { systemClock } from "../../kit/clock.ts";
-import { changesBetween } from "../../router/haproxy/runtime/changes.ts";
-import type { Look } from "../../router/haproxy/runtime/changes.ts";
-import { routerEvents } from "../../router/haproxy/runtime/events.ts";
-import { observeRouter, overRouters } from "../../router/haproxy/runtime/fleet.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet } from "./router-fleet.ts";
+import type { Environment, Router } from "../../../config/schema.ts";
+import { systemClock } from "../../../kit/clock.ts";
+import { changesBetween } from "../../../router/haproxy/runtime/changes.ts";
+import type { Look } from "../../../router/haproxy/runtime/changes.ts";
+import { routerEvents } from "../../../router/haproxy/runtime/events.ts";
+import { observeRouter, overRouters } from "../../../router/haproxy/runtime/fleet.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet } from "./fleet.ts";
 
 const pollMs = 1000;
 

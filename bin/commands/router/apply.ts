@@ -1,13 +1,12 @@
 /** `router ENV apply`: brings each router's configuration up to date, one router after the other. */
-import { formatDuration } from "../../config/units.ts";
-import type { Environment } from "../../config/schema.ts";
-import { applyPlan, isApplied, objectionTo, planApply } from "../../router/haproxy/apply.ts";
-import type { ApplyPlan } from "../../router/haproxy/apply.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet } from "./router-fleet.ts";
-import { renderRouter } from "./router-render.ts";
-import { RefusedError } from "./router-set.ts";
+import { formatDuration } from "../../../config/units.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
+import type { ApplyPlan } from "../../../router/haproxy/apply.ts";
+import { renderRouter } from "../../../router/haproxy/install.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet, RefusedError } from "./fleet.ts";
 
 /** 0 when all routers run what is rendered, 3 when HAProxy refuses a text, 1 when a reload fails. */
 export async function run(invocation: Invocation): Promise<number> {

@@ -1,10 +1,9 @@
 /** `router ENV diff`: what an apply would change in the file on each router. */
-import { readInstalled } from "../../router/haproxy/install.ts";
-import { unifiedDiff } from "../../router/haproxy/text-diff.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet } from "./router-fleet.ts";
-import { renderRouter } from "./router-render.ts";
+import { readInstalled, renderRouter } from "../../../router/haproxy/install.ts";
+import { unifiedDiff } from "../../../router/haproxy/text-diff.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet } from "./fleet.ts";
 
 /** 0 when all files are as rendered, 1 when one differs. */
 export async function run(invocation: Invocation): Promise<number> {

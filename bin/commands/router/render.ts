@@ -1,14 +1,13 @@
 /** `router ENV render`: prints the configuration of one router or of one pooler. */
 import { join } from "node:path";
-import type { Environment, Router } from "../../config/schema.ts";
-import { haproxyConfiguration } from "../../router/haproxy/files.ts";
-import { routerBuild } from "../../router/haproxy/install.ts";
-import { edgePoolerConfiguration, nodePoolerConfiguration } from "../../router/pooler/files.ts";
-import type { PoolerPlace } from "../../router/pooler/model.ts";
-import { UsageError } from "../cli/command.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet, nearestHint } from "./router-fleet.ts";
+import type { Environment, Router } from "../../../config/schema.ts";
+import { renderRouter } from "../../../router/haproxy/install.ts";
+import { edgePoolerConfiguration, nodePoolerConfiguration } from "../../../router/pooler/files.ts";
+import type { PoolerPlace } from "../../../router/pooler/model.ts";
+import { UsageError } from "../../cli/command.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet, nearestHint } from "./fleet.ts";
 
 /** Prints the text; 0, or 64 where it is not clear which is meant. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -28,16 +27,6 @@ export async function run(invocation: Invocation): Promise<number> {
         : await renderRouter(environment, onlyRouter(environment, routers), invocation.signal);
   invocation.output.result(text.replace(/\n$/, ""));
   return exitCodes.done;
-}
-
-/** The configuration of a router, for the HAProxy that it runs. */
-export async function renderRouter(
-  environment: Environment,
-  router: Router,
-  signal: AbortSignal,
-): Promise<string> {
-  const build = await routerBuild(environment, router, signal);
-  return await haproxyConfiguration(environment, router.name, { build, signal });
 }
 
 function onlyRouter(environment: Environment, routers: readonly Router[]): Router {

@@ -1,13 +1,13 @@
 /** `router ENV sessions`: who is connected through which router to which server, and how long. */
-import type { Router } from "../../config/schema.ts";
-import { showSessions } from "../../router/haproxy/runtime/client.ts";
-import { observeRouter, overRouters } from "../../router/haproxy/runtime/fleet.ts";
-import type { FleetResult } from "../../router/haproxy/runtime/fleet.ts";
-import type { Session } from "../../router/haproxy/runtime/sessions.ts";
-import { UsageError } from "../cli/command.ts";
-import type { Invocation } from "../cli/command.ts";
-import { chooseFleet, exitCodeOfFleet, nearestHint } from "./router-fleet.ts";
-import { alignColumns, formatSpan } from "./router-table.ts";
+import type { Router } from "../../../config/schema.ts";
+import { showSessions } from "../../../router/haproxy/runtime/client.ts";
+import { observeRouter, overRouters } from "../../../router/haproxy/runtime/fleet.ts";
+import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
+import type { Session } from "../../../router/haproxy/runtime/sessions.ts";
+import { UsageError } from "../../cli/command.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { chooseFleet, exitCodeOfFleet, nearestHint } from "./fleet.ts";
+import { alignColumns, formatSpan } from "./table.ts";
 
 interface SessionRow extends Session {
   readonly router: string;

@@ -1,28 +1,21 @@
 /** `router ENV set BACKEND/SERVER ready|drain|maint`: an order to all routers, read back on each. */
-import type { Environment, Router } from "../../config/schema.ts";
-import { haproxyNames } from "../../router/haproxy/model.ts";
-import { setServerState } from "../../router/haproxy/runtime/change.ts";
-import type { StateChange } from "../../router/haproxy/runtime/change.ts";
-import { stateWords } from "../../router/haproxy/runtime/changes.ts";
-import { showServers } from "../../router/haproxy/runtime/client.ts";
-import { formatServerName, parseServerName } from "../../router/haproxy/runtime/commands.ts";
-import type { AdminState, ServerName } from "../../router/haproxy/runtime/commands.ts";
-import { overRouters } from "../../router/haproxy/runtime/fleet.ts";
-import type { FleetResult } from "../../router/haproxy/runtime/fleet.ts";
-import { findServer, trackersOf } from "../../router/haproxy/runtime/servers.ts";
-import type { ServerView } from "../../router/haproxy/runtime/servers.ts";
-import { UsageError } from "../cli/command.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import { chooseFleet, exitCodeOfFleet, nearestHint } from "./router-fleet.ts";
+import type { Environment, Router } from "../../../config/schema.ts";
+import { setServerState } from "../../../router/haproxy/runtime/change.ts";
+import type { StateChange } from "../../../router/haproxy/runtime/change.ts";
+import { stateWords } from "../../../router/haproxy/runtime/changes.ts";
+import { showServers } from "../../../router/haproxy/runtime/client.ts";
+import { parseServerName } from "../../../router/haproxy/runtime/commands.ts";
+import type { AdminState } from "../../../router/haproxy/runtime/commands.ts";
+import { overRouters } from "../../../router/haproxy/runtime/fleet.ts";
+import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
+import { lastUpForWrites } from "../../../router/haproxy/runtime/orders.ts";
+import { formatServerName } from "../../../router/haproxy/runtime/servers.ts";
+import type { ServerName, ServerView } from "../../../router/haproxy/runtime/servers.ts";
+import { UsageError } from "../../cli/command.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { chooseFleet, exitCodeOfFleet, nearestHint, RefusedError } from "./fleet.ts";
 
-/** The order would leave no server for writes, and --yes was not given. */
-export class RefusedError extends Error {
-  override readonly name = "RefusedError";
-  readonly code = "ERR_REFUSED";
-}
-
-const writeBackend = haproxyNames.write;
 const states = ["ready", "drain", "maint"] as const satisfies readonly AdminState[];
 
 /** Carries out the order; 0 done on all, 1 failed on some, 3 refused, 69 no router answers. */
@@ -73,31 +66,17 @@ const fates: Readonly<Record<"drain" | "maint", (sessions: number) => string>> =
 };
 
 /** Why the order would leave writes without a server, one line for each router where it would. */
-export function objectionsTo(
+function objectionsTo(
   seen: readonly Seen[],
   of: ServerName,
   state: "drain" | "maint",
-  environment: Pick<Environment, "haproxy">,
+  environment: Environment,
 ): string[] {
   return seen.flatMap((one) => {
-    if (!("value" in one)) return [];
-    const servers = one.value;
-    const itself = findServer(servers, of);
-    // Setting a probe sets all that track it.
-    const touched = [...(itself === undefined ? [] : [itself]), ...trackersOf(servers, of)].filter(
-      (view) => view.backend === writeBackend && !view.backup && view.state === "up",
-    );
-    const left = servers.filter(
-      (view) =>
-        view.backend === writeBackend &&
-        !view.backup &&
-        view.state === "up" &&
-        !touched.includes(view),
-    );
-    if (touched.length === 0 || left.length > 0) return [];
-    const names = touched.map(formatServerName).join(", ");
-    const sessions = touched.reduce((sum, view) => sum + view.sessions, 0);
-    const fate = fates[state](sessions);
+    const taken = "value" in one ? lastUpForWrites(one.value, of) : [];
+    if (taken.length === 0) return [];
+    const names = taken.map(formatServerName).join(", ");
+    const fate = fates[state](taken.reduce((sum, view) => sum + view.sessions, 0));
     const wait = environment.haproxy.queueTimeout / 1000;
     return [
       `${one.router.name}: ${names} is the only server up for writes: with ${state}, ${fate}, ` +

@@ -2,20 +2,20 @@
 import t from "tap";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { inCheckout } from "../../../../bin/cli/checkout.ts";
-import type { Invocation } from "../../../../bin/cli/command.ts";
-import { exitCodeOf } from "../../../../bin/cli/exit-codes.ts";
-import { processOutput } from "../../../../bin/cli/output.ts";
-import { run as sessions } from "../../../../bin/commands/router-sessions.ts";
-import { run as set } from "../../../../bin/commands/router-set.ts";
-import { run as status } from "../../../../bin/commands/router-status.ts";
-import { run as watch } from "../../../../bin/commands/router-watch.ts";
-import { eventually } from "../../../../kit/clock.ts";
-import { reloadThroughMaster } from "../../../../router/haproxy/runtime/master.ts";
-import { visit } from "../../../support/fake-member.ts";
-import { haproxyPrograms } from "../../../support/haproxy.ts";
-import { serverNow, settled, startRig } from "./rig.ts";
-import type { Rig } from "./rig.ts";
+import { inCheckout } from "../../../bin/cli/checkout.ts";
+import type { Invocation } from "../../../bin/cli/command.ts";
+import { exitCodeOf } from "../../../bin/cli/exit-codes.ts";
+import { processOutput } from "../../../bin/cli/output.ts";
+import { run as sessions } from "../../../bin/commands/router/sessions.ts";
+import { run as set } from "../../../bin/commands/router/set.ts";
+import { run as status } from "../../../bin/commands/router/status.ts";
+import { run as watch } from "../../../bin/commands/router/watch.ts";
+import { eventually } from "../../../kit/clock.ts";
+import { reloadThroughMaster } from "../../../router/haproxy/runtime/master.ts";
+import { visit } from "../../support/fake-member.ts";
+import { haproxyPrograms } from "../../support/haproxy.ts";
+import { serverNow, settled, startRig } from "../../router/haproxy/runtime/rig.ts";
+import type { Rig } from "../../router/haproxy/runtime/rig.ts";
 
 type Run = (invocation: Invocation) => Promise<number>;
 
