@@ -3,7 +3,6 @@
  * counted from the promotion, and whether a write lands on the old node meanwhile. Each run changes
  * the primary of one lab, so the roles alternate.  usage: bin/with-node ../bench/failover-by-hand.ts [RUNS]
  */
-import { cpus, release, totalmem } from "node:os";
 import { systemClock } from "../kit/clock.ts";
 import { changePrimary } from "../lab/change-primary.ts";
 import type { PrimaryChange } from "../lab/change-primary.ts";
@@ -12,6 +11,7 @@ import { labPlace } from "../lab/place.ts";
 import type { LabSummary } from "../lab/summary.ts";
 import { labUp, upDefaults } from "../lab/up.ts";
 import { verifyWorkload, Workload } from "../lab/workload.ts";
+import { machine, median } from "./figures.ts";
 
 const connections = 4;
 const rate = 100;
@@ -72,14 +72,13 @@ async function measure(lab: LabSummary, index: number): Promise<Run> {
 }
 
 function print(done: readonly Run[]): void {
-  const machine = `${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${Math.round(totalmem() / 1024 ** 3)} GB, Linux ${release()}, Node ${process.version}`;
   const until = spread(done.map((one) => one.untilWritesMs));
   const gap = spread(done.map((one) => one.gapMs));
   const onOldNode = done.reduce((sum, one) => sum + one.onOldNode, 0);
   const lost = done.reduce((sum, one) => sum + one.lost, 0);
   process.stdout.write(
     [
-      `machine: ${machine}`,
+      `machine: ${machine()}`,
       `method: ${done.length} changes by hand, ${connections} connections of ${rate} inserts/s through HAProxy, default flap guards; median (min to max)`,
       `from the promotion to the first write through HAProxy: ${until} ms (must 2000, aim 1000)`,
       `longest gap between two acknowledged writes: ${gap} ms`,
@@ -103,9 +102,4 @@ function stepMedians(done: readonly Run[]): (readonly [step: string, ms: number]
 function spread(values: readonly number[]): string {
   const [least, middle, most] = [Math.min(...values), median(values), Math.max(...values)];
   return `${Math.round(middle)} (${Math.round(least)} to ${Math.round(most)})`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

@@ -5,12 +5,12 @@
  * usage: bin/with-node ../bench/pg-health.ts [RUNS]
  */
 import { spawn } from "node:child_process";
-import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { runChild } from "../kit/child.ts";
 import { eventually } from "../kit/clock.ts";
 import { fetchStatus } from "../sidecars/pg-health/client.ts";
 import { RealPostgres, superuser } from "../test/support/real-postgres.ts";
+import { machine, median } from "./figures.ts";
 import type { LoadResult } from "./http-load.ts";
 
 const address = { host: "127.40.9.1", port: 8008 };
@@ -52,14 +52,13 @@ async function measure(): Promise<LoadResult> {
 }
 
 function medianP99(results: readonly LoadResult[]): number {
-  const sorted = results.map((one) => one.p99Ms).toSorted((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  return median(results.map((one) => one.p99Ms));
 }
 
 function describe(results: readonly LoadResult[]): string {
   const ms = (value: number): string => `${value.toFixed(2)} ms`;
   return [
-    `machine: ${cpus()[0]?.model ?? "unknown"}, ${cpus().length} cores, ${Math.round(totalmem() / 1024 ** 3)} GB, Linux ${release()}, Node ${process.version}`,
+    `machine: ${machine()}`,
     `method: GET ${load.path}, ${load.ratePerSecond}/s evenly over ${load.connections} keep-alive connections for ${load.seconds} s after 2 s; latency from the time a request was due; server on core 0, load and Postgres on the others`,
     ...results.map(
       (one, index) =>

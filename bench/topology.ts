@@ -3,15 +3,15 @@
  * from its start to its end, with all well, with one member frozen and with one cut off. For the
  * last one the tool runs with the group id of a lab host, which the lab's packet rules go by: as
  * if the operator sat on that host. Brings up a lab of its own.
- * usage: node bench/topology.ts [RUNS]
+ * usage: bin/with-node ../bench/topology.ts [RUNS]
  */
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { runChild } from "../kit/child.ts";
 import { systemClock } from "../kit/clock.ts";
 import { partOf } from "../lab/model.ts";
 import { labPlace } from "../lab/place.ts";
 import { modelOf, requireState } from "../lab/state.ts";
+import { machine, median } from "./figures.ts";
 
 const programs = join(import.meta.dirname, "../bin");
 const name = "bench-topology";
@@ -46,16 +46,12 @@ async function measure(row: Row): Promise<number[]> {
 
 function report(row: Row, times: readonly number[]): string {
   const seconds = (ms: number | undefined): string => `${((ms ?? 0) / 1000).toFixed(2)} s`;
-  const median = times[Math.floor(times.length / 2)];
   const range = `${seconds(times[0])} to ${seconds(times.at(-1))}`;
   const goal = `must ${seconds(row.mustMs)}, aim ${seconds(row.aimMs)}`;
-  return `${row.what}: median ${seconds(median)} (${range}, ${times.length} runs; ${goal})`;
+  return `${row.what}: median ${seconds(median(times))} (${range}, ${times.length} runs; ${goal})`;
 }
 
-const [{ model } = { model: "unknown processor" }] = cpus();
-process.stdout.write(
-  `${cpus().length} x ${model}, Node ${process.version}, a lab with one app host\n`,
-);
+process.stdout.write(`machine: ${machine()}; a lab with one app host\n`);
 await lab("up");
 try {
   const well = { what: "all well", mustMs: 800, aimMs: 400, exitCode: 0 };

@@ -101,7 +101,7 @@ const pointersPerLine = 100;
 
 /**
  * Closes all sessions of a server in the current worker and proves it. Before 3.0 HAProxy forgets
- * sessions that came out of the queue (facts G6), so what `show sess` still lists is closed by
+ * sessions that came out of the queue (docs/router.md, G6), so what `show sess` still lists is closed by
  * pointer, until nothing is left. Meant for a server that gets no new ones: 5 s at most.
  * @throws HaproxyError; READBACK when some are left
  */

@@ -60,7 +60,7 @@ export async function send(runtime: Runtime, list: readonly Command[]): Promise<
   });
   try {
     const replies = splitReplies(text, list);
-    for (const [index, reply] of replies.entries()) refuse(runtime, list[index]?.line ?? "", reply);
+    for (const [index, reply] of replies.entries()) refuse(runtime, tried, reply, list[index]);
     return replies;
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
@@ -77,11 +77,14 @@ const refusals: Readonly<Record<Refusal, readonly [HaproxyErrorCode, string]>> =
   refused: ["ERR_HAPROXY_REFUSED", ""],
 };
 
-function refuse(runtime: Runtime, tried: string, reply: Reply): void {
+/** `command` is the one that the reply answers, where that is known; else `tried` is the whole line. */
+function refuse(runtime: Runtime, tried: string, reply: Reply, command?: Command): void {
   const refusal = refusalOf(reply);
   if (refusal === undefined) return;
   const [code, why] = refusals[refusal];
-  throw failure(runtime, code, tried, why + firstLine(reply.text));
+  const needs =
+    refusal === "permission" && command !== undefined ? ` (it needs level ${command.level})` : "";
+  throw failure(runtime, code, command?.line ?? tried, why + firstLine(reply.text) + needs);
 }
 
 function failure(

@@ -4,6 +4,7 @@
  * HAProxy answers many wrong values with success (port 99999 becomes 34463), so values are checked
  * here. HAProxy Management Guide, 9.3 "Unix Socket commands".
  */
+import { isIpAddress } from "../../../config/values.ts";
 import { formatServerName } from "./servers.ts";
 import type { ServerName, ServerView } from "./servers.ts";
 
@@ -66,10 +67,8 @@ function pointerWord(pointer: string): string {
 }
 
 function ipWord(address: string): string {
-  // HAProxy would take a name or "::1:5432" for an address of its own making.
-  const isV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(address);
-  const isV6 = /^[0-9a-f:]{2,39}$/i.test(address) && address.split(":").length > 2;
-  if (isV4 || isV6) return address;
+  // HAProxy would take a name for an address, and resolve it once.
+  if (isIpAddress(address)) return address;
   throw new CommandError(`expected an IP address; got ${JSON.stringify(address)}`);
 }
 

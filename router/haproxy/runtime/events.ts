@@ -5,7 +5,7 @@
  * no such ring it only ticks, so that the listener polls.
  */
 import type { Socket } from "node:net";
-import { systemClock } from "../../../kit/clock.ts";
+import { systemClock, withDeadline } from "../../../kit/clock.ts";
 import type { Clock } from "../../../kit/clock.ts";
 import { haproxyNames } from "../model.ts";
 import { connectRuntime, showInfo } from "./client.ts";
@@ -29,6 +29,9 @@ export interface EventOptions {
 }
 
 const queueLimit = 1000;
+const connectDeadlineMs = 5000;
+/** The longest piece of a line that is kept: a line of the ring has some hundred characters. */
+const lineLimit = 64 * 1024;
 
 /**
  * The events of one router until the signal aborts (then it ends, without an error). Begins with
@@ -111,7 +114,7 @@ async function feed(source: Source): Promise<void> {
   const told = { why: "" };
   do {
     try {
-      const socket = await openSocket({ address, idempotent: false }, signal);
+      const socket = await connectFeed(address, signal);
       source.detach = () => void socket.destroy();
       // 2.6 ends an idle feed after `stats timeout` (10 s); where the level is too low to raise
       // it, that is refused and the feed comes all the same.
@@ -128,6 +131,18 @@ async function feed(source: Source): Promise<void> {
   } while (await pause(source.clock, source.pollMs, signal));
 }
 
+/** Connects in good time; the connection then lasts until `signal` aborts or either side ends it. */
+async function connectFeed(address: string, signal: AbortSignal): Promise<Socket> {
+  const what = `connect to ${address}`;
+  const open = (inTime: AbortSignal): Promise<Socket> =>
+    openSocket({ address, idempotent: false }, inTime);
+  const socket = await withDeadline(what, connectDeadlineMs, open, signal);
+  const end = (): void => void socket.destroy();
+  signal.addEventListener("abort", end, { once: true });
+  socket.once("close", () => signal.removeEventListener("abort", end));
+  return socket;
+}
+
 /** Streams lines until the connection ends; resolves with why there is no feed, or "". */
 async function readLines(socket: Socket, source: Source): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -137,6 +152,10 @@ async function readLines(socket: Socket, source: Source): Promise<string> {
     state.rest += decoder.decode(bytes, { stream: true });
     const lines = state.rest.split("\n");
     state.rest = lines.pop() ?? "";
+    if (state.rest.length > lineLimit) {
+      state.refused = `a line of more than ${lineLimit} characters`;
+      socket.destroy();
+    }
     const refused = lines.find((line) => /^(No such event|Unknown command)/.test(line));
     state.refused = refused ?? state.refused;
     const pid = lines.map((line) => /^Pid: ([0-9]+)$/.exec(line)?.[1]).find(Boolean);

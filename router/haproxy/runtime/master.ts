@@ -1,6 +1,6 @@
 /**
  * The master's socket (`haproxy -W -S`): which workers there are, the sessions that a reload has
- * left on old ones (no health check ends those: facts G3), and the reload itself.
+ * left on old ones (no health check ends those: docs/router.md, G3), and the reload itself.
  * The master keeps a connection open after a command, so each line ends with `;quit`.
  */
 import { eventually } from "../../../kit/clock.ts";

@@ -17,7 +17,7 @@ function probeOf(servers: readonly ServerView[], view: ServerView): ServerView |
  * when it is there already.
  *
  * Leaving maint, HAProxy takes a server for UP until its checks say otherwise, and a standby would
- * get writes (facts G2: 132 connections in 2 s). `ready;health down` is not enough: at `ready` the
+ * get writes meanwhile (docs/router.md, G2: 132 connections in 2 s). `ready;health down` is not enough: at `ready` the
  * clients that wait in the queue are let through at once (2.6), or are never let through again
  * (3.0.11). By way of drain, which takes nobody from the queue, the server is down before it is
  * ready. A server that is in drain was checked all along, and `health down` would cut the sessions

@@ -186,6 +186,33 @@ for (const program of programs) {
       t.equal((await visit(write.host, 6434)).landed, "dal-01");
     });
 
+    t.test("a read session on the primary ends when that is primary no more", async (t) => {
+      const [dal, chi] = await members(t, "primary", "silent");
+      const [, haproxy] = await router(t, program);
+      await untilStatus(haproxy, "pg-replica/primary.chi-02", /^DOWN/);
+      await untilStatus(haproxy, "pg-replica/dal-01", /^DOWN/);
+      const session = await visit(write.host, 6434);
+      t.equal(session.landed, "dal-01");
+      chi.health = "standby";
+      await untilStatus(haproxy, "pg-replica/chi-02", /^UP$/);
+      t.equal(dal.open(), 1, "a standby that comes back moves nobody");
+      dal.health = "standby";
+      await session.ended;
+    });
+
+    t.test("reads do not get past the guard, and reach a standby all the same", async (t) => {
+      const [dal, chi] = await members(t, "primary", "primary");
+      const [, haproxy] = await router(t, program);
+      await untilStatus(haproxy, "boot-window/open", /^DOWN/);
+      await untilStatus(haproxy, "pg-replica/dal-01", /^DOWN/);
+      await untilStatus(haproxy, "pg-replica/chi-02", /^DOWN/);
+      t.equal((await visit(write.host, 6434)).landed, "none");
+      t.equal(dal.landed() + chi.landed(), 0);
+      chi.health = "standby";
+      await untilStatus(haproxy, "pg-replica/chi-02", /^UP$/);
+      t.equal((await visit(write.host, 6434)).landed, "chi-02");
+    });
+
     t.test("/metrics and statistics answer, and offer no administration", async (t) => {
       await members(t, "primary", "standby");
       await router(t, program);
