@@ -3,7 +3,7 @@
  * processes carry its group id; otherwise they are ours, run a program of the lab and stand in the
  * part's folder. Both hold for children and for what a killed parent left behind.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { eventually } from "../kit/clock.ts";
 import type { Part } from "./model.ts";
@@ -30,7 +30,7 @@ export function processesOf(parts: readonly Part[]): Map<string, ProcessSeen[]> 
   const found = new Map<string, ProcessSeen[]>(parts.map((one) => [one.name, []]));
   for (const seen of allProcesses()) {
     const part = root
-      ? parts.find((one) => one.gid === seen.gid)
+      ? parts.find((one) => one.gid === seen.gid && sharesRoot(seen.pid))
       : partByFolder(parts, seen, process.getuid?.() ?? -1);
     if (part !== undefined) found.get(part.name)?.push(seen);
   }
@@ -51,6 +51,16 @@ export function placesInUse(): Set<string> {
   return new Set(places);
 }
 
+/** False for a process of a container or chroot: a lab in there has group ids like ours. */
+function sharesRoot(pid: number): boolean {
+  try {
+    const [ours, theirs] = [statSync("/"), statSync(`/proc/${pid}/root/`)];
+    return ours.dev === theirs.dev && ours.ino === theirs.ino;
+  } catch {
+    return false;
+  }
+}
+
 function partByFolder(
   parts: readonly Part[],
   seen: ProcessOfMachine,
@@ -65,7 +75,7 @@ function partByFolder(
 function folderOf(seen: ProcessSeen): string | undefined {
   try {
     const program = basename(readlinkSync(`/proc/${seen.pid}/exe`)).replace(/ \(deleted\)$/, "");
-    if (!programs.has(program)) return undefined;
+    if (!programs.has(program) || !sharesRoot(seen.pid)) return undefined;
     return readlinkSync(`/proc/${seen.pid}/cwd`).replace(/ \(deleted\)$/, "");
   } catch {
     // It ended while we looked, or it is not ours to look at.

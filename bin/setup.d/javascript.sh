@@ -100,14 +100,23 @@ install_node() {
   [ -n "$node_package" ] || give_up "there is no Node.js $wanted_node here, and npm has none for $(uname -m)." \
     "Install Node.js $wanted_node or newer so that it is on PATH, then run bin/setup again."
   require_npm
-  say "bringing in Node.js $(sed -n "s/.*\"$node_package\": \"\(.*\)\".*/\1/p" "$parts/node/package.json") from npm, into .runtime (the machine's own is $(node --version))"
+  version=$(sed -n "s/.*\"$node_package\": \"\(.*\)\".*/\1/p" "$parts/node/package.json")
+  say "bringing in Node.js $version from npm, into .runtime (the machine's own is $(node --version))"
   rm -rf "$runtime"
   mkdir -p "$runtime" || give_up "could not make $runtime as $(id -un)."
   cp "$parts/node/package.json" "$parts/node/package-lock.json" "$runtime/"
   npm_ci "$runtime" "Node.js $wanted_node"
+  [ -x "$brought_node" ] || npm_left_out "$node_package@$version"
   "$brought_node" --version >/dev/null || give_up "$brought_node does not run on this machine."
   stamp_of "$parts/node/package.json" "$parts/node/package-lock.json" >"$node_stamp"
   give_to_owner "$runtime"
+}
+
+# npm says nothing of an optional package that it could not fetch; asked for that one alone, it does.
+npm_left_out() {
+  npm view "$1" version --fetch-retries=0 --no-update-notifier </dev/null 2>&1 | grep -i 'err' | head -n 8 >&2
+  give_up "npm could not fetch $1." \
+    "It needs the npm registry: check the network and \`npm config get registry\`, then run bin/setup again."
 }
 
 install_dependencies() {
