@@ -22,7 +22,9 @@ function twice(placed: readonly Placed[]): Problem[] {
       first.set(value, path);
       return [];
     }
-    return [{ path, message: `${value} stands twice; expected another than ${formatPath(earlier)}` }];
+    return [
+      { path, message: `${value} stands twice; expected another than ${formatPath(earlier)}` },
+    ];
   });
 }
 

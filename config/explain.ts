@@ -31,7 +31,7 @@ function showKey(key: string): string {
 }
 
 /** Shows a value that is not what was expected: short, on one line, and without a password in it. */
-export function showValue(value: unknown): string {
+function showValue(value: unknown): string {
   if (value === null) return "nothing";
   if (value instanceof Secret) return String(value);
   if (Array.isArray(value)) return `a list of ${value.length}`;

@@ -15,7 +15,7 @@ export async function partAnswers(part: Part): Promise<boolean> {
 }
 
 /** True when something accepts TCP connections there. */
-export async function isListening({ host, port }: Address): Promise<boolean> {
+async function isListening({ host, port }: Address): Promise<boolean> {
   return await exchange(host, port, "").catch(() => false);
 }
 

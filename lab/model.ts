@@ -124,7 +124,7 @@ function appHost(index: number, ordinal: number): AppHost {
 }
 
 /** The slot a standby of this name streams through (slot names take no dash). */
-export function slotName(member: string): string {
+function slotName(member: string): string {
   return member.replaceAll("-", "_");
 }
 

@@ -32,7 +32,7 @@ export async function awaitReady(making: Making, environment: Environment): Prom
  * Resolves when `recovery ENVIRONMENT topology` would end with 0.
  * @throws DeadlineError with the reasons that topology gave last
  */
-export async function awaitHealthy(environment: Environment, signal: AbortSignal): Promise<void> {
+async function awaitHealthy(environment: Environment, signal: AbortSignal): Promise<void> {
   let last: Verdict | undefined;
   const what = `topology of ${environment.name} is healthy`;
   try {

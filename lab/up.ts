@@ -34,6 +34,7 @@ import {
   checkProcesses,
   refuseUnlessWhole,
 } from "./up-checks.ts";
+import type { VerbOptions } from "./verbs.ts";
 
 export interface UpRequest {
   readonly name: string;
@@ -41,12 +42,6 @@ export interface UpRequest {
   readonly pooling: "transaction" | "session";
   readonly sharedBuffers: string;
   readonly archiveCommand: string | null;
-}
-
-export interface UpOptions {
-  /** Gets a line for each thing that is done, with the time since the start. */
-  readonly note: (line: string) => void;
-  readonly signal: AbortSignal;
 }
 
 /** What an up that was not told otherwise makes. */
@@ -64,7 +59,7 @@ export const upDefaults: Omit<UpRequest, "name"> = {
 export async function labUp(
   place: LabPlace,
   request: UpRequest,
-  options: UpOptions,
+  options: VerbOptions,
 ): Promise<LabSummary> {
   const { name } = request;
   const { signal } = options;
@@ -91,7 +86,7 @@ export async function labUp(
 async function makeOrClear(
   place: LabPlace,
   request: UpRequest,
-  options: UpOptions,
+  options: VerbOptions,
 ): Promise<LabSummary> {
   const programs = await findPrograms();
   const note = timed(options.note);

@@ -41,7 +41,7 @@ export interface StartedPart {
 }
 
 /** Where a part's output goes. */
-export function outputFile(part: Part): string {
+function outputFile(part: Part): string {
   return join(part.folder, "output.log");
 }
 

@@ -30,7 +30,7 @@ export class InstallError extends Error {
 const programDeadlineMs = 30_000;
 
 /** True when the router's file is reached by programs, so that it may be on another host. */
-export function isRemote(router: Router): boolean {
+function isRemote(router: Router): boolean {
   const { read, check, write, reload } = router.configuration;
   return [read, check, write, reload].some((one) => one !== undefined);
 }

@@ -2,15 +2,11 @@
  * Which HAProxy there is and what it can do: reads `haproxy -vv` and keeps the table of features
  * that came with a version.
  */
-export interface HaproxyVersion {
-  /** As printed, such as 2.6.12-1+deb12u4. */
-  readonly text: string;
-  readonly major: number;
-  readonly minor: number;
-}
+import { isAtLeast } from "./runtime/info.ts";
 
 export interface HaproxyBuild {
-  readonly version: HaproxyVersion;
+  /** As printed, such as 2.6.12-1+deb12u4. */
+  readonly version: string;
   /** Services built in, such as prometheus-exporter; undefined where nobody could say. */
   readonly services: readonly string[] | undefined;
 }
@@ -35,16 +31,12 @@ export class HaproxyVersionError extends Error {
   }
 }
 
-const oldest = { major: 2, minor: 6 };
+/** The oldest HAProxy that is supported. */
+export const oldestVersion = "2.6";
 
-/**
- * Reads a version such as `2.6.12-1+deb12u4` or `3.0.11`.
- * @returns undefined when the text is not a version
- */
-export function parseVersion(text: string): HaproxyVersion | undefined {
-  const match = /^([0-9]{1,3})\.([0-9]{1,3})(?:[.-][0-9A-Za-z.+~-]*)?$/.exec(text);
-  if (match === null) return undefined;
-  return { text, major: Number(match[1]), minor: Number(match[2]) };
+/** The text itself where it is a version such as `2.6.12-1+deb12u4` or `3.0.11`, else undefined. */
+export function parseVersion(text: string): string | undefined {
+  return /^[0-9]{1,3}\.[0-9]{1,3}(?:[.-][0-9A-Za-z.+~-]*)?$/.test(text) ? text : undefined;
 }
 
 /**
@@ -68,21 +60,13 @@ export function parseBuild(printed: string): HaproxyBuild | undefined {
  */
 export function featuresOf(build: HaproxyBuild, where: string): HaproxyFeatures {
   const { version } = build;
-  if (!isAtLeast(version, oldest)) {
+  if (!isAtLeast(version, oldestVersion)) {
     throw new HaproxyVersionError(
       "ERR_HAPROXY_TOO_OLD",
-      `${where} is HAProxy ${version.text}: ${oldest.major}.${oldest.minor} or newer is needed`,
+      `${where} is HAProxy ${version}: ${oldestVersion} or newer is needed`,
     );
   }
   return {
     prometheus: build.services === undefined || build.services.includes("prometheus-exporter"),
   };
-}
-
-function isAtLeast(
-  version: Pick<HaproxyVersion, "major" | "minor">,
-  wanted: { major: number; minor: number },
-): boolean {
-  if (version.major !== wanted.major) return version.major > wanted.major;
-  return version.minor >= wanted.minor;
 }

@@ -24,7 +24,7 @@ export interface StateChange {
 }
 
 /** Finds a server or says which are there. @throws HaproxyError REFUSED */
-export function requireServer(
+function requireServer(
   runtime: Runtime,
   servers: readonly ServerView[],
   of: ServerName,

@@ -4,6 +4,7 @@
  */
 import { formatAddress } from "../../../kit/address.ts";
 import { eventually } from "../../../kit/clock.ts";
+import { oldestVersion } from "../version.ts";
 import { CommandError, commands } from "./commands.ts";
 import type { Command } from "./commands.ts";
 import { isAtLeast, parseInfo } from "./info.ts";
@@ -18,9 +19,6 @@ import type { Session } from "./sessions.ts";
 import { parseStat } from "./stat.ts";
 import { exchange, HaproxyError } from "./transport.ts";
 import type { HaproxyErrorCode } from "./transport.ts";
-
-/** The oldest HAProxy that is supported. */
-export const oldestVersion = "2.6";
 
 export interface Runtime {
   readonly address: string;

@@ -21,7 +21,7 @@ export class ReplyError extends Error {
 }
 
 /** The most bytes that are taken as one answer. */
-export const replyLimitBytes = 8 * 1024 * 1024;
+const replyLimitBytes = 8 * 1024 * 1024;
 
 export interface ReplyReader {
   /** Takes the next bytes of the stream. @throws ReplyError as soon as they can be no answer */

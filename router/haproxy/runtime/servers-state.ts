@@ -2,7 +2,7 @@
  * `show servers state`: what HAProxy knows of each server, with its flags. Columns are found by the
  * header's names. HAProxy Management Guide, "show servers state".
  */
-export const adminFlags = [
+const adminFlags = [
   [1, "maint"],
   [2, "maint-tracked"],
   [8, "drain"],

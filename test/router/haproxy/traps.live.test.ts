@@ -189,8 +189,9 @@ for (const program of programs) {
     t.test("a read session on the primary ends when that is primary no more", async (t) => {
       const [dal, chi] = await members(t, "primary", "silent");
       const [, haproxy] = await router(t, program);
-      await untilStatus(haproxy, "pg-replica/primary.chi-02", /^DOWN/);
       await untilStatus(haproxy, "pg-replica/dal-01", /^DOWN/);
+      await untilStatus(haproxy, "pg-replica/chi-02", /^DOWN/);
+      await untilStatus(haproxy, "pg-replica/primary.chi-02", /^DOWN/);
       const session = await visit(write.host, 6434);
       t.equal(session.landed, "dal-01");
       chi.health = "standby";
