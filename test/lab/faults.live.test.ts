@@ -1,5 +1,5 @@
 /** A lab broken on purpose: parts stopped, killed, frozen, and cut off from each other. */
-import { access, cp, mkdtemp, rm, symlink } from "node:fs/promises";
+import { access, cp, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Client } from "pg";
@@ -249,6 +249,13 @@ t.test("cut and heal", { skip: root ? false : "only root may drop packets" }, as
   });
 });
 
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 t.test("a plain user's lab", { skip: root ? false : "this is one already" }, async (t) => {
   const uid = (await labPlace()).uid;
   const home = await mkdtemp("/var/tmp/switchyard-");
@@ -257,10 +264,13 @@ t.test("a plain user's lab", { skip: root ? false : "this is one already" }, asy
     await cp(join(checkout, entry), join(home, entry), { recursive: true });
   }
   await cp(join(checkout, "package.json"), join(home, "package.json"));
-  for (const entry of [".runtime", "node_modules"]) {
-    await symlink(join(checkout, entry), join(home, entry)).catch(() => undefined);
-  }
   await runChild("/bin/chown", ["-R", "-h", `${uid}:65534`, home], { deadlineMs: 20_000 });
+  // No symbolic links: a checkout in root's home cannot be reached by a plain user.
+  for (const entry of [".runtime", "node_modules"]) {
+    const copy = (how: string): Promise<ChildResult> =>
+      runChild("/bin/cp", [how, join(checkout, entry), home], { deadlineMs: 60_000 });
+    if (await exists(join(checkout, entry))) await copy("-rl").catch(() => copy("-rf"));
+  }
   const variables = [`HOME=${home}`, `PATH=${process.env["PATH"] ?? ""}`];
   const lab = async (...words: string[]): Promise<ChildResult> =>
     // env -i: what tap puts into the environment of children is for this user's own.

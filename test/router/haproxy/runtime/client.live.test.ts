@@ -188,18 +188,23 @@ for (const [index, { path, version }] of programs.entries()) {
 /** Asks the rig's socket from a process that may not; prints code and message. */
 async function asNobody(rig: Rig): Promise<string> {
   const client = new URL("../../../../router/haproxy/runtime/client.ts", import.meta.url);
+  const isRoot = process.getuid?.() === 0;
+  // It drops its rights only once it is loaded: nobody may not read a checkout in root's home.
   const script = `
     const { connectRuntime, showInfo } = await import(${JSON.stringify(client.href)});
+    if (${isRoot}) {
+      process.setgroups([]);
+      process.setgid(65534);
+      process.setuid(65534);
+    }
     await showInfo(connectRuntime(${JSON.stringify(rig.runtime.address)})).then(
       () => console.log("answered"),
       (error) => console.log(error.code, error.message),
     );`;
-  const isRoot = process.getuid?.() === 0;
   if (!isRoot) await chmod(rig.haproxy.admin, 0);
   const { stdout } = await runChild(process.execPath, ["--input-type=module", "-e", script], {
     deadlineMs: 20_000,
     env: {},
-    ...(isRoot ? { uid: 65_534, gid: 65_534, cwd: "/" } : {}),
   });
   if (!isRoot) await chmod(rig.haproxy.admin, 0o600);
   return stdout;
