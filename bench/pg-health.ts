@@ -5,7 +5,7 @@
  * usage: bin/with-node ../bench/pg-health.ts [RUNS]
  */
 import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { inCheckout } from "../kit/checkout.ts";
 import { runChild } from "../kit/child.ts";
 import { eventually } from "../kit/clock.ts";
 import { fetchStatus } from "../sidecars/pg-health/client.ts";
@@ -18,10 +18,8 @@ const load = { path: "/primary", connections: 200, ratePerSecond: 4000, seconds:
 const must = 20;
 const aim = 5;
 
-const inCheckout = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-
 async function startServer(postgres: RealPostgres): Promise<() => Promise<void>> {
-  const main = inCheckout("../sidecars/pg-health/main.ts");
+  const main = inCheckout("sidecars/pg-health/main.ts");
   const server = spawn("taskset", ["-c", "0", process.execPath, main], {
     stdio: ["ignore", "ignore", "inherit"],
     env: {
@@ -46,7 +44,7 @@ async function startServer(postgres: RealPostgres): Promise<() => Promise<void>>
 
 async function measure(): Promise<LoadResult> {
   const plan = JSON.stringify({ ...address, ...load, warmUpSeconds: 2 });
-  const args = ["-c", "1", process.execPath, inCheckout("./http-load.ts"), plan];
+  const args = ["-c", "1", process.execPath, inCheckout("bench/http-load.ts"), plan];
   const { stdout } = await runChild("taskset", args, { deadlineMs: 60_000 });
   return JSON.parse(stdout) as LoadResult;
 }

@@ -6,6 +6,7 @@
  * usage: bin/with-node ../bench/topology.ts [RUNS]
  */
 import { join } from "node:path";
+import { inCheckout } from "../kit/checkout.ts";
 import { runChild } from "../kit/child.ts";
 import { systemClock } from "../kit/clock.ts";
 import { partOf } from "../lab/model.ts";
@@ -13,7 +14,7 @@ import { labPlace } from "../lab/place.ts";
 import { modelOf, requireState } from "../lab/state.ts";
 import { machine, median } from "./figures.ts";
 
-const programs = join(import.meta.dirname, "../bin");
+const programs = inCheckout("bin");
 const name = "bench-topology";
 const place = await labPlace();
 const runs = Number(process.argv[2] ?? 11);

@@ -13,6 +13,8 @@ export type Path = readonly PropertyKey[];
 export interface Problem {
   readonly path: Path;
   readonly message: string;
+  /** The file of a secret that this user may not read, where that is what is wrong. */
+  readonly denied?: string;
 }
 
 /** Writes a path as `members[0].pooler.address`; "(top level)" for the file as a whole. */

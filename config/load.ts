@@ -3,7 +3,8 @@
  * Every failure is a ConfigError with the file, the path in it and what was expected.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { userInfo } from "node:os";
+import { basename, dirname, join } from "node:path";
 import { nearest } from "../kit/nearest.ts";
 import { contradictions } from "./consistency.ts";
 import { parseMapping, YamlError } from "./document.ts";
@@ -13,7 +14,7 @@ import { environmentSchema } from "./schema.ts";
 import type { Environment } from "./schema.ts";
 import { schemaKeys } from "./schema-keys.ts";
 import { Secret } from "./secret.ts";
-import { resolveSecret } from "./secret-source.ts";
+import { resolveSecret, SecretError } from "./secret-source.ts";
 import { nameValue } from "./values.ts";
 
 /** Configuration that cannot be used; the message is one line for each thing that is wrong. */
@@ -146,13 +147,37 @@ export async function parseEnvironment(text: string, source: Source): Promise<En
   if (result.success && problems.length === 0) {
     return { ...result.data, name: source.name, file: source.file };
   }
-  const lines = problems.map(
-    ({ path, message }) => `${source.file}: ${formatPath(path)}: ${message}`,
-  );
+  const lines = [
+    ...denials(problems).map((line) => `${source.file}: ${line}`),
+    ...problems
+      .filter((one) => one.denied === undefined)
+      .map(({ path, message }) => `${source.file}: ${formatPath(path)}: ${message}`),
+  ];
   const spare = lines.length - shownProblems;
   throw new ConfigError(
     [...lines.slice(0, shownProblems), ...(spare > 0 ? [`and ${spare} more`] : [])].join("\n"),
   );
+}
+
+/** Secrets that this user may not read have one cause, and become one line. */
+function denials(problems: readonly Problem[]): string[] {
+  const denied = problems.flatMap((one) =>
+    one.denied === undefined ? [] : [{ key: formatPath(one.path), file: one.denied }],
+  );
+  if (denied.length === 0) return [];
+  const folders = [...new Set(denied.map((one) => dirname(one.file)))].join(", ");
+  const what = denied.length === 1 ? "1 secret" : `${denied.length} secrets`;
+  const keys = denied.map((one) => one.key).join(", ");
+  return [`cannot read ${what} under ${folders} as ${userWords()}: permission denied (${keys})`];
+}
+
+function userWords(): string {
+  try {
+    return `user ${userInfo().username}`;
+  } catch {
+    // A container's user need not have a name.
+    return `uid ${process.getuid?.() ?? "unknown"}`;
+  }
 }
 
 function parse(text: string, file: string): unknown {
@@ -192,7 +217,8 @@ async function resolveSecrets(
   }
   if (!secretKeys.has(path.at(-1))) return value;
   return await resolveSecret(value, source.variables).catch((error: Error) => {
-    problems.push({ path, message: error.message });
+    const denied = error instanceof SecretError ? error.denied : undefined;
+    problems.push({ path, message: error.message, ...(denied === undefined ? {} : { denied }) });
     return new Secret("");
   });
 }

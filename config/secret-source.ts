@@ -10,6 +10,12 @@ import { Secret } from "./secret.ts";
 export class SecretError extends Error {
   override readonly name = "SecretError";
   readonly code = "ERR_SECRET";
+  /** The file that the operating system did not let this user read; undefined for another cause. */
+  readonly denied: string | undefined;
+  constructor(message: string, options: { cause?: unknown; denied?: string | undefined } = {}) {
+    super(message, { cause: options.cause });
+    this.denied = options.denied;
+  }
 }
 
 const sizeLimitBytes = 4096;
@@ -59,7 +65,9 @@ async function fromFile(path: string): Promise<Secret> {
     return checked((await readFile(actual, "utf8")).replace(/\r?\n$/, ""), path);
   } catch (cause) {
     if (cause instanceof SecretError) throw cause;
-    throw new SecretError(`cannot read ${path}: ${(cause as Error).message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const denied = code === "EACCES" ? path : undefined;
+    throw new SecretError(`cannot read ${path}: ${message}`, { cause, denied });
   }
 }
 

@@ -8,9 +8,6 @@ import { z } from "zod";
 import type { Address } from "../kit/address.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
-export { formatAddress } from "../kit/address.ts";
-export type { Address } from "../kit/address.ts";
-
 /** How a value is written, for the reference of the keys: its kind and what limits it. */
 interface Notation {
   readonly kind: "text" | "number" | "duration" | "size" | "choice" | "secret" | "list";

@@ -25,13 +25,14 @@ export interface ChildOptions {
 }
 
 const outputLimitBytes = 16 * 1024 * 1024;
+const outputLimit = "16 MiB";
 /** How much of a failed program's output stands in the error; the end says why it failed. */
 const saidLimit = 2000;
 
-/** A program could not be started, or ended with an exit code that is a failure. */
+/** A program could not be started, ended with an exit code that is a failure, or printed too much. */
 export class ChildError extends Error {
   override readonly name = "ChildError";
-  readonly code: "ERR_CHILD_START" | "ERR_CHILD_FAILED";
+  readonly code: "ERR_CHILD_START" | "ERR_CHILD_FAILED" | "ERR_CHILD_OUTPUT";
   readonly exitCode: number | undefined;
   readonly stderr: string;
   constructor(
@@ -47,8 +48,9 @@ export class ChildError extends Error {
 }
 
 /**
- * Runs `program` with `args`; resolves with its exit code and output (each at most 16 MiB) when the
- * code is accepted. The child is killed (SIGKILL) when the deadline is over or the signal aborts.
+ * Runs `program` with `args`; resolves with its exit code and output when the code is accepted. The
+ * child is killed (SIGKILL) when the deadline is over, the signal aborts, or it prints more than 16
+ * MiB to its output or its error output: half an answer is none.
  * @throws ChildError, DeadlineError, or the signal's reason
  */
 export function runChild(
@@ -73,8 +75,17 @@ function toTheEnd(
 ): Promise<ChildResult> {
   const { promise, resolve, reject } = Promise.withResolvers<ChildResult>();
   const child = spawn(program, args, spawnOptions(options));
-  const stdout = collect(child.stdout);
-  const stderr = collect(child.stderr);
+  const hangUp = (): void => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  };
+  const tooMuch = (): void => {
+    reject(new ChildError("ERR_CHILD_OUTPUT", `${shown}: it printed more than ${outputLimit}`));
+    child.kill("SIGKILL");
+    hangUp();
+  };
+  const stdout = collect(child.stdout, tooMuch);
+  const stderr = collect(child.stderr, tooMuch);
   child.on("error", (cause) =>
     reject(new ChildError("ERR_CHILD_START", `${shown}: ${cause.message}`, { cause })),
   );
@@ -84,14 +95,7 @@ function toTheEnd(
     else reject(failure(shown, result, killedBy));
   });
   // A killed program whose own children live on leaves its pipes open, and us waiting for them.
-  options.signal?.addEventListener(
-    "abort",
-    () => {
-      child.stdout?.destroy();
-      child.stderr?.destroy();
-    },
-    { once: true },
-  );
+  options.signal?.addEventListener("abort", hangUp, { once: true });
   // A program that ends without reading its input is judged by its exit code, not by EPIPE.
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(options.input ?? "");
@@ -120,12 +124,13 @@ function failure(shown: string, result: ChildResult, killedBy: string | null): C
   });
 }
 
-function collect(stream: NodeJS.ReadableStream | null): () => string {
+function collect(stream: NodeJS.ReadableStream | null, tooMuch: () => void): () => string {
   const chunks: Buffer[] = [];
   let size = 0;
   stream?.on("data", (chunk: Buffer) => {
     size += chunk.length;
-    if (size <= outputLimitBytes) chunks.push(chunk);
+    if (size > outputLimitBytes) tooMuch();
+    else chunks.push(chunk);
   });
   return () => Buffer.concat(chunks).toString("utf8");
 }

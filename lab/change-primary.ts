@@ -10,14 +10,14 @@ import { writeFileAtomically } from "../kit/atomic-file.ts";
 import { runChild } from "../kit/child.ts";
 import { eventually, systemClock } from "../kit/clock.ts";
 import { formatLsn, parseLsn } from "../kit/lsn.ts";
-import { connectTo, leave, superuserLogin, withClient } from "./connect.ts";
+import { connectTo, superuserLogin, withClient } from "./connect.ts";
 import type { LabLogin } from "./connect.ts";
 import { parseControlData, whyNotPromote } from "./control-data.ts";
 import type { ControlData, StandbyPosition } from "./control-data.ts";
+import { dataFolder, plainEnvironment } from "./driver/part.ts";
 import { partOf } from "./model.ts";
 import type { LabModel, MemberHost } from "./model.ts";
 import type { LabPlace } from "./place.ts";
-import { dataFolder, plainEnvironment } from "./postgres.ts";
 import { findPrograms } from "./programs.ts";
 import { readSecrets } from "./secrets.ts";
 import { modelOf, requireState } from "./state.ts";
@@ -74,7 +74,8 @@ export async function changePrimary(
     return result;
   };
   // Opened before the stop, so that nothing has to connect while no primary takes writes.
-  const standby = await connectTo(to.postgres, login, askDeadlineMs);
+  const connection = await connectTo(to.postgres, login, askDeadlineMs);
+  const standby = connection.client;
   try {
     await timed(`stop ${from.name}`, () => stop(change));
     await timed(`prove that ${to.name} has everything`, () => prove(change, standby));
@@ -84,7 +85,7 @@ export async function changePrimary(
     await timed(`${from.name} follows ${to.name}`, () => follow(change, standby));
     return { from: from.name, to: to.name, steps, promotedAt };
   } finally {
-    await leave(standby);
+    await connection.close();
   }
 }
 

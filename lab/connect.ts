@@ -1,7 +1,8 @@
 /** Connections to a lab's Postgres, by any of its addresses; each wait has a deadline. */
-import { Client } from "pg";
+import type { Client } from "pg";
 import type { Address } from "../kit/address.ts";
-import { withDeadline } from "../kit/clock.ts";
+import { openPgConnection } from "../kit/pg-connection.ts";
+import type { PgConnection } from "../kit/pg-connection.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
 import type { LabSecrets } from "./secrets.ts";
 
@@ -10,9 +11,6 @@ export interface LabLogin {
   readonly password: string;
   readonly database: string;
 }
-
-/** How long a goodbye may take: a peer that was frozen meanwhile never answers it. */
-const goodbyeMs = 1000;
 
 /** The login of the app to its database. */
 export function appLogin(secrets: LabSecrets): LabLogin {
@@ -24,28 +22,26 @@ export function superuserLogin(secrets: LabSecrets, database = "postgres"): LabL
   return { user: labUsers.superuser, password: secrets.superuser.reveal(), database };
 }
 
-/** Connects; the caller leaves the client. `deadlineMs` bounds the connection and each query. */
+/**
+ * Connects; the caller closes the connection. `deadlineMs` bounds the opening and each query.
+ * @throws PgConnectionError
+ */
 export async function connectTo(
   address: Address,
   login: LabLogin,
   deadlineMs: number,
-): Promise<Client> {
-  const client = new Client({
-    ...login,
+): Promise<PgConnection> {
+  const { user, password, database } = login;
+  const target = {
+    title: `database ${database}`,
     ...address,
-    connectionTimeoutMillis: deadlineMs,
-    query_timeout: deadlineMs,
-  });
-  // A connection that is lost while idle shows itself in the next query.
-  client.on("error", () => undefined);
-  await client.connect();
-  return client;
-}
-
-/** Ends a connection: politely, or by hanging up where the peer does not answer. */
-export async function leave(client: Client): Promise<void> {
-  await withDeadline("goodbye", goodbyeMs, () => client.end()).catch(() => undefined);
-  client.connection.stream.destroy();
+    user,
+    password: () => password,
+    database,
+    tls: { mode: "disable" },
+    queryDeadlineMs: deadlineMs,
+  } as const;
+  return await openPgConnection(target, { deadlineMs });
 }
 
 /** Connects, works, and ends the connection, whatever happened. */
@@ -55,10 +51,10 @@ export async function withClient<T>(
   deadlineMs: number,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connectTo(address, login, deadlineMs);
+  const connection = await connectTo(address, login, deadlineMs);
   try {
-    return await work(client);
+    return await work(connection.client);
   } finally {
-    await leave(client);
+    await connection.close();
   }
 }

@@ -6,10 +6,10 @@ import { readFile, rm } from "node:fs/promises";
 import { eventually } from "../kit/clock.ts";
 import { killParts } from "./driver/process.ts";
 import { environmentHead } from "./environment.ts";
-import { removeAllCuts } from "./faults.ts";
+import { removeAllCuts } from "./driver/faults.ts";
 import { withLock } from "./lock.ts";
 import type { LabPlace } from "./place.ts";
-import { processesUnder, signalProcess, startOf } from "./processes.ts";
+import { processesUnder, signalProcess, startOf } from "./driver/processes.ts";
 import { environmentFile, labFolder, listLabs, modelOf, readState, removeState } from "./state.ts";
 import type { LabState } from "./state.ts";
 

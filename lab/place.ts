@@ -2,15 +2,13 @@
 import { chmod, mkdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { inCheckout } from "../kit/checkout.ts";
 
 export interface LabPlace {
   /** The folder with one folder per lab. */
   readonly root: string;
   /** The checkout's config folder: a lab named X is the environment X there. */
   readonly configFolder: string;
-  /** The checkout itself, to run its programs. */
-  readonly checkout: string;
   /** True when we are root: parts get group ids of their own, and cuts are possible. */
   readonly privileged: boolean;
   /** The user that Postgres, PgBouncer and HAProxy run as. */
@@ -24,7 +22,6 @@ export class LabUnavailableError extends Error {
 }
 
 export const systemRoot = "/var/lib/switchyard/lab";
-const checkout = fileURLToPath(new URL("../", import.meta.url));
 
 /**
  * Works out the place for the user who runs this.
@@ -38,8 +35,7 @@ export async function labPlace(
   const base = stateHome.startsWith("/") ? stateHome : join(homedir(), ".local/state");
   return {
     root: uid === 0 ? systemRoot : join(base, "switchyard/lab"),
-    configFolder: join(checkout, "config"),
-    checkout,
+    configFolder: inCheckout("config"),
     privileged: uid === 0,
     uid: uid === 0 ? await postgresUid() : uid,
   };

@@ -4,16 +4,14 @@
  * segments); checksums are on. What a node is (its address, its name) stands on its command line,
  * so that a copied data directory never takes over another node's identity.
  */
-import { chown, mkdir, readFile, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import type { Client } from "pg";
-import { writeFileAtomically } from "../kit/atomic-file.ts";
-import { runChild } from "../kit/child.ts";
 import { superuserLogin, withClient } from "./connect.ts";
+import { dataFolder, runPartTool, writePartFile } from "./driver/part.ts";
 import type { LabModel, MemberHost, Part } from "./model.ts";
 import { partOf } from "./model.ts";
-import { makeOpenFolder } from "./place.ts";
 import type { LabPlace } from "./place.ts";
 import type { Programs } from "./programs.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
@@ -27,39 +25,7 @@ export interface Making {
   readonly signal: AbortSignal;
 }
 
-/** What the lab's programs see of an environment: nothing of the caller's PG* variables. */
-export const plainEnvironment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
-
 const setUpDeadlineMs = 20_000;
-
-/** The data directory of a member's Postgres. */
-export function dataFolder(part: Part): string {
-  return join(part.folder, "data");
-}
-
-/** The words that start a member's Postgres. */
-export function postgresWords(part: Part): string[] {
-  const [address] = part.listens;
-  return [
-    "-D",
-    dataFolder(part),
-    ...["-c", `listen_addresses=${address?.host}`, "-c", `port=${address?.port}`],
-    ...["-c", `unix_socket_directories=${part.folder}`, "-c", `cluster_name=${part.host}`],
-  ];
-}
-
-/** User and group of a part's own files and processes; nothing where we are not root. */
-export function ownerOf(place: LabPlace, part: Part): { uid: number; gid: number } | undefined {
-  return place.privileged ? { uid: place.uid, gid: part.gid } : undefined;
-}
-
-/** Makes the folder of a part, for its owner alone. */
-export async function makePartFolder(place: LabPlace, part: Part): Promise<void> {
-  await makeOpenFolder(dirname(part.folder));
-  await mkdir(part.folder, { recursive: true, mode: 0o700 });
-  const owner = ownerOf(place, part);
-  if (owner !== undefined) await chown(part.folder, owner.uid, owner.gid);
-}
 
 /** Runs initdb for the first member and writes its configuration. */
 export async function makePrimary(making: Making, member: MemberHost): Promise<void> {
@@ -130,14 +96,6 @@ export async function prepareSlots(making: Making, member: MemberHost): Promise<
   });
 }
 
-async function asSuperuser(
-  making: Making,
-  member: MemberHost,
-  work: (client: Client) => Promise<void>,
-): Promise<void> {
-  await withClient(member.postgres, superuserLogin(making.secrets), setUpDeadlineMs, work);
-}
-
 async function runAs(
   making: Making,
   part: Part,
@@ -145,13 +103,8 @@ async function runAs(
   words: readonly string[],
   variables: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await runChild(join(making.programs.postgresFolder, program), words, {
-    deadlineMs: 120_000,
-    cwd: part.folder,
-    env: { ...plainEnvironment, ...variables },
-    signal: making.signal,
-    ...ownerOf(making.place, part),
-  });
+  const command = [join(making.programs.postgresFolder, program), ...words] as const;
+  await runPartTool(making.place, part, command, { variables, signal: making.signal });
 }
 
 async function writeOwned(
@@ -160,11 +113,15 @@ async function writeOwned(
   name: string,
   content: string,
 ): Promise<void> {
-  const owner = ownerOf(making.place, part);
-  await writeFileAtomically(join(part.folder, name), content, {
-    mode: 0o600,
-    ...(owner === undefined ? {} : { owner }),
-  });
+  await writePartFile(making.place, part, name, content);
+}
+
+async function asSuperuser(
+  making: Making,
+  member: MemberHost,
+  work: (client: Client) => Promise<void>,
+): Promise<void> {
+  await withClient(member.postgres, superuserLogin(making.secrets), setUpDeadlineMs, work);
 }
 
 /** Whom the node follows whenever it is a standby: set beforehand, so that a signal file is all. */

@@ -10,7 +10,7 @@ import { maximumLabs, modelLab } from "./model.ts";
 import type { LabModel } from "./model.ts";
 import { LabUnavailableError, makeOpenFolder, systemRoot } from "./place.ts";
 import type { LabPlace } from "./place.ts";
-import { placesInUse } from "./processes.ts";
+import { placesInUse } from "./driver/processes.ts";
 
 const mainProcess = z.object({ pid: z.int(), startedAt: z.string() });
 
@@ -109,11 +109,11 @@ export async function listLabs(place: LabPlace): Promise<string[]> {
 }
 
 /**
- * The lowest index that no lab of this place has. Hold the lock of all indexes until the state with
- * it is written.
+ * The indexes that no lab has, lowest first. Hold the lock of all indexes until the state with one
+ * of them is written.
  * @throws LabUnavailableError when all are taken
  */
-export async function freeIndex(place: LabPlace): Promise<number> {
+export async function freeIndexes(place: LabPlace): Promise<number[]> {
   // Labs of other users lie elsewhere, and share the addresses all the same.
   const roots = new Set([place.root, systemRoot, ...placesInUse()]);
   const taken = new Set<number>();
@@ -124,10 +124,10 @@ export async function freeIndex(place: LabPlace): Promise<number> {
     );
     for (const state of states) if (state !== undefined) taken.add(state.index);
   }
-  const free = Array.from({ length: maximumLabs }, (_, index) => index).find(
+  const free = Array.from({ length: maximumLabs }, (_, index) => index).filter(
     (index) => !taken.has(index),
   );
-  if (free !== undefined) return free;
+  if (free.length > 0) return free;
   throw new LabUnavailableError(
     `all ${maximumLabs} places for a lab are taken: end one with bin/lab down --name NAME`,
   );

@@ -1,6 +1,6 @@
 /** How the parts of a lab are. */
 import type { Address } from "../kit/address.ts";
-import { mainOf, processesOf } from "./processes.ts";
+import { mainOf, processesOf } from "./driver/processes.ts";
 import type { LabModel } from "./model.ts";
 import type { LabState } from "./state.ts";
 

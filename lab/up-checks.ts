@@ -4,12 +4,13 @@ import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { declaredAliases } from "../config/load.ts";
+import { formatAddress } from "../kit/address.ts";
 import { environmentHead } from "./environment.ts";
-import { listCuts } from "./faults.ts";
+import { listCuts } from "./driver/faults.ts";
 import type { LabModel } from "./model.ts";
 import { LabUnavailableError } from "./place.ts";
 import type { LabPlace } from "./place.ts";
-import { processesOf } from "./processes.ts";
+import { processesOf } from "./driver/processes.ts";
 import { modelOf } from "./state.ts";
 import type { LabState } from "./state.ts";
 import { partStates } from "./status.ts";
@@ -93,7 +94,7 @@ export async function checkAddresses(model: LabModel): Promise<void> {
         const { code = "" } = cause as NodeJS.ErrnoException;
         const why = code === "EADDRINUSE" ? "something else listens there" : code;
         throw new LabUnavailableError(
-          `lab ${model.name} needs ${host}:${port}, and it cannot have it: ${why} (see ss -ltnp 'sport = :${port}')`,
+          `lab ${model.name} needs ${formatAddress({ host, port })}, and it cannot have it: ${why} (see ss -ltnp 'sport = :${port}')`,
           { cause },
         );
       } finally {
@@ -124,5 +125,31 @@ export async function refuseUnlessWhole(place: LabPlace, state: LabState): Promi
   ];
   throw new LabRefusedError(
     `lab ${name} is there, but ${facts.join(", ")}: mend it with start, thaw or heal, or end it with bin/lab down --name ${name}`,
+  );
+}
+
+const wishWords = {
+  appHosts: "app hosts",
+  pooling: "pooling",
+  sharedBuffers: "shared_buffers",
+  archiveCommand: "archive_command",
+} as const satisfies Partial<Record<keyof LabState, string>>;
+
+/**
+ * A lab that stands is not changed by another up, so what is asked for must be what it has; what is
+ * left out is not asked for.
+ * @throws LabRefusedError naming each difference
+ */
+export function refuseUnlessAsWished(
+  state: Pick<LabState, "name" | keyof typeof wishWords>,
+  wishes: Partial<Pick<LabState, keyof typeof wishWords>>,
+): void {
+  const keys = Object.keys(wishWords) as (keyof typeof wishWords)[];
+  const facts = keys
+    .filter((key) => wishes[key] !== undefined && wishes[key] !== state[key])
+    .map((key) => `${wishWords[key]} ${state[key] ?? "off"} instead of ${wishes[key] ?? "off"}`);
+  if (facts.length === 0) return;
+  throw new LabRefusedError(
+    `lab ${state.name} is up already, with ${facts.join(", ")}; nothing was changed: bin/lab down --name ${state.name} ends it, and up then makes it as asked`,
   );
 }

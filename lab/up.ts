@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Environment } from "../config/schema.ts";
 import { systemClock } from "../kit/clock.ts";
+import { claimPlace } from "./claim.ts";
 import { configureLab } from "./configure.ts";
 import { destroyLab, labLock } from "./down.ts";
 import { awaitPart, launchPart } from "./driver/process.ts";
@@ -15,25 +16,10 @@ import type { LabPlace } from "./place.ts";
 import { findPrograms } from "./programs.ts";
 import { awaitReady } from "./ready.ts";
 import { makeSecrets, readSecrets } from "./secrets.ts";
-import {
-  freeIndex,
-  labFolder,
-  listLabs,
-  modelOf,
-  readState,
-  removeState,
-  writeState,
-} from "./state.ts";
-import type { LabState } from "./state.ts";
+import { labFolder, listLabs, modelOf, readState, writeState } from "./state.ts";
 import { summarise } from "./summary.ts";
 import type { LabSummary } from "./summary.ts";
-import {
-  checkAddresses,
-  checkName,
-  checkPaths,
-  checkProcesses,
-  refuseUnlessWhole,
-} from "./up-checks.ts";
+import { checkName, refuseUnlessAsWished, refuseUnlessWhole } from "./up-checks.ts";
 import type { VerbOptions } from "./verbs.ts";
 
 export interface UpRequest {
@@ -52,16 +38,19 @@ export const upDefaults: Omit<UpRequest, "name"> = {
   archiveCommand: null,
 };
 
+/** What an up asks for: of what is left out a new lab has the default, and one that stands its own. */
+export type UpWishes = Pick<UpRequest, "name"> & Partial<UpRequest>;
+
 /**
  * Brings the lab up, or says that it is up already, and describes it.
  * @throws LabRefusedError, LabUnavailableError, LabLockedError, or what went wrong on the way
  */
 export async function labUp(
   place: LabPlace,
-  request: UpRequest,
+  wishes: UpWishes,
   options: VerbOptions,
 ): Promise<LabSummary> {
-  const { name } = request;
+  const { name } = wishes;
   const { signal } = options;
   return await withLock(
     labLock(name),
@@ -70,6 +59,7 @@ export async function labUp(
       const state = await readState(place, name);
       if (state?.phase === "up") {
         await refuseUnlessWhole(place, state);
+        refuseUnlessAsWished(state, wishes);
         options.note(`lab ${name} is up already; nothing was changed`);
         return summarise(modelOf(place, state), await readSecrets(labFolder(place, name)));
       }
@@ -78,7 +68,7 @@ export async function labUp(
         await destroyLab(place, name);
       }
       await checkName(place, name);
-      return await makeOrClear(place, request, options);
+      return await makeOrClear(place, { ...upDefaults, ...wishes }, options);
     },
   );
 }
@@ -107,41 +97,6 @@ async function makeOrClear(
     await destroyLab(place, request.name);
     throw error;
   }
-}
-
-/**
- * Claims a place for the lab and makes sure that nothing stands in it. A refusal takes back only the
- * claim: to clear away as after a failed start would kill the very processes that are in the way.
- */
-async function claimPlace(place: LabPlace, request: UpRequest): Promise<LabState> {
-  const state = await claimIndex(place, request);
-  try {
-    const model = modelOf(place, state);
-    checkPaths(model);
-    checkProcesses(model);
-    await checkAddresses(model);
-    return state;
-  } catch (error) {
-    await removeState(place, request.name);
-    throw error;
-  }
-}
-
-/** Takes a free index and writes it down before another lab can take it. */
-async function claimIndex(place: LabPlace, request: UpRequest): Promise<LabState> {
-  return await withLock("lab-index", { purpose: `bin/lab up --name ${request.name}` }, async () => {
-    const state: LabState = {
-      ...request,
-      version: 1,
-      index: await freeIndex(place),
-      phase: "making",
-      configFolder: place.configFolder,
-      processes: {},
-      stopped: [],
-    };
-    await writeState(place, state);
-    return state;
-  });
 }
 
 /** Starts everything: what needs no Postgres at once, beside the making of the two nodes. */

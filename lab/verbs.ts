@@ -10,7 +10,7 @@ import {
   thawParts,
 } from "./driver/process.ts";
 import type { ProcessDriver } from "./driver/process.ts";
-import { cutParts, healParts } from "./faults.ts";
+import { cutParts, healParts } from "./driver/faults.ts";
 import { withLock } from "./lock.ts";
 import { partNames, partsNamed } from "./model.ts";
 import type { LabModel, Part } from "./model.ts";

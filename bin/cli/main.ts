@@ -3,12 +3,12 @@
  * exit code and, on failure, one clear line. SWITCHYARD_DEBUG=1 adds the stack.
  */
 import { enableCompileCache } from "node:module";
-import { inCheckout } from "./checkout.ts";
+import { inCheckout } from "../../kit/checkout.ts";
 import { commandUsage, programUsage } from "./usage.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { parseLine, UsageError } from "./command.ts";
 import type { ProgramRow } from "./command.ts";
-import { processOutput } from "./output.ts";
+import { printable, processOutput } from "./output.ts";
 import type { Output } from "./output.ts";
 
 /** The operator ended the command with Ctrl-C, or the machine asked it to end. */
@@ -93,6 +93,7 @@ async function dispatch(
 }
 
 function complain(error: unknown, program: string, output: Output): void {
+  // Messages quote what peers said.
   for (const line of messageOf(error).split("\n")) output.note(`${program}: ${printable(line)}`);
   if (error instanceof UsageError) output.note(error.hint);
   const stack = error instanceof Error ? (error.stack ?? "") : "";
@@ -110,9 +111,4 @@ function messageOf(error: unknown): string {
   // What Node throws when a name has several addresses and none answers has no message.
   const parts = error instanceof AggregateError ? error.errors : [];
   return parts.map(messageOf).join("; ") || error.name;
-}
-
-/** Messages quote what peers said, which may hold sequences that a terminal would obey. */
-function printable(line: string): string {
-  return line.replace(/\p{Cc}/gu, "\u{FFFD}");
 }

@@ -24,6 +24,14 @@ export interface Style {
   readonly bold: (text: string) => string;
 }
 
+/**
+ * Text of others as it may be printed: no character that a terminal would obey, breaks a line at or
+ * turns its direction by.
+ */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\u{FFFD}");
+}
+
 const plain: Style = {
   good: (text) => text,
   bad: (text) => text,

@@ -38,19 +38,17 @@ const program: ProgramRow = {
       options: {
         name,
         json: { type: "boolean", summary: "print one JSON object on standard output" },
-        "app-hosts": { type: "string", value: "N", default: "1", summary: "app hosts, 1 to 8" },
+        "app-hosts": { type: "string", value: "N", summary: "app hosts, 1 to 8 [1]" },
         pooling: {
           type: "string",
           value: "MODE",
-          default: "transaction",
           choices: ["transaction", "session"],
-          summary: "pool mode of the edge poolers",
+          summary: "pool mode of the edge poolers [transaction]",
         },
         "shared-buffers": {
           type: "string",
           value: "SIZE",
-          default: "128MB",
-          summary: "shared_buffers of each Postgres",
+          summary: "shared_buffers of each Postgres [128MB]",
         },
         "archive-command": {
           type: "string",
@@ -58,6 +56,8 @@ const program: ProgramRow = {
           summary: "turn archiving on, with this archive_command",
         },
       },
+      details:
+        "A lab that is up already stays as it is; one that is not as asked for is refused (3).",
       load: () => import("./lab/up.ts"),
     },
     {

@@ -1,10 +1,10 @@
-/** The recovery program: what a cluster is now, and careful operations on it. */
+/** bin/recovery: what a cluster is now, what is wrong with it and what to do. */
 import { main } from "../cli/main.ts";
 import type { ProgramRow } from "../cli/command.ts";
 
 const program: ProgramRow = {
   name: "recovery",
-  summary: "Shows a cluster and changes which member takes writes.",
+  summary: "Shows a cluster, what is wrong with it and what to do.",
   takesEnvironment: true,
   commands: [
     {
@@ -25,7 +25,7 @@ const program: ProgramRow = {
         "writes, or a router sends writes to a standby; 69 no member can be reached at all.",
         "What each finding means: docs/runbooks/topology.md.",
       ].join("\n"),
-      load: () => import("./topology.ts"),
+      load: () => import("./topology/run.ts"),
     },
   ],
   examples: [

@@ -51,10 +51,10 @@ const program: ProgramRow = {
       options: {
         router,
         "dry-run": { type: "boolean", summary: "say what would happen and change nothing" },
-        yes: { type: "boolean", summary: "do it even while no member is up for writes" },
+        yes: { type: "boolean", summary: "do it even where it is refused as unsafe" },
       },
       details:
-        "Routers are done one after the other; the first that fails ends it. The reload closes no\nsession: those that are open stay in the old worker until hard-stop-after ends them.",
+        "All routers are looked at first, then done one after the other; the first that fails ends it.\nThe reload closes no session: those that are open stay in the old worker until hard-stop-after\nends them.",
       load: () => import("./router/apply.ts"),
     },
     {
@@ -76,7 +76,10 @@ const program: ProgramRow = {
       options: {
         router,
         json,
-        yes: { type: "boolean", summary: "do it even when no server is left for writes" },
+        yes: {
+          type: "boolean",
+          summary: "do it even when clients would be cut off or left waiting",
+        },
       },
       load: () => import("./router/set.ts"),
     },
@@ -86,6 +89,11 @@ const program: ProgramRow = {
       options: {
         router,
         backend: { type: "string", value: "NAME", summary: "only sessions of this backend" },
+        "close-old-workers": {
+          type: "boolean",
+          summary: "end the sessions that a reload has left on old workers",
+        },
+        yes: { type: "boolean", summary: "with --close-old-workers: do it" },
         json,
       },
       load: () => import("./router/sessions.ts"),

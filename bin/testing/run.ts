@@ -4,7 +4,7 @@
  * which costs a second of processor time and gives nothing where Node runs TypeScript by itself.
  */
 import { exitCodes } from "../cli/exit-codes.ts";
-import { inCheckout } from "../cli/checkout.ts";
+import { inCheckout } from "../../kit/checkout.ts";
 import { UsageError } from "../cli/command.ts";
 import type { Invocation } from "../cli/command.ts";
 import { printCount, printFile } from "./report.ts";

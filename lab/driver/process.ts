@@ -6,14 +6,22 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { inCheckout } from "../../kit/checkout.ts";
 import { DeadlineError, eventually } from "../../kit/clock.ts";
 import type { LabModel, Part, PartKind } from "../model.ts";
 import type { LabPlace } from "../place.ts";
-import { ownerOf, plainEnvironment, postgresWords } from "../postgres.ts";
-import { mainOf, processesOf, signalProcess, signalUntil, startOf } from "../processes.ts";
-import type { ProcessSeen } from "../processes.ts";
 import type { Programs } from "../programs.ts";
-import { partAnswers } from "../answers.ts";
+import { partAnswers } from "./answers.ts";
+import { ownerOf, plainEnvironment, postgresWords } from "./part.ts";
+import {
+  healthProgram,
+  mainOf,
+  processesOf,
+  signalProcess,
+  signalUntil,
+  startOf,
+} from "./processes.ts";
+import type { ProcessSeen } from "./processes.ts";
 
 /** A part could not be started or stopped. */
 export class PartError extends Error {
@@ -60,7 +68,7 @@ const commandLines: Readonly<Record<PartKind, Words>> = {
   ],
   health: (driver, part) => [
     process.execPath,
-    join(driver.place.checkout, "sidecars/pg-health/main.ts"),
+    inCheckout(healthProgram),
     ...["--env", driver.model.name, "--member", part.host],
     ...["--config-folder", driver.configFolder],
   ],

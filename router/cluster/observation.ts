@@ -51,7 +51,7 @@ export interface RouterFacts {
   readonly servers: readonly RouterServer[];
   /** Frontends that take no connections, by name. */
   readonly closedFrontends: readonly string[];
-  /** Clients that wait in a backend's queue, by backend. */
+  /** Clients that wait, by backend: in its own queue and in those of its servers. */
   readonly queued: Readonly<Record<string, number>>;
   /** Workers that a reload left behind; null where no master could be asked. */
   readonly oldWorkers: readonly OldWorker[] | null;

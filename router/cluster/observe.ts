@@ -4,6 +4,7 @@
  * pure functions.
  */
 import type { Environment, Member, Router } from "../../config/schema.ts";
+import { formatAddress } from "../../kit/address.ts";
 import { systemClock, withDeadline } from "../../kit/clock.ts";
 import { fetchStatus } from "../../sidecars/pg-health/client.ts";
 import { findingsOf } from "./findings.ts";
@@ -14,6 +15,7 @@ import { assembleView } from "./view.ts";
 import type { ClusterView } from "./view.ts";
 import { observePooler } from "../pooler/console.ts";
 import { observePostgres } from "../postgres/observe.ts";
+import { isRemote } from "../haproxy/install.ts";
 import { observeConfiguration, observeRuntime } from "./observe-router.ts";
 import type {
   EdgePoolerObservation,
@@ -40,7 +42,7 @@ export async function observeCluster(
     Promise.all(
       environment.edgePoolers.map(
         async ({ name, address, admin }): Promise<EdgePoolerObservation> => {
-          const what = `PgBouncer at ${address.host}:${address.port}`;
+          const what = `PgBouncer at ${formatAddress(address)}`;
           return { name, pooler: await look(what, (o) => observePooler(address, admin, o)) };
         },
       ),
@@ -104,13 +106,13 @@ async function observeMember(
 ): Promise<MemberObservation> {
   const { address, admin } = member.pooler;
   const [postgres, health, pooler] = await Promise.all([
-    look(`Postgres at ${member.postgres.host}:${member.postgres.port}`, (options) =>
+    look(`Postgres at ${formatAddress(member.postgres)}`, (options) =>
       observePostgres(member, environment.login, options),
     ),
-    look(`pg-health at ${member.health.host}:${member.health.port}`, (options) =>
+    look(`pg-health at ${formatAddress(member.health)}`, (options) =>
       fetchStatus(member.health, options),
     ),
-    look(`PgBouncer at ${address.host}:${address.port}`, (options) =>
+    look(`PgBouncer at ${formatAddress(address)}`, (options) =>
       observePooler(address, admin, options),
     ),
   ]);
@@ -126,11 +128,10 @@ async function observeRouter(
     observeRuntime(router, options),
   );
   // The file of this machine needs no answer of the router first; one elsewhere needs its version.
-  const isHere = router.configuration.read === undefined;
-  const answer = isHere ? undefined : await runtime;
-  const version = answer?.state === "known" ? answer.value.version : undefined;
-  const configuration = look(`configuration of ${router.name}`, (options) =>
-    observeConfiguration(environment, router, version, options),
+  const answer = isRemote(router) ? await runtime : undefined;
+  const version = answer?.state === "known" ? answer.value.version : null;
+  const configuration = look(`configuration of ${router.name}`, ({ signal }) =>
+    observeConfiguration(environment, router, version, signal),
   );
   const [seen, compared] = await Promise.all([runtime, configuration]);
   return { name: router.name, runtime: seen, configuration: compared };

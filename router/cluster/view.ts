@@ -5,6 +5,7 @@
  */
 import type { Environment, Member, Router } from "../../config/schema.ts";
 import { lsnDistance } from "../../kit/lsn.ts";
+import { haproxyNames } from "../haproxy/model.ts";
 import type { PoolerFacts } from "../pooler/console-replies.ts";
 import type { PostgresFacts } from "../postgres/facts.ts";
 import type {
@@ -15,10 +16,6 @@ import type {
   RouterObservation,
   RouterServer,
 } from "./observation.ts";
-
-/** The backends that a router's configuration has for writes and for reads. */
-export const writeBackend = "pg-primary";
-export const readBackend = "pg-replica";
 
 /** A probe older than this says nothing about now: pg-health looks four times a second. */
 const freshProbeMs = 1000;
@@ -199,12 +196,12 @@ function routerView(
 ): RouterView {
   const servers = valueOf(observed.runtime)?.servers ?? [];
   const isMember = (one: RouterServer): boolean => members.some(({ name }) => name === one.server);
-  const write = servers.filter((one) => one.backend === writeBackend && isMember(one));
+  const write = servers.filter((one) => one.backend === haproxyNames.write && isMember(one));
   return {
     ...observed,
     declared,
     write,
-    read: servers.filter((one) => one.backend === readBackend && isMember(one)),
+    read: servers.filter((one) => one.backend === haproxyNames.read && isMember(one)),
     sendsWritesTo: write.filter((one) => one.state === "up").map((one) => one.server),
   };
 }

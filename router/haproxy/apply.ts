@@ -13,6 +13,7 @@ import { setServerState } from "./runtime/change.ts";
 import { connectRuntime, showRouter } from "./runtime/client.ts";
 import type { Runtime, RuntimeView } from "./runtime/client.ts";
 import { reloadThroughMaster } from "./runtime/master.ts";
+import type { ServerName } from "./runtime/servers.ts";
 
 const reloadDeadlineMs = 20_000;
 
@@ -30,9 +31,14 @@ export interface ApplyPlan {
   readonly installed: string | undefined;
   /** What differs between the running worker and the text. */
   readonly drift: readonly string[];
+  /** True when the text sends writes to other servers, or to other addresses of theirs. */
+  readonly movesWrites: boolean;
   /** Pid of the worker that runs now. */
   readonly pid: number;
-  /** Sessions on the write backend, which stay in the old worker until `hard-stop-after`. */
+  /**
+   * Sessions that can write, which stay in the old worker until `hard-stop-after`: those of the
+   * write backend, and those that the read backend has sent to the primary.
+   */
   readonly sessions: number;
   /** Members that take writes now, as the router sees it. */
   readonly up: readonly string[];
@@ -61,17 +67,26 @@ export async function planApply(
   const onWrite = view.servers.filter(
     (one) => one.backend === haproxyNames.write && one.server !== haproxyNames.hold,
   );
+  const onFallback = view.servers.filter(isReadFallback);
+  const rendered = serversIn(text);
+  const isWrite = (one: ServerName): boolean => one.backend === haproxyNames.write;
   return {
     router,
     text,
     installed,
-    drift: serverDrift(serversIn(text), view.servers),
+    drift: serverDrift(rendered, view.servers),
+    movesWrites: serverDrift(rendered.filter(isWrite), view.servers.filter(isWrite)).length > 0,
     pid: view.info.pid,
-    sessions: onWrite.reduce((sum, one) => sum + one.sessions, 0),
+    sessions: [...onWrite, ...onFallback].reduce((sum, one) => sum + one.sessions, 0),
     up: onWrite.filter((one) => one.state === "up").map((one) => one.server),
     forced: forcedServers(view),
     warnings,
   };
+}
+
+/** True for the server by which the read backend reaches the primary where there is no standby. */
+function isReadFallback({ backend, server }: ServerName): boolean {
+  return backend === haproxyNames.read && server.startsWith(haproxyNames.readFallback(""));
 }
 
 /**

@@ -2,12 +2,13 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../config/schema.ts";
+import { inCheckout } from "../../kit/checkout.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import { renderHaproxy } from "./render.ts";
 import { featuresOf, HaproxyVersionError, parseBuild } from "./version.ts";
 import type { HaproxyBuild } from "./version.ts";
 
-const ownTemplates = join(import.meta.dirname, "../../templates/haproxy");
+const ownTemplates = inCheckout("templates/haproxy");
 const versionDeadlineMs = 10_000;
 
 export interface HaproxyFilesOptions {

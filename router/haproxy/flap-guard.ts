@@ -66,3 +66,34 @@ export function guardTimes(guard: FlapGuard, answerMs: number): GuardTimes {
 export function overlapMs(demoted: GuardTimes, promoted: GuardTimes, lateMs: number): number {
   return Math.max(0, demoted.downMaxMs - (lateMs + promoted.upMinMs));
 }
+
+/** How long a check that is answered takes, for a warning: generous for a WAN. Milliseconds. */
+const usualAnswerMs = 100;
+
+/**
+ * Warnings of members whose own flap guard makes the overlap at a change of primary, from one of
+ * them to another, longer than `auto` would: a sentence each, naming the place in the environment.
+ */
+export function flapGuardWarnings(
+  members: readonly Pick<Member, "flapGuard" | "site" | "name">[],
+  router: Pick<Router, "site">,
+): string[] {
+  const times = (member: Pick<Member, "flapGuard" | "site">): GuardTimes =>
+    guardTimes(flapGuardOf(member, router), usualAnswerMs);
+  const preset = (member: Pick<Member, "site">): GuardTimes =>
+    times({ ...member, flapGuard: "auto" });
+  const isOwn = (member: Pick<Member, "flapGuard">): boolean =>
+    typeof member.flapGuard === "object";
+  return members.flatMap((from, index) =>
+    members.flatMap((to, position) => {
+      if (from === to || !(isOwn(from) || isOwn(to))) return [];
+      const own = overlapMs(times(from), times(to), 0);
+      const usual = overlapMs(preset(from), preset(to), 0);
+      if (own <= usual) return [];
+      const place = `members[${isOwn(from) ? index : position}].flapGuard`;
+      return [
+        `${place}: from ${from.name} to ${to.name}, down is not quicker than up: both may count as primary for ${own} ms, and new connections are refused that long (auto: ${usual} ms)`,
+      ];
+    }),
+  );
+}

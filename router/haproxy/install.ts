@@ -30,44 +30,59 @@ export class InstallError extends Error {
 const programDeadlineMs = 30_000;
 
 /** True when the router's file is reached by programs, so that it may be on another host. */
-function isRemote(router: Router): boolean {
+export function isRemote(router: Router): boolean {
   const { read, check, write, reload } = router.configuration;
   return [read, check, write, reload].some((one) => one !== undefined);
 }
 
+/** What the running worker of a router says its version is; null when it does not answer. */
+export type RunningVersion = string | null;
+
 /**
- * Which HAProxy will read the router's configuration. Of a remote router the running worker is
- * asked first, since the program on this machine need not be the router's.
+ * Which HAProxy will read the router's configuration. Of a remote router the running worker counts,
+ * since the program on this machine need not be the router's; `running` is for a caller that has
+ * asked it already.
  * @throws HaproxyVersionError when neither the worker nor a program can say
  */
 export async function routerBuild(
   environment: Environment,
   router: Router,
   signal: AbortSignal,
+  running?: RunningVersion,
 ): Promise<HaproxyBuild> {
-  const fromProgram = (): Promise<HaproxyBuild> => readBuild(environment.haproxy.program, signal);
-  if (!isRemote(router)) return await fromProgram();
+  if (isRemote(router)) {
+    const said = running === undefined ? await askVersion(environment, router, signal) : running;
+    const version = parseVersion(said ?? "");
+    if (version !== undefined) return { version, services: undefined };
+  }
+  return await readBuild(environment.haproxy.program, signal);
+}
+
+async function askVersion(
+  environment: Environment,
+  router: Router,
+  signal: AbortSignal,
+): Promise<RunningVersion> {
   const deadlineMs = environment.thresholds.probe;
   try {
-    const info = await showInfo(connectRuntime(router.runtime, { deadlineMs, signal }));
-    const version = parseVersion(info.version);
-    if (version !== undefined) return { version, services: undefined };
+    return (await showInfo(connectRuntime(router.runtime, { deadlineMs, signal }))).version;
   } catch (error) {
-    if (!(error instanceof HaproxyError)) throw error;
+    if (error instanceof HaproxyError) return null;
+    throw error;
   }
-  return await fromProgram();
 }
 
 /**
- * The configuration of `router`, for the HAProxy that will read it.
+ * The configuration of `router`, for the HAProxy that will read it; `running` as for routerBuild.
  * @throws HaproxyVersionError, HaproxyModelError, TemplateError
  */
 export async function renderRouter(
   environment: Environment,
   router: Router,
   signal: AbortSignal,
+  running?: RunningVersion,
 ): Promise<string> {
-  const build = await routerBuild(environment, router, signal);
+  const build = await routerBuild(environment, router, signal, running);
   return await haproxyConfiguration(environment, router.name, { build, signal });
 }
 

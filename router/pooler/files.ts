@@ -2,12 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../config/schema.ts";
+import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import { renderTemplate } from "../../kit/template.ts";
 import { edgePoolerModel, nodePoolerModel, parsePoolerVersion } from "./model.ts";
 import type { PoolerPlace, PoolerVersion } from "./model.ts";
 
-const templates = join(import.meta.dirname, "../../templates/pgbouncer");
+const templates = inCheckout("templates/pgbouncer");
 const programs = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
 const versionDeadlineMs = 10_000;
 

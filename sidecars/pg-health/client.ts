@@ -1,6 +1,8 @@
 /** Asks a pg-health for its status. Used by peers, topology and the lab. */
 import { request } from "node:http";
 import type { IncomingMessage } from "node:http";
+import { formatAddress } from "../../kit/address.ts";
+import type { Address } from "../../kit/address.ts";
 import { withDeadline } from "../../kit/clock.ts";
 import { healthStatus } from "./contract.ts";
 import type { HealthStatus } from "./contract.ts";
@@ -22,11 +24,10 @@ const replyBytesMax = 256 * 1024;
  * @throws HealthClientError, DeadlineError, or the signal's reason
  */
 export async function fetchStatus(
-  address: { readonly host: string; readonly port: number },
+  address: Address,
   options: { readonly deadlineMs: number; readonly signal?: AbortSignal },
 ): Promise<HealthStatus> {
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  const what = `GET http://${host}:${address.port}/status`;
+  const what = `GET http://${formatAddress(address)}/status`;
   const text = await withDeadline(
     what,
     options.deadlineMs,
@@ -40,11 +41,7 @@ export async function fetchStatus(
   }
 }
 
-function get(
-  address: { readonly host: string; readonly port: number },
-  what: string,
-  signal: AbortSignal,
-): Promise<string> {
+function get(address: Address, what: string, signal: AbortSignal): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const unreachable = (cause: Error): void =>
     reject(new HealthClientError("ERR_HEALTH_UNREACHABLE", what, cause.message, cause));

@@ -47,11 +47,19 @@ export const healthStatus = z.object({
       /** Standby: last received and last replayed; primary: null. */
       receiveLsn: lsn.nullable(),
       replayLsn: lsn.nullable(),
-      /** Standby: bytes received and not replayed, and the age of the last replayed commit. */
+      /**
+       * Standby: bytes received and not replayed, and how long the missing WAL has been known. Null
+       * while nothing is heard of the primary: nobody knows then how far it has gone on.
+       */
       lagBytes: z.number().nullable(),
       lagMs: z.number().nullable(),
       /** Standby: true while a WAL receiver runs. */
       streaming: z.boolean().nullable().optional(),
+      /**
+       * Standby: milliseconds since its primary was last heard of; 0 while in touch (a stream may
+       * be silent as long as an idle primary's, wal_receiver_timeout / 2).
+       */
+      silentMs: z.number().nullable().optional(),
       /** Primary: when its timeline began, where that can be known; ISO 8601. */
       promotedAt: z.string().nullable().optional(),
     })

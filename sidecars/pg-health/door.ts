@@ -5,41 +5,15 @@
  * answered when every slot is taken, and writes nothing to Postgres's log unless log_connections
  * is on. PostgreSQL manual, 55.2.11 "GSSAPI Session Encryption".
  */
-import { connect } from "node:net";
-import { withDeadline } from "../../kit/clock.ts";
+import { formatAddress } from "../../kit/address.ts";
+import type { Address } from "../../kit/address.ts";
 import type { Clock } from "../../kit/clock.ts";
+import { knock } from "../../kit/knock.ts";
 
 const gssEncryptionRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30]);
 
-/** Resolves when the server has answered a byte; rejects when it has not by the deadline. */
-export function knock(
-  address: { readonly host: string; readonly port: number },
-  deadlineMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const what = `knock at ${address.host}:${address.port}`;
-  return withDeadline(what, deadlineMs, (inTime) => firstByte(address, inTime), signal);
-}
-
-function firstByte(address: { host: string; port: number }, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket = connect({ host: address.host, port: address.port });
-  const settle = (done: () => void): void => {
-    signal.removeEventListener("abort", onAbort);
-    socket.destroy();
-    done();
-  };
-  const onAbort = (): void => settle(() => reject(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  socket.on("connect", () => socket.write(gssEncryptionRequest));
-  socket.on("data", () => settle(resolve));
-  socket.on("error", (error) => settle(() => reject(error)));
-  socket.on("end", () => settle(() => reject(new Error("closed without an answer"))));
-  return promise;
-}
-
 export interface DoorOptions {
-  readonly address: { readonly host: string; readonly port: number };
+  readonly address: Address;
   readonly intervalMs: number;
   readonly deadlineMs: number;
   readonly clock: Clock;
@@ -51,6 +25,8 @@ export async function watchDoor(
   signal: AbortSignal,
   onChange: (silentSince: number | null) => void,
 ): Promise<void> {
+  const { address, deadlineMs } = options;
+  const what = `knock at ${formatAddress(address)}`;
   let silentSince: number | null = null;
   while (!signal.aborted) {
     const started = options.clock.monotonic();
@@ -58,7 +34,7 @@ export async function watchDoor(
     // Told beforehand: the knock itself may hang for as long as its deadline.
     onChange(unanswered);
     try {
-      await knock(options.address, options.deadlineMs, signal);
+      await knock(address, { what, deadlineMs, signal, say: gssEncryptionRequest });
       silentSince = null;
     } catch {
       silentSince = unanswered;

@@ -28,16 +28,29 @@ export function addMark(marks: readonly Mark[], mark: Mark): readonly Mark[] {
 
 /** The furthest position known: what was received, what the upstream and a peer primary tell. */
 export function furthestKnown(sample: Sample, peerLsn: Lsn | null): Lsn | null {
-  const known = [sample.receiveLsn, sample.replayLsn, sample.upstreamLsn, peerLsn];
-  return known.reduce((most, lsn) => (lsn !== null && (most === null || lsn > most) ? lsn : most));
+  return furthest([sample.receiveLsn, sample.replayLsn, sample.upstreamLsn, peerLsn]);
+}
+
+/** The furthest of some positions; null where none is known. */
+export function furthest(known: readonly (Lsn | null)[]): Lsn | null {
+  return known.reduce<Lsn | null>(
+    (most, lsn) => (lsn !== null && (most === null || lsn > most) ? lsn : most),
+    null,
+  );
 }
 
 export type LagMode = "apply" | "write";
 
 export interface Lag {
+  /** While nothing is heard of the primary: as it was when it was last heard of. */
   readonly bytes: number | null;
   readonly ms: number | null;
+  /** How long nothing was heard of the primary; 0 while in touch, null where that is not known. */
+  readonly silentMs: number | null;
 }
+
+/** Nothing is known: no sample yet, or no standby. */
+export const unknownLag: Lag = { bytes: null, ms: null, silentMs: null };
 
 /**
  * The lag of a standby at `now` (monotonic ms): in mode apply of what is replayed, in mode write
@@ -47,7 +60,7 @@ export function lagOf(
   sample: Sample,
   mode: LagMode,
   known: { readonly ahead: Lsn | null; readonly marks: readonly Mark[]; readonly now: number },
-): Lag {
+): Omit<Lag, "silentMs"> {
   const here = mode === "apply" ? sample.replayLsn : (sample.receiveLsn ?? sample.replayLsn);
   if (here === null || known.ahead === null) return { bytes: null, ms: null };
   const bytes = Math.max(0, lsnDistance(known.ahead, here));
@@ -112,9 +125,22 @@ function parseLimit(text: string): NonNullable<ReplicaQuestion["limit"]> {
   return { unit: unit[0], most: Number(match[1]) * unit[1] };
 }
 
-/** True when `lag` is within what the question takes; an unknown lag is within no limit. */
-export function isWithin(lag: Lag, limit: ReplicaQuestion["limit"]): boolean {
-  if (limit === null) return true;
-  const value = limit.unit === "bytes" ? lag.bytes : lag.ms;
-  return value !== null && value <= limit.most;
+/**
+ * How long a lag in bytes from before the primary fell silent is still taken, in milliseconds: a
+ * primary that restarts must not take every standby out of reads at once.
+ */
+export const staleGraceMs = 30_000;
+
+/**
+ * Whether a standby with `lag` is what the question takes. An unknown lag is within no limit.
+ * Silence of the primary is lag for a limit in time; a limit in bytes takes the last known lag for
+ * the grace, after which nobody can say how far the primary has gone on.
+ */
+export function fitOf(lag: Lag, limit: ReplicaQuestion["limit"]): "within" | "lagging" | "stale" {
+  if (limit === null) return "within";
+  const isBytes = limit.unit === "bytes";
+  const silence = lag.silentMs ?? 0;
+  if (silence > (isBytes ? staleGraceMs : limit.most)) return "stale";
+  const value = isBytes ? lag.bytes : lag.ms;
+  return value !== null && value <= limit.most ? "within" : "lagging";
 }

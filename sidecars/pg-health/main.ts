@@ -3,8 +3,8 @@
  * is asked to stop. Exit codes: 0 stopped as asked, 1 failed, 64 usage, 69 the address cannot be
  * listened on, 78 configuration.
  */
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { inCheckout } from "../../kit/checkout.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { listen } from "../../kit/http.ts";
 import { createLogger } from "../../kit/logger.ts";
@@ -67,8 +67,7 @@ function parseWords(words: readonly string[]): SettingsSource | undefined {
     return { variables: process.env };
   }
   if (member === undefined) throw new UsageError("--env needs --member NAME");
-  const ownFolder = fileURLToPath(new URL("../../config", import.meta.url));
-  const environment = { name: env, member, folder: folder ?? ownFolder };
+  const environment = { name: env, member, folder: folder ?? inCheckout("config") };
   return { variables: process.env, environment };
 }
 

@@ -6,15 +6,16 @@
 import { withDeadline } from "../../kit/clock.ts";
 import type { Clock } from "../../kit/clock.ts";
 import type { Logger } from "../../kit/logger.ts";
-import type { Lsn } from "../../kit/lsn.ts";
-import { formatLsn, parseLsn } from "../../kit/lsn.ts";
+import { formatLsn } from "../../kit/lsn.ts";
 import { assess } from "./assess.ts";
 import type { Assessment, Knowledge, Policy } from "./assess.ts";
+import { lagNow, nextMemory, peerPrimary } from "./contact.ts";
+import type { PeerPrimary, StandbyMemory } from "./contact.ts";
 import { defend, stillToAnswer } from "./defence.ts";
 import type { Verdict } from "./defence.ts";
 import { watchDoor } from "./door.ts";
-import { addMark, furthestKnown, lagOf } from "./lag.ts";
-import type { Lag, LagMode, Mark } from "./lag.ts";
+import { unknownLag } from "./lag.ts";
+import type { Lag, LagMode } from "./lag.ts";
 import { Peers } from "./peers.ts";
 import { PoolerWatch } from "./pooler.ts";
 import type { PoolerState } from "./pooler.ts";
@@ -64,7 +65,8 @@ export class Monitor {
   /** When the running postmaster was first seen (monotonic ms): peers are awaited from then on. */
   #firstSeenAt = 0;
   #doorSilentSince: number | null = null;
-  #marks: readonly Mark[] = [];
+  /** Null while this is no standby. */
+  #standby: StandbyMemory | null = null;
   #shown: Assessment = {
     answer: "unreachable",
     slow: false,
@@ -191,12 +193,17 @@ export class Monitor {
     return this.#sample === null ? null : this.#clock.monotonic() - this.#sample.answeredAt;
   }
 
+  /** True while this is a standby whose stream is whole. */
+  get streams(): boolean {
+    return this.#standby?.contact.streams === true;
+  }
+
   /** How far behind this standby is; null values where that cannot be known. */
   lag(mode: LagMode): Lag {
     const sample = this.#sample?.sample;
-    if (sample === undefined || sample.role !== "standby") return { bytes: null, ms: null };
-    const ahead = furthestKnown(sample, this.#peerLsn());
-    return lagOf(sample, mode, { ahead, marks: this.#marks, now: this.#clock.monotonic() });
+    if (sample === undefined || this.#standby === null) return unknownLag;
+    const asked = { mode, peer: this.#peerPrimary(), now: this.#clock.monotonic() };
+    return lagNow(this.#standby, sample, asked);
   }
 
   #knowledge(now: number): Knowledge {
@@ -229,13 +236,8 @@ export class Monitor {
     }
     this.#self = nextSelf(before, timed, this.#clock.now());
     if (this.#self.primarySince !== before?.primarySince) this.#peers.askNow();
-    this.#mark(sample, timed.askedAt);
+    this.#standby = nextMemory(this.#standby, timed, this.#peerPrimary());
     this.judge();
-  }
-
-  #mark(sample: Sample, at: number): void {
-    const ahead = sample.role === "standby" ? furthestKnown(sample, this.#peerLsn()) : null;
-    this.#marks = ahead === null ? [] : addMark(this.#marks, { at, lsn: ahead });
   }
 
   #onPromotion(sample: Sample, promotedAt: string | null): void {
@@ -245,15 +247,8 @@ export class Monitor {
     this.judge();
   }
 
-  /** Where a peer that is the primary of this system last said it writes. */
-  #peerLsn(): Lsn | null {
-    const self = this.#self;
-    for (const { primary } of this.#peers.memories) {
-      const seen = primary?.postgres ?? null;
-      if (seen === null || seen.writeLsn === null || self === null) continue;
-      if (seen.timeline >= self.timeline) return parseLsn(seen.writeLsn);
-    }
-    return null;
+  #peerPrimary(): PeerPrimary | null {
+    return peerPrimary(this.#peers.memories, this.#self);
   }
 
   /** One wait for all who wait for the same probe. */

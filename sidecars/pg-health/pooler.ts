@@ -3,16 +3,28 @@
  * newer), else by opening a TCP connection. Only three failures in a row make it dead; a pooler
  * that answers anything, be it that it is full or knows no such user, lives.
  */
-import { connect } from "node:net";
+import type { Secret } from "../../config/secret.ts";
+import { formatAddress } from "../../kit/address.ts";
+import type { Address } from "../../kit/address.ts";
 import { withDeadline } from "../../kit/clock.ts";
 import type { Clock } from "../../kit/clock.ts";
-import type { Secret } from "../../config/secret.ts";
-import { ConnectionError, isDeadline, openConnection } from "./connection.ts";
-import type { Connection, Row, Target } from "./connection.ts";
+import { knock, KnockError } from "../../kit/knock.ts";
+import { PgConnectionError } from "../../kit/pg-connection.ts";
+import type { PgRow } from "../../kit/pg-connection.ts";
+import {
+  consoleDatabase,
+  readClientCount,
+  readClientLimit,
+  readDatabases,
+  readPools,
+  showTables,
+} from "../../kit/pooler-console.ts";
+import { isDeadline, openConnection } from "./connection.ts";
+import type { Connection, Target } from "./connection.ts";
 import type { HealthStatus } from "./contract.ts";
 
 export interface PoolerOptions {
-  readonly address: { readonly host: string; readonly port: number };
+  readonly address: Address;
   readonly admin: { readonly user: string; readonly password: Secret } | undefined;
   readonly intervalMs: number;
   readonly deadlineMs: number;
@@ -77,8 +89,8 @@ export class PoolerWatch {
     const { address, admin, deadlineMs } = this.#options;
     const signal = this.#ended.signal;
     if (admin === undefined) {
-      const what = `connect to the pooler ${address.host}:${address.port}`;
-      await withDeadline(what, deadlineMs, (inTime) => opens(address, inTime), signal);
+      const what = `connect to the pooler ${formatAddress(address)}`;
+      await knock(address, { what, deadlineMs, signal });
       return { state: "ok", detail: "its port takes connections" };
     }
     this.#console ??= await openConnection(consoleTarget(address, admin), {
@@ -87,8 +99,9 @@ export class PoolerWatch {
       onLost: () => this.#drop(),
     });
     const connection = this.#console;
-    const what = `ask the console of the pooler ${address.host}:${address.port}`;
-    const look = async (): Promise<PoolerState> => stateOf(await show(connection));
+    const what = `ask the console of the pooler ${formatAddress(address)}`;
+    const look = async (): Promise<PoolerState> =>
+      stateOf(await showTables(connection.query, viewTables));
     return await withDeadline(what, deadlineMs, look, signal);
   }
 
@@ -110,7 +123,7 @@ function consoleTarget(
     port,
     user,
     password,
-    database: "pgbouncer",
+    database: consoleDatabase,
     tls: { mode: "disable" },
     settings: {},
   };
@@ -118,9 +131,9 @@ function consoleTarget(
 
 /** True when nothing came back; any answer, an error too, shows that the pooler lives. */
 function isNoAnswer(error: unknown): boolean {
-  if (error instanceof ConnectionError)
+  if (error instanceof PgConnectionError)
     return error.fault === "refused" || error.fault === "silent";
-  return isDeadline(error);
+  return error instanceof KnockError || isDeadline(error);
 }
 
 /** PgBouncer's words for max_client_conn; it gives them the SQLSTATE of a protocol violation. */
@@ -128,64 +141,34 @@ function isFull(message: string): boolean {
   return message.includes("no more connections allowed");
 }
 
-/** What the console shows. PgBouncer manual, "Admin console". */
-export interface PoolerView {
-  readonly databases: readonly Row[];
-  readonly pools: readonly Row[];
-  readonly lists: readonly Row[];
-  readonly config: readonly Row[];
-}
+/** The tables of the console that tell how the pooler is. */
+const viewTables = ["databases", "pools", "lists", "config"] as const;
 
-async function show(connection: Connection): Promise<PoolerView> {
-  // One after the other: the console takes one statement at a time.
-  const databases = await connection.query("SHOW DATABASES");
-  const pools = await connection.query("SHOW POOLS");
-  const lists = await connection.query("SHOW LISTS");
-  const config = await connection.query("SHOW CONFIG");
-  return { databases, pools, lists, config };
-}
+/** What the console shows. */
+export type PoolerView = Readonly<Record<(typeof viewTables)[number], readonly PgRow[]>>;
 
-/** Clients that wait for a server for so long are no moment's crowd, in seconds. */
-const waitSecondsMax = 1;
+/** Clients that wait for a server for so long are no moment's crowd. */
+const waitMsMax = 1000;
 
-/** Judges what the console shows; columns by name, because versions add some. */
+/** Judges what the console shows. */
 export function stateOf(view: PoolerView): PoolerState {
-  const databases = view.databases.filter((row) => row["name"] !== "pgbouncer");
-  const paused = databases.filter((row) => row["paused"] === "1").map((row) => row["name"]);
-  if (paused.length > 0) return { state: "paused", detail: `paused: ${paused.join(", ")}` };
-  const clients = numberOf(view.lists.find((row) => row["list"] === "used_clients")?.["items"]);
-  const most = numberOf(view.config.find((row) => row["key"] === "max_client_conn")?.["value"]);
+  const paused = readDatabases(view.databases).filter((one) => one.paused);
+  if (paused.length > 0) {
+    return { state: "paused", detail: `paused: ${paused.map((one) => one.name).join(", ")}` };
+  }
+  const clients = readClientCount(view.lists);
+  const most = readClientLimit(view.config);
   if (most > 0 && clients >= most) {
     return { state: "full", detail: `${clients} clients, max_client_conn is ${most}` };
   }
-  const waiting = view.pools
-    .filter((row) => numberOf(row["maxwait"]) >= waitSecondsMax)
-    .map((row) => `${row["database"]} (${row["cl_waiting"]} for ${row["maxwait"]} s)`);
+  const waiting = readPools(view.pools)
+    .filter((one) => one.maxWaitMs >= waitMsMax)
+    .map((one) => {
+      const seconds = Math.floor(one.maxWaitMs / 1000);
+      return `${one.database} (${one.clientsWaiting} for ${seconds} s)`;
+    });
   if (waiting.length > 0) {
     return { state: "full", detail: `clients wait for a server: ${waiting.join(", ")}` };
   }
   return { state: "ok", detail: `${clients} clients` };
-}
-
-function numberOf(text: string | null | undefined): number {
-  return Number(text ?? 0);
-}
-
-function opens(address: { host: string; port: number }, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket = connect({ host: address.host, port: address.port });
-  const settle = (done: () => void): void => {
-    signal.removeEventListener("abort", onAbort);
-    socket.destroy();
-    done();
-  };
-  const onAbort = (): void => settle(() => reject(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  socket.on("connect", () => settle(resolve));
-  socket.on("error", (error) =>
-    settle(() =>
-      reject(new ConnectionError(`PgBouncer ${address.host}:${address.port}`, "refused", error)),
-    ),
-  );
-  return promise;
 }

@@ -8,7 +8,8 @@
  */
 import { withDeadline } from "../../kit/clock.ts";
 import type { Clock } from "../../kit/clock.ts";
-import { ConnectionError, isDeadline, openConnection } from "./connection.ts";
+import { PgConnectionError } from "../../kit/pg-connection.ts";
+import { isDeadline, openConnection } from "./connection.ts";
 import type { Connection, Row, Target } from "./connection.ts";
 import { probeSql, promotionPrivilegeSql, promotionSql, readSample } from "./sample.ts";
 import type { Link, Sample, TimedSample } from "./sample.ts";
@@ -114,7 +115,7 @@ export class Probe {
     return connection;
   }
 
-  #lost(connection: Connection, error: ConnectionError): void {
+  #lost(connection: Connection, error: PgConnectionError): void {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     this.#report(error);
@@ -123,7 +124,7 @@ export class Probe {
 
   #report(error: unknown): void {
     if (this.#ended.signal.aborted) return;
-    const state = error instanceof ConnectionError ? linkByFault[error.fault] : "silent";
+    const state = error instanceof PgConnectionError ? linkByFault[error.fault] : "silent";
     this.#options.onFault({ state, reason: (error as Error).message });
   }
 
@@ -138,7 +139,7 @@ export class Probe {
     } catch (error) {
       // The server answered with an error (such as a statement timeout): the connection lives,
       // and the age of the last sample tells the rest.
-      if (error instanceof ConnectionError && error.fault === "failed") return true;
+      if (error instanceof PgConnectionError && error.fault === "failed") return true;
       if (this.#connection === connection) this.#connection = undefined;
       connection.close();
       this.#report(error);
@@ -208,7 +209,7 @@ async function promotionOf(sample: Sample, connection: Connection): Promise<stri
     const [row] = await connection.query(promotionSql(sample.timeline));
     return row?.["promoted_at"] ?? null;
   } catch (error) {
-    if (error instanceof ConnectionError && error.fault === "failed") return null;
+    if (error instanceof PgConnectionError && error.fault === "failed") return null;
     throw error;
   }
 }

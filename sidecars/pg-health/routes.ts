@@ -3,7 +3,7 @@ import { bodyReply, jsonReply, textReply } from "../../kit/http.ts";
 import type { Reply, Route } from "../../kit/http.ts";
 import type { Assessment } from "./assess.ts";
 import { answerWords } from "./contract.ts";
-import { isWithin, parseReplicaQuery, ReplicaQueryError } from "./lag.ts";
+import { fitOf, parseReplicaQuery, ReplicaQueryError } from "./lag.ts";
 import type { HealthMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
 import { statusOf } from "./status.ts";
@@ -16,7 +16,10 @@ const standbyStatus = (word: string): number => (word === "standby" ? 200 : 503)
 
 const answers = { quick: words(primaryStatus), slow: words(primaryStatus, " (slow)") };
 const replicas = { quick: words(standbyStatus), slow: words(standbyStatus, " (slow)") };
-const lagging = textReply(503, "standby (lagging)");
+const behind = {
+  lagging: textReply(503, "standby (lagging)"),
+  stale: textReply(503, "standby (stale)"),
+};
 const live = textReply(200, "live");
 const ready = textReply(200, "ready");
 
@@ -64,8 +67,9 @@ function replica(
     const question = parseReplicaQuery(search);
     return whenReady(() => {
       const assessment = monitor.judge();
-      const within = isWithin(monitor.lag(question.mode), question.limit);
-      return assessment.answer === "standby" && !within ? lagging : pick(replicas, assessment);
+      const fit = fitOf(monitor.lag(question.mode), question.limit);
+      if (assessment.answer !== "standby" || fit === "within") return pick(replicas, assessment);
+      return behind[fit];
     });
   } catch (error) {
     if (error instanceof ReplicaQueryError) return textReply(400, error.message);

@@ -20,6 +20,10 @@ export interface Sample {
   readonly upstreamLsn: Lsn | null;
   /** Standby: true while a WAL receiver runs. */
   readonly streaming: boolean | null;
+  /** Standby: milliseconds since the WAL receiver's last message; null where this login may not see it. */
+  readonly receiverSilentMs: number | null;
+  /** wal_receiver_timeout in milliseconds; 0: none. */
+  readonly receiverTimeoutMs: number;
   /** Standby: milliseconds since the last replayed commit was made. */
   readonly replayedAgeMs: number | null;
 }
@@ -62,6 +66,10 @@ SELECT state.standby::text AS standby,
   CASE WHEN state.standby THEN pg_last_wal_replay_lsn()::text END AS replay_lsn,
   receiver.latest_end_lsn::text AS upstream_lsn,
   (receiver.pid IS NOT NULL)::text AS streaming,
+  (extract(epoch FROM clock_timestamp() - receiver.last_msg_receipt_time) * 1000)::bigint::text
+    AS receiver_silent_ms,
+  (extract(epoch FROM current_setting('wal_receiver_timeout')::interval) * 1000)::bigint::text
+    AS receiver_timeout_ms,
   CASE WHEN state.standby THEN
     (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint::text
   END AS replayed_age_ms
@@ -104,7 +112,10 @@ export function readSample(row: Readonly<Record<string, string | null>> | undefi
   if (!Number.isInteger(timeline)) {
     throw new SampleError(`the probe's answer has timeline ${JSON.stringify(text("timeline"))}`);
   }
-  const age = row?.["replayed_age_ms"] ?? null;
+  const age = (name: string): number | null => {
+    const value = row?.[name] ?? null;
+    return value === null ? null : Math.max(0, Number(value));
+  };
   return {
     role: standby ? "standby" : "primary",
     readOnly: text("read_only") === "on",
@@ -116,6 +127,8 @@ export function readSample(row: Readonly<Record<string, string | null>> | undefi
     replayLsn: lsn("replay_lsn"),
     upstreamLsn: lsn("upstream_lsn"),
     streaming: standby ? text("streaming") === "true" : null,
-    replayedAgeMs: age === null ? null : Math.max(0, Number(age)),
+    receiverSilentMs: age("receiver_silent_ms"),
+    receiverTimeoutMs: Number(text("receiver_timeout_ms")),
+    replayedAgeMs: age("replayed_age_ms"),
   };
 }

@@ -26,8 +26,7 @@ function postgresOf(monitor: Monitor): HealthStatus["postgres"] {
   const sample = monitor.sample?.sample;
   if (sample === undefined) return null;
   const { receiveLsn, replayLsn } = sample;
-  const both = receiveLsn !== null && replayLsn !== null;
-  const lagMs = monitor.lag("apply").ms;
+  const { ms, silentMs } = monitor.lag("apply");
   return {
     role: sample.role,
     readOnly: sample.readOnly,
@@ -37,11 +36,22 @@ function postgresOf(monitor: Monitor): HealthStatus["postgres"] {
     writeLsn: text(sample.writeLsn),
     receiveLsn: text(receiveLsn),
     replayLsn: text(replayLsn),
-    lagBytes: both ? Math.max(0, lsnDistance(receiveLsn, replayLsn)) : null,
-    lagMs: lagMs === null ? null : Math.round(lagMs),
+    lagBytes: monitor.streams ? unreplayed(receiveLsn, replayLsn) : null,
+    lagMs: silentMs === 0 ? rounded(ms) : null,
     streaming: sample.streaming,
+    silentMs: rounded(silentMs),
     promotedAt: monitor.self?.promotedAt ?? null,
   };
+}
+
+/** Bytes received and not replayed; null where one of the two is not known. */
+function unreplayed(received: Lsn | null, replayed: Lsn | null): number | null {
+  if (received === null || replayed === null) return null;
+  return Math.max(0, lsnDistance(received, replayed));
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms);
 }
 
 function text(lsn: Lsn | null): string | null {

@@ -11,7 +11,8 @@ import { redactEnvironment } from "../../config/redact.ts";
 import { schemaKeys } from "../../config/schema-keys.ts";
 import { Secret } from "../../config/secret.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "../../config/units.ts";
-import { addressValue, formatAddress } from "../../config/values.ts";
+import { addressValue } from "../../config/values.ts";
+import { formatAddress } from "../../kit/address.ts";
 import { base, contradictory, secretText, variables, withLogin, wrong } from "./wrong-files.ts";
 import type { Tree } from "./wrong-files.ts";
 
@@ -288,6 +289,32 @@ t.test("secret files", async (t) => {
   t.match(await say("open"), /open can be read by every user of this machine: chmod 600 .*open/);
   t.match(await say("link"), /link can be read by every user/, "a link is as open as its target");
   t.match(await say("writable"), /writable can be written by every user/);
+});
+
+t.test("secrets that another user's files hold are one line, with each key", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "switchyard-secrets-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, "mine"), secretText, { mode: 0o000 });
+  const config = { folder, variables: exampleVariables };
+  const { production } = await examples(t);
+  const text = production.replace(/password: .*/g, `password: "file:${join(folder, "mine")}"`);
+  const keys = text.match(/password: "file:/g)?.length ?? 0;
+  await writeFile(join(folder, "production.yml"), `${text}\nnonsense: true\n`);
+  await chmod(folder, 0o755);
+  // Root reads everything: the test looks as the user nobody.
+  const before = process.geteuid?.() ?? 0;
+  if (before === 0) process.seteuid?.(65_534);
+  const error = await loadEnvironment("production", config).catch((one: Error) => one);
+  if (before === 0) process.seteuid?.(before);
+  const lines = (error as Error).message.split("\n");
+  t.equal(lines.length, 2, (error as Error).message);
+  t.match(
+    lines[0],
+    new RegExp(
+      `production\\.yml: cannot read ${keys} secrets under ${folder} as u\\S+ \\S+: permission denied \\(login\\.password, members\\[0\\]`,
+    ),
+  );
+  t.match(lines[1], /nonsense: unknown key/, "what else is wrong has its line");
 });
 
 t.test("files that cannot be found or read", async (t) => {

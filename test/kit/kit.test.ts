@@ -209,6 +209,18 @@ t.test("children", async (t) => {
     code: "ERR_CHILD_START",
     message: /^\/none\/such: .*ENOENT/,
   });
+  const most = 16 * 1024 * 1024;
+  const large = await sh(`head -c ${most} /dev/zero`);
+  t.equal(large.stdout.length, most, "up to the limit, nothing is lost");
+  for (const where of ["", ">&2"]) {
+    const flood = sh(`exec head -c ${most + 1} /dev/zero ${where}`);
+    await t.rejects(flood, {
+      code: "ERR_CHILD_OUTPUT",
+      message: /^sh -c .*: it printed more than 16 MiB$/,
+    });
+  }
+  const endless = runChild("cat", ["/dev/zero"], { deadlineMs: 60_000 });
+  await t.rejects(endless, { code: "ERR_CHILD_OUTPUT" }, "and it is ended");
   const long = await sh("head -c 100000 /dev/zero | tr '\\0' x >&2; echo end >&2; exit 1").catch(
     (error: unknown) => error as ChildError,
   );

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import t from "tap";
 import { Client } from "pg";
+import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import { changePrimary } from "../../lab/change-primary.ts";
@@ -11,7 +12,7 @@ import { verifyWorkload, Workload } from "../../lab/workload.ts";
 import { withLab } from "../support/lab.ts";
 import type { TestLab } from "../support/lab.ts";
 
-const checkout = join(import.meta.dirname, "../..");
+const checkout = inCheckout("");
 const soon = { deadlineMs: 20_000, intervalMs: 20 };
 const quiet = { note: () => undefined, signal: new AbortController().signal };
 

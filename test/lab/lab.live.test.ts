@@ -1,27 +1,30 @@
 /** bin/lab as an operator runs it: what up gives, what down leaves, and what is refused. */
 import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { access, readFile, rm } from "node:fs/promises";
+import { access, readFile, rename, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
 import { Client } from "pg";
 import type { Address } from "../../kit/address.ts";
 import { loadEnvironment } from "../../config/load.ts";
+import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import { labDown } from "../../lab/down.ts";
-import { listCuts } from "../../lab/faults.ts";
+import { listCuts } from "../../lab/driver/faults.ts";
 import type { LabModel } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
-import { processesOf, processesUnder, signalProcess } from "../../lab/processes.ts";
-import { labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
+import { processesOf, processesUnder, signalProcess } from "../../lab/driver/processes.ts";
+import { freeIndexes, labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
 import { checkProcesses } from "../../lab/up-checks.ts";
 import { withLab } from "../support/lab.ts";
 
-const checkout = join(import.meta.dirname, "../..");
+const checkout = inCheckout("");
 const place = await labPlace();
 const nameOf = (number: number): string => `t${process.pid}-${900 + number}`;
 
@@ -187,6 +190,9 @@ t.test("up, all there is about it, and down", async (t) => {
   t.equal(again.code, 0);
   t.equal(again.stdout, up.stdout, "a second up says the same");
   t.match(again.stderr, /is up already/);
+  const other = await lab("up", "--name", name, "--app-hosts", "1");
+  t.equal(other.code, 3, "another lab than the one that stands");
+  t.match(other.stderr, /app hosts 2 instead of 1; nothing was changed: bin\/lab down/);
 
   const status = JSON.parse((await lab("status", "--json", "--name", name)).stdout) as {
     parts: { part: string; state: string; pid: number }[];
@@ -206,6 +212,18 @@ t.test("up, all there is about it, and down", async (t) => {
   t.match(twice.stderr, /there is no lab/);
 });
 
+/** A Node that is none of the lab's and stands in its folder, as an operator's might. */
+async function visit(t: Test, folder: string): Promise<ChildProcess> {
+  const script = "process.stdout.write('here'); process.stdin.resume()";
+  const visitor = spawn(process.execPath, ["-e", script], {
+    cwd: folder,
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  t.teardown(() => visitor.kill("SIGKILL"));
+  await once(visitor.stdout, "data");
+  return visitor;
+}
+
 t.test("down after a crash of everything, with a cut, and without lab.json", async (t) => {
   const one = await withLab(t);
   if (place.privileged) {
@@ -217,16 +235,42 @@ t.test("down after a crash of everything, with a cut, and without lab.json", asy
     code: "ERR_LAB_UNAVAILABLE",
     message: /needs the place of dal-01\/postgres.*pid [0-9]+/,
   });
+  // With lab.json gone its place counts as free: whoever comes leaves it alone, and goes elsewhere.
+  const stateFile = join(one.model.folder, "lab.json");
+  const before = await one.status();
+  await rename(stateFile, `${stateFile}.away`);
+  const other = nameOf(8);
+  t.teardown(() => labDown(place, other));
+  const beside = await lab("up", "--name", other);
+  await rename(`${stateFile}.away`, stateFile);
+  t.equal(beside.code, 0, beside.stderr);
+  t.not((await requireState(place, other)).index, one.model.index);
+  t.strictSame(await one.status(), before, "the lab that stands there goes on");
+  t.equal((await lab("down", "--name", other)).code, 0);
+  t.strictSame(await one.status(), before, "and after the other's end too");
   await one.run("freeze", "chi-02/postgres");
   // Main processes only: what they leave behind is for down to find.
   for (const { pid } of (await one.status()).filter((part) => part.part.startsWith("dal-01"))) {
     if (pid !== null) signalProcess(pid, "SIGKILL");
   }
   await rm(join(one.model.folder, "lab.json"));
+  const visitor = await visit(t, one.model.folder);
   const down = await lab("down", "--name", one.name);
   t.equal(down.code, 0, down.stderr);
   t.strictSame(await remains(one.name, one.model), []);
+  t.equal(visitor.exitCode ?? visitor.signalCode, null, "an operator's own Node goes on");
   t.doesNotThrow(() => checkProcesses(one.model));
+});
+
+t.test("an address that something else has moves the lab to the next place", async (t) => {
+  const [lowest = 0] = await freeIndexes(place);
+  const squatter = createServer();
+  t.teardown(() => squatter.close());
+  squatter.listen({ host: `127.${10 + lowest}.0.2`, port: 6432 });
+  await once(squatter, "listening");
+  const one = await withLab(t);
+  t.not(one.model.index, lowest);
+  t.ok((await one.status()).every((part) => part.state === "running"));
 });
 
 t.test("two labs at the same moment, and one lab twice at the same moment", async (t) => {

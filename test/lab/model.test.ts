@@ -1,7 +1,9 @@
 /** What a lab is made of, and the packet rules that follow from it. */
 import t from "tap";
 import { parse } from "yaml";
+import { firstFree } from "../../lab/claim.ts";
 import { environmentHead, labEnvironment } from "../../lab/environment.ts";
+import { LabUnavailableError } from "../../lab/place.ts";
 import { maximumAppHosts, maximumLabs, modelLab, partNames, partsNamed } from "../../lab/model.ts";
 import type { LabModel, LabRequest } from "../../lab/model.ts";
 import {
@@ -12,7 +14,7 @@ import {
   healScript,
   parseSocketTable,
   tableName,
-} from "../../lab/packet-rules.ts";
+} from "../../lab/driver/packet-rules.ts";
 
 const request: LabRequest = {
   name: "some-lab",
@@ -201,4 +203,23 @@ t.test("the kernel's table of sockets", async (t) => {
       inode: "0",
     },
   ]);
+});
+
+t.test("a lab takes the first place that nothing is in the way of", async (t) => {
+  const taken =
+    (...indexes: number[]) =>
+    async (index: number): Promise<void> => {
+      if (indexes.includes(index)) throw new LabUnavailableError(`something is on ${index}`);
+    };
+  t.equal(await firstFree([2, 3, 5], taken()), 2);
+  t.equal(await firstFree([2, 3, 5], taken(2, 3)), 5);
+  await t.rejects(firstFree([2, 3, 5], taken(2, 3, 5)), {
+    code: "ERR_LAB_UNAVAILABLE",
+    message: /no place for a lab is free.*something is on 2/,
+  });
+  const broken = new TypeError("a mistake of ours is no reason to go on");
+  await t.rejects(
+    firstFree([2, 3], () => Promise.reject(broken)),
+    broken,
+  );
 });

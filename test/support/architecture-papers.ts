@@ -75,6 +75,25 @@ function errorCodes(repository: Repository): { listed: Set<string>; thrown: Map<
   return { listed, thrown };
 }
 
+/** What a text names as a command, such as `bin/router ENV set a/b ready`, and is none. */
+function unknownCommands(path: string, text: string, repository: Repository): string[] {
+  const named = text.matchAll(/\bbin\/([a-z][a-z-]*)((?:\s+(?!bin\/)[\w/-]+)*)/g);
+  return [...named].flatMap(([, program = "", rest = ""]) => {
+    if (!repository.has(`bin/${program}`)) return [`${path}: there is no bin/${program}`];
+    const table = textOf(repository, `bin/commands/${program}.ts`);
+    const words = rest.split(/\s+/).filter((word) => word !== "");
+    const verb = words[table.includes("takesEnvironment: true") ? 1 : 0];
+    if (table === "" || verb === undefined || verb.startsWith("-")) return [];
+    if (!new RegExp(`(?:name: |Verb\\()"${verb}"`).test(table)) {
+      return [`${path}: bin/${program} has no command ${verb}`];
+    }
+    return words
+      .filter((word) => word.startsWith("--"))
+      .filter((flag) => !new RegExp(`(?<![\\w-])"?${flag.slice(2)}"?[,:]`).test(table))
+      .map((flag) => `${path}: bin/${program} ${verb} has no ${flag}`);
+  });
+}
+
 export const papers: readonly Rule[] = [
   {
     rule: "every link in the documents leads somewhere",
@@ -194,6 +213,33 @@ export const papers: readonly Rule[] = [
     planted: [
       { "router/cluster/findings.ts": 'code: "lag-high",' },
       { "docs/runbooks/topology.md": "### `lag-high`\n" },
+    ],
+  },
+  {
+    rule: "every command that a finding or a runbook names is there today",
+    check: (repository) =>
+      [...repository].flatMap(([path, { text }]) =>
+        /^(docs\/runbooks\/.*\.md|router\/cluster\/findings\/.*\.ts)$/.test(path)
+          ? unknownCommands(path, text, repository)
+          : [],
+      ),
+    planted: [
+      { "docs/runbooks/a.md": "Run bin/x now." },
+      {
+        "router/cluster/findings/a.ts": 'todo: "If it lasts: bin/x ENV mend PART."',
+        "bin/x": "",
+        "bin/commands/x.ts": 'takesEnvironment: true, commands: [{ name: "look" }]',
+      },
+      {
+        "docs/runbooks/a.md": "See `bin/x\nlook --all`.",
+        "bin/x": "",
+        "bin/commands/x.ts": '{ name: "look", options: { "not-all": json } }',
+      },
+      {
+        "docs/runbooks/a.md": "bin/x look\nbin/x down\n",
+        "bin/x": "",
+        "bin/commands/x.ts": 'partVerb("look", "looks")',
+      },
     ],
   },
   {

@@ -10,7 +10,7 @@ import { labPlace } from "../../../lab/place.ts";
 import type { LabPlace } from "../../../lab/place.ts";
 import { listLabs } from "../../../lab/state.ts";
 import type { LabSummary } from "../../../lab/summary.ts";
-import { labUp, upDefaults } from "../../../lab/up.ts";
+import { labUp } from "../../../lab/up.ts";
 import { verifyWorkload, Workload } from "../../../lab/workload.ts";
 import { describeResult, whatToTry } from "./words.ts";
 import type { DemoResult } from "./words.ts";
@@ -26,7 +26,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const place = await labPlace({ stateHome: stateHome() });
   const name = await freeName(place);
   output.note(`bringing up a cluster on this machine (lab ${name})`);
-  const lab = await labUp(place, { ...upDefaults, name }, { note: output.note, signal });
+  const lab = await labUp(place, { name }, { note: output.note, signal });
   let keep = false;
   try {
     const result = await showMainJob(invocation, place, lab);

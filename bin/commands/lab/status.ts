@@ -3,7 +3,7 @@ import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { Style } from "../../cli/output.ts";
 import { formatAddress } from "../../../kit/address.ts";
-import { listCuts } from "../../../lab/faults.ts";
+import { listCuts } from "../../../lab/driver/faults.ts";
 import { modelOf, requireState } from "../../../lab/state.ts";
 import { partStates } from "../../../lab/status.ts";
 import type { PartState } from "../../../lab/status.ts";

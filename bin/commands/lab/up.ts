@@ -6,7 +6,7 @@ import { exitCodes } from "../../cli/exit-codes.ts";
 import { maximumAppHosts } from "../../../lab/model.ts";
 import type { LabSummary } from "../../../lab/summary.ts";
 import { labUp } from "../../../lab/up.ts";
-import type { UpRequest } from "../../../lab/up.ts";
+import type { UpWishes } from "../../../lab/up.ts";
 import { labOf } from "./place.ts";
 
 export async function run(invocation: Invocation): Promise<number> {
@@ -18,32 +18,33 @@ export async function run(invocation: Invocation): Promise<number> {
   return exitCodes.done;
 }
 
-function requestOf({ flags }: Invocation, name: string): UpRequest {
+/** What stands on the command line, and nothing else: a lab that is up is compared with it. */
+function requestOf({ flags }: Invocation, name: string): UpWishes {
   const hint = "see lab up --help";
-  const appHosts = Number(flags["app-hosts"]);
+  const { "app-hosts": hosts, "shared-buffers": buffers, "archive-command": archive } = flags;
+  const appHosts = Number(hosts ?? 1);
   if (!Number.isInteger(appHosts) || appHosts < 1 || appHosts > maximumAppHosts) {
-    const got = JSON.stringify(flags["app-hosts"]);
+    const got = JSON.stringify(hosts);
     throw new UsageError(
       `--app-hosts takes a number from 1 to ${maximumAppHosts}; got ${got}`,
       hint,
     );
   }
-  const sharedBuffers = String(flags["shared-buffers"]);
-  if (!/^[1-9][0-9]{0,8}(kB|MB|GB)$/.test(sharedBuffers)) {
-    const got = JSON.stringify(sharedBuffers);
+  if (typeof buffers === "string" && !/^[1-9][0-9]{0,8}(kB|MB|GB)$/.test(buffers)) {
+    const got = JSON.stringify(buffers);
     throw new UsageError(`--shared-buffers takes a size such as 256MB; got ${got}`, hint);
   }
-  const archiveCommand = flags["archive-command"];
   // A control character would end the line of postgresql.conf that the command stands on.
-  if (typeof archiveCommand === "string" && /\p{Cc}/u.test(archiveCommand)) {
+  if (typeof archive === "string" && /\p{Cc}/u.test(archive)) {
     throw new UsageError("--archive-command takes one line without control characters", hint);
   }
+  const pooling = flags["pooling"];
   return {
     name,
-    appHosts,
-    sharedBuffers,
-    pooling: flags["pooling"] === "session" ? "session" : "transaction",
-    archiveCommand: typeof archiveCommand === "string" ? archiveCommand : null,
+    ...(hosts === undefined ? {} : { appHosts }),
+    ...(typeof buffers === "string" ? { sharedBuffers: buffers } : {}),
+    ...(pooling === "session" || pooling === "transaction" ? { pooling } : {}),
+    ...(typeof archive === "string" ? { archiveCommand: archive } : {}),
   };
 }
 

@@ -1,15 +1,19 @@
 /** `router ENV check`: renders each router's configuration and lets HAProxy check it. */
+import { flapGuardWarnings } from "../../../router/haproxy/flap-guard.ts";
 import { checkText, InstallError, renderRouter } from "../../../router/haproxy/install.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { chooseFleet } from "./fleet.ts";
 
-/** 0 when HAProxy takes all of them, 1 when it refuses one. */
+/** 0 when HAProxy takes all of them, with warnings or without, 1 when it refuses one. */
 export async function run(invocation: Invocation): Promise<number> {
   const { output, signal } = invocation;
   const { environment, routers } = await chooseFleet(invocation);
   let refused = 0;
   for (const router of routers) {
+    for (const line of flapGuardWarnings(environment.members, router)) {
+      output.note(`${router.name}: warning: ${environment.file}: ${line}`);
+    }
     const text = await renderRouter(environment, router, signal);
     try {
       const warnings = await checkText(environment, router, text, signal);

@@ -5,7 +5,7 @@
 import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment, Router } from "../../../config/schema.ts";
 import { nearest } from "../../../kit/nearest.ts";
-import { inCheckout } from "../../cli/checkout.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";

@@ -1,15 +1,20 @@
 /** `router ENV sessions`: who is connected through which router to which server, and how long. */
 import type { Router } from "../../../config/schema.ts";
+import { ageInWords } from "../../../config/units.ts";
 import { showSessions } from "../../../router/haproxy/runtime/client.ts";
 import { observeRouter, overRouters } from "../../../router/haproxy/runtime/fleet.ts";
 import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
 import type { Session } from "../../../router/haproxy/runtime/sessions.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
+import { printable } from "../../cli/output.ts";
+import type { Style } from "../../cli/output.ts";
+import { tableLines } from "../../cli/table.ts";
+import { closeOld } from "./close-old.ts";
+import type { HeldSessions } from "./close-old.ts";
 import { chooseFleet, exitCodeOfFleet, nearestHint } from "./fleet.ts";
-import { alignColumns, formatSpan } from "./table.ts";
 
-interface SessionRow extends Session {
+export interface SessionRow extends Session {
   readonly router: string;
   readonly worker: number;
   /** True for a session that a reload has left on an old worker. */
@@ -20,9 +25,11 @@ interface RouterSessions {
   readonly rows: readonly SessionRow[];
   readonly backends: readonly string[];
   readonly masterError: Error | undefined;
+  /** False where the old workers could not be asked: no master socket, or it does not answer. */
+  readonly knowsOld: boolean;
 }
 
-/** Prints the sessions; 0 all routers answer, 1 not all, 69 none. */
+/** Prints the sessions, or closes those on old workers; 0 all routers answer, 1 not all, 69 none. */
 export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   const results = await overRouters(
@@ -46,20 +53,44 @@ export async function run(invocation: Invocation): Promise<number> {
         rows: [...current.map((one) => row(one, view.info.pid, false)), ...left],
         backends: [...new Set(view.servers.map((one) => one.backend))],
         masterError: view.masterError,
+        knowsOld: view.oldWorkers !== undefined,
       };
     },
   );
-  const rows = chooseRows(results, invocation.flags["backend"]);
+  const { output } = invocation;
+  const all = chooseRows(results, invocation.flags["backend"]);
+  const isClosing = invocation.flags["close-old-workers"] === true;
+  const rows = isClosing ? all.filter((one) => one.old) : all;
+  if (isClosing) {
+    if (invocation.flags["json"] !== true && rows.length > 0)
+      for (const line of sessionLines(rows, output.style)) output.note(line);
+    noteFaults(invocation, results);
+    return await closeOld(invocation, environment, heldIn(results, rows));
+  }
   if (invocation.flags["json"] === true) print(invocation, environment.name, results, rows);
-  else for (const line of sessionLines(rows)) invocation.output.result(line);
+  else for (const line of sessionLines(rows, output.style)) output.result(line);
+  noteFaults(invocation, results);
+  return exitCodeOfFleet(results);
+}
+
+function noteFaults({ output }: Invocation, results: Results): void {
   for (const one of results) {
-    if ("error" in one) invocation.output.note(`${one.router.name}: ${one.error.message}`);
+    const { name } = one.router;
+    if ("error" in one) output.note(printable(`${name}: ${one.error.message}`));
     else if (one.value.masterError !== undefined) {
-      const why = one.value.masterError.message;
-      invocation.output.note(`${one.router.name}: old workers not known: ${why}`);
+      output.note(printable(`${name}: old workers not known: ${one.value.masterError.message}`));
     }
   }
-  return exitCodeOfFleet(results);
+}
+
+/** How many of `rows` each router's old workers hold. */
+function heldIn(results: Results, rows: readonly SessionRow[]): HeldSessions[] {
+  return results.map((one) => {
+    const { router } = one;
+    const isKnown = "value" in one && one.value.knowsOld;
+    const count = rows.filter((row) => row.router === router.name).length;
+    return { router, sessions: isKnown ? count : undefined };
+  });
 }
 
 type Results = readonly FleetResult<Router, RouterSessions>[];
@@ -78,16 +109,21 @@ function chooseRows(results: Results, backend: string | boolean | undefined): Se
   return rows.filter((one) => one.backend === backend);
 }
 
-function sessionLines(rows: readonly SessionRow[]): string[] {
+/** A line for each session under a heading: pure, whatever stands in the rows. */
+export function sessionLines(rows: readonly SessionRow[], style: Style): string[] {
   if (rows.length === 0) return ["no sessions"];
   const cells = rows.map((one) => [
     one.router,
     one.source,
     `${one.backend ?? one.frontend}/${one.server ?? "(waits in the queue)"}`,
-    formatSpan(one.ageSeconds),
+    ageInWords(one.ageSeconds),
     one.old ? `${one.worker} (old)` : String(one.worker),
   ]);
-  return alignColumns([["router", "client", "server", "age", "worker"], ...cells], new Set([3]));
+  return tableLines(
+    ["router", "client", "server", "age", "worker"],
+    cells.map((row) => row.map((text) => ({ text }))),
+    { dim: style.dim, right: ["age"] },
+  );
 }
 
 function print(

@@ -8,12 +8,13 @@ import { parseServerName } from "../../../router/haproxy/runtime/commands.ts";
 import type { AdminState } from "../../../router/haproxy/runtime/commands.ts";
 import { overRouters } from "../../../router/haproxy/runtime/fleet.ts";
 import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
-import { lastUpForWrites } from "../../../router/haproxy/runtime/orders.ts";
+import { isHold, lastUpForWrites } from "../../../router/haproxy/runtime/orders.ts";
 import { formatServerName } from "../../../router/haproxy/runtime/servers.ts";
 import type { ServerName, ServerView } from "../../../router/haproxy/runtime/servers.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
+import { printable } from "../../cli/output.ts";
 import { chooseFleet, exitCodeOfFleet, nearestHint, RefusedError } from "./fleet.ts";
 
 const states = ["ready", "drain", "maint"] as const satisfies readonly AdminState[];
@@ -65,7 +66,7 @@ const fates: Readonly<Record<"drain" | "maint", (sessions: number) => string>> =
   maint: (count) => (count === 1 ? "1 session is closed" : `${count} sessions are closed`),
 };
 
-/** Why the order would leave writes without a server, one line for each router where it would. */
+/** What the order would take from those who write, one line for each router where it would. */
 function objectionsTo(
   seen: readonly Seen[],
   of: ServerName,
@@ -73,6 +74,11 @@ function objectionsTo(
   environment: Environment,
 ): string[] {
   return seen.flatMap((one) => {
+    if (isHold(of)) {
+      const has = "value" in one && one.value.some(isHold);
+      const says = `${formatServerName(of)} keeps clients waiting while no member is up: with ${state}, they get an end of connection instead`;
+      return has ? [`${one.router.name}: ${says}`] : [];
+    }
     const taken = "value" in one ? lastUpForWrites(one.value, of) : [];
     if (taken.length === 0) return [];
     const names = taken.map(formatServerName).join(", ");
@@ -100,7 +106,8 @@ function report(
     return;
   }
   for (const one of results) {
-    if ("value" in one) invocation.output.result(`${one.router.name}: ${changeLine(one.value)}`);
+    if ("value" in one)
+      invocation.output.result(printable(`${one.router.name}: ${changeLine(one.value)}`));
   }
   for (const line of failureLines(results)) invocation.output.note(line);
 }
@@ -108,7 +115,10 @@ function report(
 function changeLine({ before, after, sent, followers }: StateChange): string {
   const name = formatServerName(after);
   if (sent.length === 0) return `${name} was ${stateWords(before)} already (${before.check})`;
-  const follow = followers.length === 0 ? "" : `; ${followers.join(", ")} follow it`;
+  const follow =
+    followers.length === 0
+      ? ""
+      : `; ${followers.join(", ")} ${followers.length === 1 ? "follows" : "follow"} it`;
   const proves = sent.some((line) => line.endsWith("health down"));
   const checks = proves ? ", its checks decide when it is up" : "";
   return `${name} ${stateWords(before)} → ${stateWords(after)}${checks}${follow}`;
@@ -116,6 +126,6 @@ function changeLine({ before, after, sent, followers }: StateChange): string {
 
 function failureLines(results: readonly FleetResult<Router, unknown>[]): string[] {
   return results.flatMap((one) =>
-    "error" in one ? [`${one.router.name}: not done: ${one.error.message}`] : [],
+    "error" in one ? [printable(`${one.router.name}: not done: ${one.error.message}`)] : [],
   );
 }

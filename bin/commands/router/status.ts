@@ -5,12 +5,13 @@ import {
   overRouters,
 } from "../../../router/haproxy/runtime/fleet.ts";
 import type { RouterResult } from "../../../router/haproxy/runtime/fleet.ts";
+import { upForWrites } from "../../../router/haproxy/runtime/orders.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { chooseFleet, exitCodeOfFleet } from "./fleet.ts";
-import { statusLines, verdict } from "./table.ts";
+import { complaints, statusLines, verdict } from "./table.ts";
 
-/** Prints the status; 0 all answer and agree, 1 not, 69 none answers. */
+/** Prints the status; 0 all answer, agree and send writes to one member, 1 not, 69 none answers. */
 export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   const results: RouterResult[] = await overRouters(
@@ -26,7 +27,7 @@ export async function run(invocation: Invocation): Promise<number> {
       invocation.output.result(line);
   }
   const code = exitCodeOfFleet(results);
-  return code === exitCodes.done && disagreements(results).length > 0 ? exitCodes.failed : code;
+  return code === exitCodes.done && complaints(results).length > 0 ? exitCodes.failed : code;
 }
 
 function statusJson(results: readonly RouterResult[]): object {
@@ -47,6 +48,7 @@ function statusJson(results: readonly RouterResult[]): object {
         runtime,
         reachable: true,
         ...info,
+        takesWrites: upForWrites(servers).map((view) => view.server),
         servers,
         queues,
         oldWorkers: oldWorkers?.map((row) => ({ ...row, sessions: row.sessions.length })) ?? null,

@@ -1,80 +1,87 @@
-/** How router status and sessions look on a screen: pure, from results to lines. */
+/** How router status looks on a screen: pure, from results to lines. */
+import { ageInWords } from "../../../config/units.ts";
 import { stateWords } from "../../../router/haproxy/runtime/changes.ts";
 import { formatServerName } from "../../../router/haproxy/runtime/servers.ts";
-import type { ServerState, ServerView } from "../../../router/haproxy/runtime/servers.ts";
+import type { ServerState } from "../../../router/haproxy/runtime/servers.ts";
 import { disagreements } from "../../../router/haproxy/runtime/fleet.ts";
 import type { RouterResult, RouterView } from "../../../router/haproxy/runtime/fleet.ts";
+import { upForWrites } from "../../../router/haproxy/runtime/orders.ts";
+import { printable } from "../../cli/output.ts";
 import type { Style } from "../../cli/output.ts";
+import { tableLines } from "../../cli/table.ts";
 
-/** A table of columns, two spaces between; the first row is the heading, numbers go right. */
-export function alignColumns(
-  rows: readonly (readonly string[])[],
-  right: ReadonlySet<number> = new Set(),
-): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? "").length)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return right.has(column) ? cell.padStart(width) : cell.padEnd(width);
-      })
-      .join("  ")
-      .trimEnd(),
-  );
+/** What is not right, a sentence each; empty when all routers answer, agree and send writes on. */
+export function complaints(results: readonly RouterResult[]): string[] {
+  const failed = results.filter((one) => "error" in one).length;
+  if (failed === results.length) return [`no router answers (of ${results.length})`];
+  const differ = disagreements(results);
+  return [
+    ...(failed > 0 ? [`${failed} of ${count(results)} not reached`] : []),
+    ...(differ.length > 0 ? [`routers disagree: ${differ.join("; ")}`] : []),
+    ...writeComplaints(results),
+  ];
 }
 
-/** A time span in two units at most: `8s`, `3m04s`, `2h05m`, `4d03h`. */
-export function formatSpan(seconds: number): string {
-  const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
-  if (seconds < 60) return `${Math.floor(seconds)}s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two((seconds % 3600) / 60)}m`;
-  return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
+function count(results: readonly RouterResult[]): string {
+  return results.length === 1 ? "1 router" : `${results.length} routers`;
+}
+
+/** Writes go on where exactly one server is up for them. */
+function writeComplaints(results: readonly RouterResult[]): string[] {
+  const seen = results.flatMap((one) =>
+    "value" in one ? [{ name: one.router.name, up: upForWrites(one.value.servers) }] : [],
+  );
+  const where = (some: typeof seen): string =>
+    some.length === seen.length ? "" : ` on ${some.map((one) => one.name).join(", ")}`;
+  const without = seen.filter((one) => one.up.length === 0);
+  const twice = seen.filter((one) => one.up.length > 1);
+  const names = [...new Set(twice.flatMap((one) => one.up.map((view) => view.server)))].join(", ");
+  return [
+    ...(without.length > 0 ? [`no member takes writes${where(without)}`] : []),
+    ...(twice.length > 0
+      ? [`${names} all count as primary${where(twice)}: new connections are refused`]
+      : []),
+  ];
 }
 
 /** The verdict in one line. */
 export function verdict(results: readonly RouterResult[]): string {
-  const failed = results.filter((one) => "error" in one).length;
-  const count = results.length === 1 ? "1 router" : `${results.length} routers`;
-  if (failed === results.length) return `no router answers (of ${results.length})`;
-  const differ = disagreements(results);
-  const said = differ.length > 0 ? `routers disagree: ${differ.join("; ")}` : "";
-  if (failed > 0) return [`${failed} of ${count} not reached`, said].filter(Boolean).join("; ");
-  if (said !== "") return said;
-  return results.length === 1 ? "the router answers" : `${count} answer and agree`;
+  const wrong = complaints(results);
+  if (wrong.length > 0) return wrong.join("; ");
+  return results.length === 1 ? "the router answers" : `${count(results)} answer and agree`;
 }
 
 /** The whole screen of `router status`. */
 export function statusLines(results: readonly RouterResult[], style: Style): string[] {
-  const isWell = results.every((one) => "value" in one) && disagreements(results).length === 0;
-  const head = (isWell ? style.good : style.bad)(verdict(results));
+  const isWell = complaints(results).length === 0;
+  const head = (isWell ? style.good : style.bad)(printable(verdict(results)));
   return [head, ...results.flatMap((one) => ["", ...routerLines(one, style)])];
 }
 
 function routerLines(result: RouterResult, style: Style): string[] {
   const name = style.bold(`router ${result.router.name}`);
-  if ("error" in result)
-    return [`${name}  ${style.bad("not reached")}`, `  ${result.error.message}`];
+  if ("error" in result) {
+    return [`${name}  ${style.bad("not reached")}`, `  ${printable(result.error.message)}`];
+  }
   const { info, servers } = result.value;
-  const age = formatSpan(info.uptimeSeconds);
-  const rows = [
-    ["server", "state", "check", "since", "sessions", "queued"],
-    ...servers.map((one) => [
+  const age = ageInWords(info.uptimeSeconds);
+  const rows = servers.map((one) => {
+    const paint = style[colours[one.state]];
+    const cells = [
       formatServerName(one),
       stateWords(one),
       one.check,
-      formatSpan(one.secondsSinceChange),
+      ageInWords(one.secondsSinceChange),
       String(one.sessions),
       String(one.queued),
-    ]),
-  ];
-  const [heading = "", ...lines] = alignColumns(rows, new Set([3, 4, 5]));
+    ];
+    return cells.map((text) => ({ text, paint }));
+  });
+  const heading = ["server", "state", "check", "since", "sessions", "queued"];
+  const table = tableLines(heading, rows, { dim: style.dim, right: heading.slice(3) });
   return [
-    `${name}  HAProxy ${info.version}, pid ${info.pid}, worker up ${age}`,
-    `  ${style.dim(heading)}`,
-    ...lines.map((line, index) => `  ${colour(servers[index], style)(line)}`),
+    `${name}  HAProxy ${printable(info.version)}, pid ${info.pid}, worker up ${age}`,
+    ...table.map((line) => `  ${line}`),
     ...queueLines(result.value, style),
     ...oldWorkerLines(result.value, style),
   ];
@@ -89,27 +96,24 @@ const colours: Readonly<Record<ServerState, keyof Style>> = {
   stopping: "warn",
 };
 
-function colour(server: ServerView | undefined, style: Style): (text: string) => string {
-  return style[server === undefined ? "dim" : colours[server.state]];
-}
-
 function queueLines({ queues }: RouterView, style: Style): string[] {
   return queues
     .filter((one) => one.waiting > 0)
     .map(({ backend, waiting }) => {
       const clients = waiting === 1 ? "1 client waits" : `${waiting} clients wait`;
-      return `  ${style.warn(`${clients} in the queue of ${backend}`)}`;
+      return `  ${style.warn(`${clients} in the queue of ${printable(backend)}`)}`;
     });
 }
 
 function oldWorkerLines(view: RouterView, style: Style): string[] {
   if (view.masterError !== undefined) {
-    return [`  ${style.warn("old workers not known")}: ${view.masterError.message}`];
+    const why = printable(view.masterError.message);
+    return [`  ${style.warn("old workers not known")}: ${why}`];
   }
   if (view.oldWorkers === undefined) return ["  old workers not known: no master socket is named"];
   return view.oldWorkers.map((one) => {
     const count = one.sessions.length === 1 ? "1 session" : `${one.sessions.length} sessions`;
-    const since = formatSpan(one.uptimeSeconds);
+    const since = ageInWords(one.uptimeSeconds);
     return `  ${style.warn(`old worker pid ${one.pid}`)} with ${count}, started ${since} ago`;
   });
 }

@@ -7,6 +7,7 @@ import { routerEvents } from "../../../router/haproxy/runtime/events.ts";
 import { observeRouter, overRouters } from "../../../router/haproxy/runtime/fleet.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
+import { printable } from "../../cli/output.ts";
 import { chooseFleet } from "./fleet.ts";
 
 const pollMs = 1000;
@@ -21,7 +22,7 @@ export async function run(invocation: Invocation): Promise<number> {
     if (invocation.flags["json"] === true) {
       const at = new Date(systemClock.now()).toISOString();
       invocation.output.result(JSON.stringify({ at, router: router.name, change: line }));
-    } else invocation.output.result(`${time}  ${name}  ${line}`);
+    } else invocation.output.result(`${time}  ${name}  ${printable(line)}`);
   };
   await Promise.all(
     routers.map((router) => watchRouter(router, environment, invocation.signal, print)),

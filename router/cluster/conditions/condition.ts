@@ -53,26 +53,3 @@ export function eachPrimary(
     facts.role === "primary" ? look(facts, member, view) : [],
   );
 }
-
-const sizeUnits = ["B", "kB", "MB", "GB", "TB"] as const;
-
-/** A size in words with powers of 1024, such as "16 MB" or "1.5 GB". */
-export function sizeInWords(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < sizeUnits.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  const rounded = value < 10 && unit > 0 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(0);
-  return `${rounded} ${sizeUnits[unit]}`;
-}
-
-/** An age in words, such as "40 s", "12 min", "3 h" or "5 d". */
-export function ageInWords(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800
-    ? `${Math.round(seconds / 3600)} h`
-    : `${Math.round(seconds / 86_400)} d`;
-}

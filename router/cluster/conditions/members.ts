@@ -1,6 +1,7 @@
 /** Conditions about who takes writes, and about each member's Postgres by itself. */
+import { ageInWords } from "../../../config/units.ts";
 import { valueOf } from "../view.ts";
-import { ageInWords, eachKnownMember, eachPrimary, knownMembers } from "./condition.ts";
+import { eachKnownMember, eachPrimary, knownMembers } from "./condition.ts";
 import type { Condition } from "./condition.ts";
 
 /** Nobody is known to take writes. */

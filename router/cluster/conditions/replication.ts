@@ -1,16 +1,11 @@
 /** Conditions about how the standbys follow the primary, and about replication slots. */
+import { sizeInWords } from "../../../config/units.ts";
 import type { Lsn } from "../../../kit/lsn.ts";
 import { formatLsn } from "../../../kit/lsn.ts";
 import type { PostgresFacts, Slot } from "../../postgres/facts.ts";
 import { valueOf } from "../view.ts";
 import type { ClusterView, MemberView } from "../view.ts";
-import {
-  eachKnownMember,
-  eachPrimary,
-  eachStandby,
-  knownMembers,
-  sizeInWords,
-} from "./condition.ts";
+import { eachKnownMember, eachPrimary, eachStandby, knownMembers } from "./condition.ts";
 import type { Condition } from "./condition.ts";
 
 /** A standby without a stream of WAL. */

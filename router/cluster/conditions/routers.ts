@@ -1,7 +1,11 @@
 /** Conditions about the routers: what they send where, and what was done to them by hand. */
-import { valueOf, writeBackend } from "../view.ts";
+import { isIpAddress } from "../../../config/values.ts";
+import { formatAddress } from "../../../kit/address.ts";
+import { ageInWords } from "../../../config/units.ts";
+import { haproxyNames } from "../../haproxy/model.ts";
+import { formatServerName } from "../../haproxy/runtime/servers.ts";
+import { valueOf } from "../view.ts";
 import type { ClusterView, RouterView } from "../view.ts";
-import { ageInWords } from "./condition.ts";
 import type { Condition, Occurrence } from "./condition.ts";
 
 function eachRouter(look: (router: RouterView, view: ClusterView) => readonly string[]): Condition {
@@ -77,8 +81,6 @@ function readDisagreements(router: RouterView, view: ClusterView): readonly stri
   });
 }
 
-const ipPattern = /^([0-9.]+|[0-9a-fA-F:]+)$/;
-
 /** The file or the running worker differs from what the environment says. */
 export const routerConfigDrift: Condition = (view) =>
   view.routers.flatMap((router) => {
@@ -95,27 +97,33 @@ function runningDrift(router: RouterView, view: ClusterView): readonly string[] 
   if (router.runtime.state === "unreachable") return [];
   return view.members.flatMap(({ name, declared }) => {
     const server = router.write.find((one) => one.server === name);
-    if (server === undefined) return [`the running worker has no ${writeBackend}/${name}`];
-    const { host, port } = declared.pooler.address;
+    if (server === undefined) {
+      const missing = formatServerName({ backend: haproxyNames.write, server: name });
+      return [`the running worker has no ${missing}`];
+    }
+    const { address } = declared.pooler;
     // A member by name has the address that the resolver gave it.
-    const right = server.port === port && (!ipPattern.test(host) || server.address === host);
-    return right
-      ? []
-      : [`the running worker has ${name} at ${server.address}:${server.port}, not ${host}:${port}`];
+    const sameHost = !isIpAddress(address.host) || server.address === address.host;
+    if (sameHost && server.port === address.port) return [];
+    const found = formatAddress({ host: server.address, port: server.port });
+    return [`the running worker has ${name} at ${found}, not ${formatAddress(address)}`];
   });
 }
 
 /** The file on the router could not be compared. */
 export const routerConfigUnread: Condition = (view) =>
   view.routers.flatMap(({ name, configuration }) =>
-    configuration.state === "known" ? [] : [{ part: name, says: configuration.error }],
+    // An error about the file names the router itself.
+    configuration.state === "known"
+      ? []
+      : [{ part: name, says: configuration.error.replace(`${name}: `, "") }],
   );
 
 /** Somebody overrode what the checks say. */
 export const serverForced: Condition = eachRouter((router) =>
   (valueOf(router.runtime)?.servers ?? [])
     .filter((one) => one.forced.length > 0)
-    .map((one) => `${one.backend}/${one.server} is forced: ${one.forced.join(", ")}`),
+    .map((one) => `${formatServerName(one)} is forced: ${one.forced.join(", ")}`),
 );
 
 /** Sessions that no check and no flip reaches. */
@@ -126,6 +134,16 @@ export const oldWorkerSessions: Condition = eachRouter((router) =>
       (one) =>
         `worker ${one.pid}, ${ageInWords(one.uptimeS)} old, still has ${one.sessions} sessions`,
     ),
+);
+
+/** Sessions that should have ended when their member went down (docs/router.md, G6). */
+export const sessionsOnDownServer: Condition = eachRouter((router) =>
+  router.write
+    .filter((one) => one.state === "down" && one.sessions > 0)
+    .map(({ server, status, sessions }) => {
+      const stay = sessions === 1 ? "1 session stays" : `${sessions} sessions stay`;
+      return `${stay} on ${server}, which is ${status} here`;
+    }),
 );
 
 /** Old workers cannot be seen, and a reload cannot be followed. */

@@ -1,5 +1,6 @@
 /** Who takes writes, and each member by itself. Rows of the findings table, the most urgent first. */
 import * as members from "../conditions/members.ts";
+import { rebuildByHand, stopByHand } from "./row.ts";
 import type { FindingRow } from "./row.ts";
 
 export const memberFindings = [
@@ -8,14 +9,14 @@ export const memberFindings = [
     severity: "unsafe",
     condition: members.splitBrain,
     means: "Two members take writes at once; each write on the wrong one will be lost.",
-    todo: "Decide which one is right (newest timeline, latest data), then stop the other: bin/recovery ENV fence MEMBER.",
+    todo: `Decide which one is right (newest timeline, latest data), then stop the other for good: ${stopByHand}.`,
   },
   {
     code: "no-primary",
     severity: "degraded",
     condition: members.noPrimary,
     means: "Writes wait in the routers, then fail.",
-    todo: "Start the old primary if it is only stopped. If it is lost for good: prove that it stays down, then promote the standby that is furthest ahead.",
+    todo: "Start the old primary if it is only stopped. If it is lost for good: prove that it stays down, then SELECT pg_promote() on the standby that is furthest ahead.",
   },
   {
     code: "member-unreachable",
@@ -46,21 +47,21 @@ export const memberFindings = [
     severity: "degraded",
     condition: members.peerFenced,
     means: "pg-health saw another primary and keeps this member out of every router.",
-    todo: "Find out which member is right; fence the other: bin/recovery ENV fence MEMBER.",
+    todo: `Find out which member is right; stop the other for good: ${stopByHand}.`,
   },
   {
     code: "system-identifier-differs",
     severity: "degraded",
     condition: members.systemIdentifierDiffers,
     means: "The members are different databases: one can never follow the other.",
-    todo: "Check the addresses in the environment. If they are right: bin/recovery ENV rebuild-standby.",
+    todo: `Check the addresses in the environment. If they are right: ${rebuildByHand}.`,
   },
   {
     code: "server-version-differs",
     severity: "degraded",
     condition: members.serverVersionDiffers,
     means: "Different major versions cannot stream to each other.",
-    todo: "Bring PART to the major version of the primary: bin/recovery ENV rebuild-standby.",
+    todo: `Install the major version of the primary on PART; then ${rebuildByHand}.`,
   },
   {
     code: "archiver-failing",
@@ -81,7 +82,7 @@ export const memberFindings = [
     severity: "degraded",
     condition: members.checksumFailing,
     means: "A disk or a controller damages data.",
-    todo: "Do not rely on PART: flip away from it (bin/recovery ENV flip-db), check its disk, rebuild it.",
+    todo: `Do not rely on PART. If it is the primary, change the primary by hand first (same runbook); check its disk; then ${rebuildByHand}.`,
   },
   {
     code: "wraparound-near",

@@ -1,5 +1,6 @@
 /** How the standbys follow, and what the members promise to keep. Rows of the findings table, the most urgent first. */
 import * as replication from "../conditions/replication.ts";
+import { rebuildByHand } from "./row.ts";
 import type { FindingRow } from "./row.ts";
 
 export const replicationFindings = [
@@ -9,14 +10,14 @@ export const replicationFindings = [
     condition: replication.timelineDiverged,
     means:
       "Its data went another way than the primary's: it cannot follow, and rows on it are missing on the primary.",
-    todo: "Save what is only there, if it matters; then bin/recovery ENV rebuild-standby.",
+    todo: `Save what is only there, if it matters; then ${rebuildByHand}.`,
   },
   {
     code: "standby-not-streaming",
     severity: "degraded",
     condition: replication.standbyNotStreaming,
     means: "New commits do not reach it: it must not be promoted, and falls further behind.",
-    todo: "Read its Postgres log; check primary_conninfo, the slot, and that it reaches the primary. If WAL is gone: bin/recovery ENV rebuild-standby.",
+    todo: `Read its Postgres log; check primary_conninfo, the slot, and that it reaches the primary. If WAL is gone: ${rebuildByHand}.`,
   },
   {
     code: "standby-follows-another",
@@ -65,7 +66,7 @@ export const replicationFindings = [
     severity: "degraded",
     condition: replication.slotLost,
     means: "Whoever used this slot cannot go on from it.",
-    todo: "Drop the slot on PART; for a standby: bin/recovery ENV rebuild-standby.",
+    todo: "SELECT pg_drop_replication_slot('NAME') on PART; a standby that used it is rebuilt (see Rebuild a standby in docs/runbooks/topology.md).",
   },
   {
     code: "slot-retains-wal",

@@ -68,6 +68,14 @@ export const routerFindings = [
     todo: "See bin/router ENV sessions. They end by themselves after hard-stop-after; apps may reconnect sooner.",
   },
   {
+    code: "sessions-on-down-server",
+    severity: "degraded",
+    condition: routers.sessionsOnDownServer,
+    means:
+      "They stay with a member that gets no writes: HAProxy 2.6 does not end sessions that came out of the queue.",
+    todo: "See bin/router ENV sessions --backend pg-primary. If they last: restart these apps, or send shutdown session POINTER to the Runtime API of PART for each (bin/router ENV sessions --json names the pointers).",
+  },
+  {
     code: "clients-queued",
     severity: "note",
     condition: routers.clientsQueued,

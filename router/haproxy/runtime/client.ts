@@ -17,6 +17,7 @@ import { parseServersState } from "./servers-state.ts";
 import { parseSessions } from "./sessions.ts";
 import type { Session } from "./sessions.ts";
 import { parseStat } from "./stat.ts";
+import type { StatRow } from "./stat.ts";
 import { exchange, HaproxyError } from "./transport.ts";
 import type { HaproxyErrorCode } from "./transport.ts";
 
@@ -124,8 +125,10 @@ export async function showInfo(runtime: Runtime): Promise<ProcessInfo> {
 export interface RuntimeView {
   readonly info: ProcessInfo;
   readonly servers: readonly ServerView[];
-  /** Clients that wait for any server of a backend, for each backend. */
+  /** Clients that wait, for each backend: in its own queue and in those of its servers. */
   readonly queues: readonly { readonly backend: string; readonly waiting: number }[];
+  /** Frontends that take no connections, by name. */
+  readonly closedFrontends: readonly string[];
 }
 
 const viewCommands = [commands.showInfo(), commands.showServersState(), commands.showStat()];
@@ -145,14 +148,25 @@ function readView(runtime: Runtime, replies: readonly Reply[]): RuntimeView {
     return {
       info: parseInfo(info ?? ""),
       servers: joinServers(parseServersState(states ?? ""), rows),
-      queues: rows
-        .filter((row) => row.kind === "backend")
-        .map((row) => ({ backend: row.backend, waiting: row.queued })),
+      queues: queuesOf(rows),
+      closedFrontends: rows
+        .filter((row) => row.kind === "frontend" && row.status !== "OPEN")
+        .map((row) => row.backend),
     };
   });
   if (isAtLeast(view.info.version, oldestVersion)) return view;
   const came = `HAProxy ${view.info.version} is too old: ${oldestVersion} or newer is needed`;
   throw failure(runtime, "ERR_HAPROXY_VERSION", "show info", came);
+}
+
+/** A backend's line counts its own queue alone: servers have queues of their own. */
+function queuesOf(rows: readonly StatRow[]): RuntimeView["queues"] {
+  return rows
+    .filter((row) => row.kind === "backend")
+    .map(({ backend, queued }) => {
+      const servers = rows.filter((row) => row.kind === "server" && row.backend === backend);
+      return { backend, waiting: servers.reduce((sum, row) => sum + row.queued, queued) };
+    });
 }
 
 /** All servers of all backends. @throws HaproxyError */

@@ -67,6 +67,18 @@ export function commandsForHealth(
   return [...told.values()];
 }
 
+/** The servers to which a router sends writes now; with two, its guard refuses all new ones. */
+export function upForWrites(servers: readonly ServerView[]): ServerView[] {
+  return servers.filter(
+    (one) => one.backend === haproxyNames.write && !one.backup && one.state === "up",
+  );
+}
+
+/** True for the server that holds clients in the queue while no member is up. */
+export function isHold({ backend, server }: ServerName): boolean {
+  return backend === haproxyNames.write && server === haproxyNames.hold;
+}
+
 /**
  * The servers that are up for writes and that `of` would take out of it (itself, and those that
  * track it), where no other would be left; none where one would.
@@ -74,8 +86,6 @@ export function commandsForHealth(
 export function lastUpForWrites(servers: readonly ServerView[], of: ServerName): ServerView[] {
   const itself = findServer(servers, of);
   const touched = new Set([...(itself === undefined ? [] : [itself]), ...trackersOf(servers, of)]);
-  const up = servers.filter(
-    (one) => one.backend === haproxyNames.write && !one.backup && one.state === "up",
-  );
+  const up = upForWrites(servers);
   return up.every((one) => touched.has(one)) ? up : [];
 }

@@ -8,7 +8,7 @@ import { labLock } from "../../../lab/down.ts";
 import { withLock } from "../../../lab/lock.ts";
 import { modelLab } from "../../../lab/model.ts";
 import type { LabModel } from "../../../lab/model.ts";
-import { checkAddresses, checkPaths } from "../../../lab/up-checks.ts";
+import { checkAddresses, checkPaths, refuseUnlessAsWished } from "../../../lab/up-checks.ts";
 
 const program = join(import.meta.dirname, "../../../bin/lab");
 const accept = [0, 1, 3, 64, 69, 78];
@@ -75,4 +75,19 @@ t.test("a lab that another tool works on", async (t) => {
 t.test("a folder that is too long for a socket in it", async (t) => {
   const model = modelIn(`/${"x".repeat(90)}`);
   t.throws(() => checkPaths(model), { code: "ERR_LAB_UNAVAILABLE", message: /shorter/ });
+});
+
+t.test("a lab that stands is compared with what is asked for, and with nothing else", async (t) => {
+  const state = {
+    ...({ name: "some-lab", appHosts: 2, pooling: "transaction", sharedBuffers: "48MB" } as const),
+    archiveCommand: null,
+  };
+  refuseUnlessAsWished(state, {});
+  refuseUnlessAsWished(state, { ...state });
+  const other = { appHosts: 1, sharedBuffers: "48MB", archiveCommand: "true" };
+  t.throws(() => refuseUnlessAsWished(state, other), {
+    code: "ERR_REFUSED",
+    message:
+      /up already, with app hosts 2 instead of 1, archive_command off instead of true; nothing was changed: bin\/lab down --name some-lab/,
+  });
 });

@@ -2,7 +2,7 @@
 import t from "tap";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { inCheckout } from "../../../bin/cli/checkout.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
 import type { Invocation } from "../../../bin/cli/command.ts";
 import { exitCodeOf } from "../../../bin/cli/exit-codes.ts";
 import { processOutput } from "../../../bin/cli/output.ts";
@@ -101,7 +101,7 @@ else {
     const seen = await ask(status, []);
     t.equal(seen.code, 0, seen.notes);
     t.match(seen.out, /^2 routers answer and agree\n\nrouter app-01 {2}HAProxy 2|^2 routers/);
-    t.match(seen.out, /pg-primary\/dal-01 +up +L7OK\/200 in [0-9]+ms +[0-9]+s +0 +0/);
+    t.match(seen.out, /pg-primary\/dal-01 +up +L7OK\/200 in [0-9]+ms +[0-9]+ s +0 +0/);
     t.match(seen.out, /pg-primary\/chi-02 +down +L7STS\/503 in [0-9]+ms/);
     t.ok(seen.out.split("\n").every((line) => line.length <= 100));
     const json = JSON.parse((await ask(status, [], { json: true })).out) as unknown;
@@ -166,8 +166,11 @@ else {
     await settled(one);
     const now = await visit(one.host, 6435);
     const seen = await ask(sessions, []);
-    t.match(seen.out, /app-01 +127\.[0-9.]+:[0-9]+ +tracked\/dal-01 +[0-9]+s +[0-9]+$/m);
-    t.match(seen.out, /app-01 +127\.[0-9.]+:[0-9]+ +pg-primary\/dal-01 +[0-9]+s +[0-9]+ \(old\)$/m);
+    t.match(seen.out, /app-01 +127\.[0-9.]+:[0-9]+ +tracked\/dal-01 +[0-9]+ s +[0-9]+$/m);
+    t.match(
+      seen.out,
+      /app-01 +127\.[0-9.]+:[0-9]+ +pg-primary\/dal-01 +[0-9]+ s +[0-9]+ \(old\)$/m,
+    );
     t.match((await ask(status, [])).out, /old worker pid [0-9]+ with 1 session, started/);
     const some = await ask(sessions, [], { backend: "tracked", json: true });
     const { sessions: list } = JSON.parse(some.out) as { sessions: unknown[] };

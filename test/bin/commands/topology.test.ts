@@ -1,11 +1,12 @@
 /** What topology prints: never wider than the screen, the verdict first, JSON as documented. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { inCheckout } from "../../../bin/cli/checkout.ts";
-import { topologyJson } from "../../../bin/commands/topology-json.ts";
-import type { JudgedTopology } from "../../../bin/commands/topology-json.ts";
-import { topologyScreen } from "../../../bin/commands/topology-screen.ts";
-import { fit, paragraph, printable, tableLines } from "../../../bin/commands/topology-table.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
+import { topologyJson } from "../../../bin/commands/topology/json.ts";
+import type { JudgedTopology } from "../../../bin/commands/topology/json.ts";
+import { topologyScreen } from "../../../bin/commands/topology/screen.ts";
+import { printable } from "../../../bin/cli/output.ts";
+import { fit, paragraph, tableLines } from "../../../bin/cli/table.ts";
 import { findingsOf } from "../../../router/cluster/findings.ts";
 import { verdictOf } from "../../../router/cluster/verdict.ts";
 import { healthyWorld, partsOf, unreachable, viewOf } from "../../support/cluster-world.ts";

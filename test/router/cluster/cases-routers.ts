@@ -11,6 +11,7 @@ export const routerCases = {
         Object.assign(parts.server("app-01", "pg-primary", "dal-01"), {
           state: "down",
           status: "DOWN",
+          sessions: 0,
         });
         Object.assign(parts.server("app-01", "pg-primary", "chi-02"), {
           state: "up",
@@ -84,7 +85,7 @@ export const routerCases = {
       says: /dal-01 takes writes, but is DOWN here \(L4TOUT\)/,
       breaks: (parts) => {
         const server = parts.server("app-01", "pg-primary", "dal-01");
-        Object.assign(server, { state: "down", status: "DOWN", check: "L4TOUT" });
+        Object.assign(server, { state: "down", status: "DOWN", check: "L4TOUT", sessions: 0 });
       },
     },
     {
@@ -128,6 +129,19 @@ export const routerCases = {
     },
     {
       part: "app-02",
+      says: /has chi-02 at \[fd00::9\]:6432, not \[fd00::2\]:6432/,
+      breaks: (parts, { environment }) => {
+        for (const one of environment.members) {
+          if (one.name === "chi-02") one.pooler.address.host = "fd00::2";
+        }
+        for (const app of ["app-01", "app-02"]) {
+          parts.server(app, "pg-primary", "chi-02").address = "fd00::2";
+        }
+        parts.server("app-02", "pg-primary", "chi-02").address = "fd00::9";
+      },
+    },
+    {
+      part: "app-02",
       says: /has no pg-primary\/chi-02/,
       breaks: (parts) => {
         const runtime = parts.runtime("app-02");
@@ -162,6 +176,15 @@ export const routerCases = {
       says: /worker 99, 10 min old, still has 3 sessions/,
       breaks: (parts) => {
         parts.runtime("app-01").oldWorkers = [{ pid: 99, uptimeS: 600, sessions: 3 }];
+      },
+    },
+  ],
+  "sessions-on-down-server": [
+    {
+      part: "app-02",
+      says: /^2 sessions stay on chi-02, which is DOWN here$/,
+      breaks: (parts) => {
+        parts.server("app-02", "pg-primary", "chi-02").sessions = 2;
       },
     },
   ],

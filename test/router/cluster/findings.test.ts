@@ -1,7 +1,7 @@
 /** Every finding is caused over a healthy cluster; what is healthy has none. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { inCheckout } from "../../../bin/cli/checkout.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
 import { findingRows, findingsOf } from "../../../router/cluster/findings.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
 import { verdictOf } from "../../../router/cluster/verdict.ts";

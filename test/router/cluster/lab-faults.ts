@@ -1,5 +1,5 @@
 /** Faults that can be caused in a lab, each with the findings that it must lead to. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Client } from "pg";
@@ -230,6 +230,16 @@ export const routingFaults: readonly LabFault[] = [
       const before = await readFile(path, "utf8");
       await writeFile(path, before.replace("retries 3", "retries 4"));
       return () => writeFile(path, before);
+    },
+  },
+  {
+    name: "the file of a router is gone",
+    codes: ["router-config-drift"],
+    exitCode: 1,
+    cause: async ({ lab }) => {
+      const path = join(lab.part("app-02/router").folder, "haproxy.cfg");
+      await rename(path, `${path}.away`);
+      return () => rename(`${path}.away`, path);
     },
   },
   {

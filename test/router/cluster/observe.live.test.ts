@@ -13,8 +13,10 @@ import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
 import { lookAtCluster } from "../../../router/cluster/observe.ts";
+import { valueOf } from "../../../router/cluster/view.ts";
+import { isAtLeast } from "../../../router/haproxy/runtime/info.ts";
 import { observePostgres } from "../../../router/postgres/observe.ts";
-import { inCheckout } from "../../../bin/cli/checkout.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
 import { withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 import { postgresFaults, routingFaults } from "./lab-faults.ts";
@@ -93,6 +95,19 @@ t.test("a lab with two app hosts", async (t) => {
     t.ok(screen.lines.every((line) => line.length <= 100));
   });
 
+  await t.test("a file that is reached by programs is compared as well", async (t) => {
+    const routers = lab.environment.routers.map((one) => {
+      const { path } = one.configuration;
+      return { ...one, configuration: { ...one.configuration, read: ["cat", path] } };
+    });
+    const { view } = await lookAtCluster({ ...lab.environment, routers });
+    const same = { drifted: false, firstDifference: "" };
+    t.same(
+      view.routers.map((one) => valueOf(one.configuration)),
+      [same, same],
+    );
+  });
+
   for (const fault of [...postgresFaults, ...routingFaults]) {
     await t.test(fault.name, async (t) => causeAndMend(t, hands, fault));
   }
@@ -118,7 +133,8 @@ t.test("a lab with two app hosts", async (t) => {
       },
     );
     // A client that comes now is held by the router until the primary is back.
-    const waiting = lab.client(lab.json.write).connect();
+    const client = lab.client(lab.json.write);
+    const waiting = client.connect();
     await untilFound(lab, ["no-primary", "member-unreachable", "clients-queued"]);
     const { code, lines } = await topology(lab);
     t.equal(code, 1);
@@ -126,6 +142,15 @@ t.test("a lab with two app hosts", async (t) => {
     t.ok(lines.some((line) => line.includes("connection refused")));
     await lab.run("start", "dal-01/postgres");
     await waiting;
+    await untilFound(lab, []);
+    const [router] = (await look(lab)).view.routers;
+    const { version = "" } = (router && valueOf(router.runtime)) ?? {};
+    if (isAtLeast(version, "3.0")) return;
+    // HAProxy 2.6 does not end this session, since it came out of the queue.
+    await lab.run("stop", "dal-01/postgres");
+    await untilFound(lab, ["sessions-on-down-server"]);
+    await client.end();
+    await lab.run("start", "dal-01/postgres");
     await untilFound(lab, []);
   });
 
@@ -193,5 +218,17 @@ t.test("a lab with two app hosts", async (t) => {
     t.equal(code, 2);
     t.match(lines[0], /^UNSAFE {2}2 members take writes: dal-01, chi-02/);
     t.ok(lines.every((line) => line.length <= 100));
+    // What the old primary writes now is on no other member.
+    const { dal } = await handsOn(lab);
+    await dal.query("SELECT pg_logical_emit_message(true, 'test', 'lost')");
+    await untilFound(lab, ["split-brain", "timeline-diverged"]);
+    const { findings } = await look(lab);
+    t.match(
+      findings.find((one) => one.code === "timeline-diverged"),
+      {
+        part: "dal-01",
+        says: /^timeline 1, but chi-02 is on 2 since 0\/[0-9A-F]+; it went on to 0\/[0-9A-F]+$/,
+      },
+    );
   });
 });

@@ -85,6 +85,8 @@ for (const program of programs) {
       await haproxy.askAdmin("set server pg-replica/chi-02 state maint");
       const session = await visit(listenHost, 6433);
       t.equal(session.landed, "dal-01");
+      const reader = await visit(listenHost, 6434);
+      t.equal(reader.landed, "dal-01", "without a standby the primary serves reads");
       const moved = await startFakeMember("dal-01-moved", "127.50.10.1", "primary", {
         pooler: 6532,
         health: 8108,
@@ -93,7 +95,8 @@ for (const program of programs) {
       const later = await renderAt(program, place, { ...base, haproxy: "hardStopAfter: 2s" });
       const newText = later.text.replaceAll("127.50.10.1:6432", "127.50.10.1:6532");
       const plan = await planApply(later.environment, router, newText, signal);
-      t.equal(plan.sessions, 1, "says which sessions stay behind");
+      t.equal(plan.sessions, 2, "says which sessions stay behind, readers on the primary too");
+      t.ok(plan.movesWrites);
       t.match(plan.drift[0], "pg-primary/dal-01 runs at 127.50.10.1:6432 instead of");
       const clients = crowd(listenHost, 6433);
       const { pid, kept } = await applyPlan(later.environment, plan, signal);
@@ -110,6 +113,7 @@ for (const program of programs) {
       t.ok(dal.open() > 0, "the old session lives on in the old worker");
       // The old worker has the hard-stop-after of the configuration that it was started with.
       session.socket.destroy();
+      reader.socket.destroy();
     });
 
     t.test("G3 hard-stop-after ends what a reload left behind", async (t) => {
@@ -176,6 +180,7 @@ for (const program of programs) {
       const text = remote.text.replace("refresh 5s", "refresh 7s");
       const plan = await planApply(remote.environment, remote.router, text, signal);
       t.equal(plan.installed, rendered.text);
+      t.notOk(plan.movesWrites, "other numbers move no writes");
       const { pid } = await applyPlan(remote.environment, plan, signal);
       t.not(pid, plan.pid);
       t.equal(await readFile(path, "utf8"), text);

@@ -7,6 +7,7 @@ import type { Environment } from "../../../config/schema.ts";
 import {
   flapGuardOf,
   flapGuardPresets,
+  flapGuardWarnings,
   guardTimes,
   overlapMs,
 } from "../../../router/haproxy/flap-guard.ts";
@@ -213,4 +214,37 @@ t.test("what the presets mean (G8)", async (t) => {
   t.ok(overlapMs(local, local, 0) <= 1200);
   t.equal(overlapMs(local, local, 1200), 0);
   t.ok(overlapMs(remote, local, 0) <= 3000);
+});
+
+t.test("a flap guard of its own that makes down slower than up elsewhere is named", async (t) => {
+  const near = { name: "dal-01", site: "dal", flapGuard: "auto" } as const;
+  const far = { name: "chi-02", site: "chi", flapGuard: "auto" } as const;
+  const twin = { ...near, name: "dal-02" };
+  const slow = { ...flapGuardPresets.local, inter: 5000, fall: 5 };
+  const quickUp = { ...flapGuardPresets.remote, rise: 1 };
+  const rows = [
+    { name: "presets alone", given: [near, far, twin], want: [] },
+    {
+      name: "the preset written out",
+      given: [{ ...near, flapGuard: flapGuardPresets.local }, far, twin],
+      want: [],
+    },
+    {
+      name: "slow to go down",
+      given: [near, { ...twin, flapGuard: slow }],
+      want: [
+        /^members\[1\]\.flapGuard: from dal-02 to dal-01, down is not quicker .* 6500 ms.*\(auto: 1300 ms\)/,
+      ],
+    },
+    {
+      name: "quick to come up",
+      given: [near, { ...far, flapGuard: quickUp }],
+      want: [/^members\[1\]\.flapGuard: from dal-01 to chi-02, .* for 1600 ms/],
+    },
+  ];
+  for (const { name, given, want } of rows) {
+    const said = flapGuardWarnings(given, { site: "dal" });
+    t.equal(said.length, want.length, `${name}: ${said.join("; ")}`);
+    for (const [index, pattern] of want.entries()) t.match(said[index], pattern, name);
+  }
 });

@@ -21,6 +21,8 @@ const primary: Sample = {
   replayLsn: null,
   upstreamLsn: null,
   streaming: null,
+  receiverSilentMs: null,
+  receiverTimeoutMs: 60_000,
   replayedAgeMs: null,
 };
 const standby: Sample = {
@@ -204,6 +206,8 @@ const row = {
   replay_lsn: "0/3000000",
   upstream_lsn: null,
   streaming: "false",
+  receiver_silent_ms: null,
+  receiver_timeout_ms: "60000",
   replayed_age_ms: "1500",
 };
 
@@ -214,6 +218,8 @@ t.test("reading the probe's row", async (t) => {
   t.equal(read.receiveLsn, 0x3000060n);
   t.equal(read.streaming, false);
   t.equal(read.replayedAgeMs, 1500);
+  t.match(read, { receiverSilentMs: null, receiverTimeoutMs: 60_000 });
+  t.equal(readSample({ ...row, receiver_silent_ms: "30100" }).receiverSilentMs, 30_100);
   t.equal(readSample({ ...row, replayed_age_ms: "-20" }).replayedAgeMs, 0, "clocks that differ");
   const asPrimary = readSample({ ...row, standby: "false", read_only: "on" });
   t.match(asPrimary, { role: "primary", readOnly: true, streaming: null });

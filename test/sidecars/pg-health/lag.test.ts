@@ -1,12 +1,16 @@
 /** What GET /replica asks and how lag is counted; and what the variables of pg-health take. */
 import t from "tap";
+import { lagNow, nextMemory, peerPrimary } from "../../../sidecars/pg-health/contact.ts";
+import type { PeerPrimary, StandbyMemory } from "../../../sidecars/pg-health/contact.ts";
+import { newPeer, peerReplied, peerSilent } from "../../../sidecars/pg-health/defence.ts";
 import {
   addMark,
+  fitOf,
   furthestKnown,
-  isWithin,
   lagOf,
   parseReplicaQuery,
   ReplicaQueryError,
+  staleGraceMs,
 } from "../../../sidecars/pg-health/lag.ts";
 import type { Mark } from "../../../sidecars/pg-health/lag.ts";
 import type { Sample } from "../../../sidecars/pg-health/sample.ts";
@@ -27,6 +31,8 @@ const standby: Sample = {
   replayLsn: 80n,
   upstreamLsn: 100n,
   streaming: true,
+  receiverSilentMs: 200,
+  receiverTimeoutMs: 60_000,
   replayedAgeMs: 3_600_000,
 };
 
@@ -103,11 +109,116 @@ t.test("marks are bounded and never make a lag look smaller", async (t) => {
 });
 
 t.test("limits", async (t) => {
-  t.ok(isWithin({ bytes: null, ms: null }, null), "no limit takes an unknown lag");
-  t.notOk(isWithin({ bytes: null, ms: 0 }, { unit: "bytes", most: 10 }), "a limit does not");
-  t.ok(isWithin({ bytes: 10, ms: null }, { unit: "bytes", most: 10 }));
-  t.notOk(isWithin({ bytes: 11, ms: null }, { unit: "bytes", most: 10 }));
-  t.notOk(isWithin({ bytes: 0, ms: 501 }, { unit: "ms", most: 500 }));
+  const bytes = { unit: "bytes", most: 10 } as const;
+  const ms = { unit: "ms", most: 500 } as const;
+  const lag = { bytes: 0, ms: 0, silentMs: 0 };
+  const grace = staleGraceMs;
+  const rows = [
+    { name: "no limit takes an unknown lag", given: { bytes: null, ms: null }, limit: null },
+    { name: "no limit takes any silence", given: { silentMs: 1e9 }, limit: null },
+    { name: "a limit does not", given: { bytes: null }, limit: bytes, want: "lagging" },
+    { name: "the most that is taken", given: { bytes: 10, ms: null }, limit: bytes },
+    { name: "one more", given: { bytes: 11 }, limit: bytes, want: "lagging" },
+    { name: "too old", given: { ms: 501 }, limit: ms, want: "lagging" },
+    { name: "silence as long as the limit", given: { silentMs: 500 }, limit: ms },
+    { name: "silence is lag", given: { silentMs: 501 }, limit: ms, want: "stale" },
+    { name: "bytes, in the grace", given: { silentMs: grace }, limit: bytes },
+    { name: "bytes, after it", given: { silentMs: grace + 1 }, limit: bytes, want: "stale" },
+    {
+      name: "behind, in the grace",
+      given: { bytes: 11, silentMs: 9 },
+      limit: bytes,
+      want: "lagging",
+    },
+  ];
+  for (const { name, given, limit, want = "within" } of rows) {
+    t.equal(fitOf({ ...lag, ...given }, limit), want, name);
+  }
+});
+
+/** A standby's memory after samples that were asked for at these times (ms). */
+function remembering(
+  seen: readonly (readonly [at: number, sample: Sample])[],
+  peer: PeerPrimary | null = null,
+): StandbyMemory {
+  let memory: StandbyMemory | null = null;
+  for (const [askedAt, sample] of seen) {
+    memory = nextMemory(memory, { sample, askedAt, answeredAt: askedAt + 1 }, peer);
+  }
+  if (memory === null) throw new Error("a standby has a memory");
+  return memory;
+}
+
+t.test("how long the primary is silent, and what is known of the lag meanwhile", async (t) => {
+  const current = { ...standby, receiveLsn: 100n, replayLsn: 100n };
+  const idle = { ...current, receiverSilentMs: 34_000 };
+  const cut = { ...current, receiverSilentMs: 36_000 };
+  // The receiver's row is gone, and after a restart what was received begins with a segment.
+  const alone = {
+    ...current,
+    ...{ streaming: false, upstreamLsn: null, receiveLsn: 64n, receiverSilentMs: null },
+  };
+  const silent = (last: Sample, now: number): number | null =>
+    lagNow(
+      remembering([
+        [1000, standby],
+        [40_000, last],
+      ]),
+      last,
+      { mode: "apply", peer: null, now },
+    ).silentMs;
+  t.equal(silent(idle, 40_200), 0, "as long as an idle primary may be silent");
+  t.equal(silent(cut, 40_200), 36_200, "longer: since the last message");
+  t.equal(silent(alone, 40_200), 39_200, "no stream: since it was last seen");
+  t.equal(silent({ ...idle, receiverTimeoutMs: 20_000 }, 40_200), 34_200, "a shorter timeout");
+  t.equal(silent({ ...cut, receiverTimeoutMs: 0 }, 40_200), 0, "none: silence says nothing");
+  t.equal(silent({ ...cut, receiverSilentMs: null }, 40_200), 0, "a login that may not see it");
+  const never = remembering([[5000, alone]]);
+  t.equal(lagNow(never, alone, { mode: "apply", peer: null, now: 9000 }).silentMs, 4000);
+
+  const behind = { ...standby, streaming: false, upstreamLsn: null };
+  const memory = remembering([
+    [1000, standby],
+    [2000, behind],
+    [3000, behind],
+  ]);
+  const lag = lagNow(memory, behind, { mode: "apply", peer: null, now: 3000 });
+  t.match(lag, { bytes: 20, silentMs: 2000 }, "what the stream told stays true");
+  t.equal(
+    nextMemory(
+      memory,
+      { sample: { ...standby, role: "primary" }, askedAt: 1, answeredAt: 2 },
+      null,
+    ),
+    null,
+  );
+});
+
+t.test("a primary's pg-health that answers is as good as a stream", async (t) => {
+  const self = {
+    ...({ role: "standby", systemIdentifier: "1", timeline: 1 } as const),
+    ...{ startedAt: standby.startedAt, primarySince: null, promotedAt: null },
+  };
+  const says = {
+    ...({ role: "primary", readOnly: false, systemIdentifier: "1", timeline: 1 } as const),
+    ...{ startedAt: standby.startedAt, writeLsn: "0/96", receiveLsn: null, replayLsn: null },
+    ...{ lagBytes: null, lagMs: null },
+  };
+  const reply = { askedAt: 9000, link: "up", answer: "primary", postgres: says } as const;
+  const told = peerReplied(newPeer("http://a:1"), reply, self);
+  const alone = { ...standby, streaming: false, upstreamLsn: null };
+  const memory = remembering([
+    [1000, standby],
+    [9000, alone],
+  ]);
+  const lag = (peer: PeerPrimary | null) =>
+    lagNow(memory, alone, { mode: "apply", peer, now: 50_000 });
+  t.match(lag(peerPrimary([told], self)), { silentMs: 0, bytes: 150 - 80 });
+  t.equal(lag(peerPrimary([peerSilent(told)], self)).silentMs, 41_000, "since it last answered");
+  const stopped = peerReplied(told, { ...reply, askedAt: 9500, link: "down" }, self);
+  t.equal(lag(peerPrimary([stopped], self)).silentMs, 41_000, "it answers, its Postgres does not");
+  const older = { ...self, timeline: 2 };
+  t.equal(peerPrimary([told], older), null, "on an older timeline");
 });
 
 t.test("variables", async (t) => {

@@ -81,6 +81,16 @@ t.test("a login without any privilege sees the role and the lag", async (t) => {
   await plain.becomes("standby", 20_000);
   t.match((await plain.status()).postgres, { timeline: 1, streaming: true });
   t.equal(await answers(plain, "/replica?lag=64kB", 200), "standby");
+  t.match((await plain.status()).postgres, { lagBytes: 0, silentMs: 0 });
+
+  await dalPostgres.stop();
+  t.equal(await answers(plain, "/replica?lag=500ms", 503), "standby (stale)", "silence is lag");
+  t.match((await plain.status()).postgres, { streaming: false, lagBytes: null, lagMs: null });
+  t.notMatch((await plain.get("/metrics")).text, /^switchyard_pg_health_lag_bytes/m);
+  t.equal((await plain.get("/replica?lag=64kB")).text, "standby\n", "a restart is no reason yet");
+  t.equal((await plain.get("/replica")).text, "standby\n");
+  await dalPostgres.start();
+  t.equal(await answers(plain, "/replica?lag=500ms", 200), "standby", "in touch again");
   t.equal(await plain.stop(), 0);
 });
 

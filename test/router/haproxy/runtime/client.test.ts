@@ -163,6 +163,20 @@ void t.test("where nothing can be reached, the message says why", async (t) => {
   }
 });
 
+void t.test("who waits is counted in the backend's queue and in its servers'", async (t) => {
+  const changes = [
+    ["pg-primary,BACKEND,0,", "pg-primary,BACKEND,2,"],
+    ["pg-primary,dal-01,0,", "pg-primary,dal-01,3,"],
+    [/^(pg-primary,FRONTEND,.*),OPEN,/m, "$1,STOP,"],
+  ] as const;
+  const text = changes.reduce((seen, [from, to]) => seen.replace(from, to), recorded);
+  const peer = await startFakeHaproxy(whole(text));
+  t.teardown(peer.stop);
+  const view = await showRouter(connectRuntime(peer.address));
+  t.equal(view.queues.find((one) => one.backend === "pg-primary")?.waiting, 5);
+  t.same(view.closedFrontends, ["pg-primary"]);
+});
+
 void t.test("an old HAProxy is refused, and a gated command is not sent", async (t) => {
   const old = await startFakeHaproxy(whole(recorded.replace("Version: 2.6.12", "Version: 2.4.22")));
   t.teardown(old.stop);

@@ -142,6 +142,7 @@ void t.test("changes in an operator's words", async (t) => {
       info: { version: "2.6.12", pid, uptimeSeconds: 1, stopping: false, connections: 0, node: "" },
       servers,
       queues: [],
+      closedFrontends: [],
       oldWorkers: [],
       masterError: undefined,
     },

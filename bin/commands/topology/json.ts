@@ -1,8 +1,9 @@
 /** The JSON of topology: the contract is docs/cli-json.md, and its keys only ever grow. */
-import { formatLsn } from "../../kit/lsn.ts";
-import type { Report } from "../../router/cluster/observation.ts";
-import type { Topology } from "../../router/cluster/observe.ts";
-import type { MemberView, RouterView } from "../../router/cluster/view.ts";
+import { formatAddress } from "../../../kit/address.ts";
+import { formatLsn } from "../../../kit/lsn.ts";
+import type { Report } from "../../../router/cluster/observation.ts";
+import type { Topology } from "../../../router/cluster/observe.ts";
+import type { MemberView, RouterView } from "../../../router/cluster/view.ts";
 
 export interface JudgedTopology extends Topology {
   readonly exitCode: number;
@@ -22,18 +23,13 @@ export function topologyJson({ view, findings, verdict, exitCode }: JudgedTopolo
     routers: view.routers.map(routerJson),
     edgePoolers: view.edgePoolers.map(({ name, declared, pooler }) => ({
       name,
-      pooler: { address: addressText(declared.address), ...reportJson(pooler) },
+      pooler: { address: formatAddress(declared.address), ...reportJson(pooler) },
     })),
     findings,
   };
   return JSON.stringify(object, (_key, value: unknown) =>
     typeof value === "bigint" ? formatLsn(value) : value,
   );
-}
-
-/** `host:port`, with brackets around an IPv6 address. */
-export function addressText({ host, port }: { host: string; port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function reportJson<T>(report: Report<T>): object {
@@ -55,9 +51,9 @@ function memberJson(member: MemberView): object {
     upstream: member.upstream,
     lagBytes: member.lagBytes,
     lagMs: member.lagMs,
-    postgres: { address: addressText(declared.postgres), ...reportJson(member.postgres) },
-    health: { address: `http://${addressText(declared.health)}`, ...reportJson(member.health) },
-    pooler: { address: addressText(declared.pooler.address), ...reportJson(member.pooler) },
+    postgres: { address: formatAddress(declared.postgres), ...reportJson(member.postgres) },
+    health: { address: `http://${formatAddress(declared.health)}`, ...reportJson(member.health) },
+    pooler: { address: formatAddress(declared.pooler.address), ...reportJson(member.pooler) },
   };
 }
 

@@ -1,93 +1,24 @@
-/** The one screen of topology: pure, from what is known to lines of at most 100 columns. */
-import { formatLsn } from "../../kit/lsn.ts";
-import type { Finding } from "../../router/cluster/findings.ts";
-import type { Report, RouterServer } from "../../router/cluster/observation.ts";
-import { ageInWords, sizeInWords } from "../../router/cluster/conditions/condition.ts";
-import type { Topology } from "../../router/cluster/observe.ts";
-import type { VerdictLevel } from "../../router/cluster/verdict.ts";
-import { valueOf } from "../../router/cluster/view.ts";
-import type { ClusterView, MemberView, RouterView } from "../../router/cluster/view.ts";
-import type { PoolerFacts, PoolerPool } from "../../router/pooler/console-replies.ts";
-import type { Style } from "../cli/output.ts";
-import { paragraph, tableLines } from "./topology-table.ts";
-import type { Cell } from "./topology-table.ts";
+/** The tables of the topology screen: a line for each member, each server of a router, each edge pooler. */
+import { ageInWords, sizeInWords } from "../../../config/units.ts";
+import { formatLsn } from "../../../kit/lsn.ts";
+import type { Report, RouterServer } from "../../../router/cluster/observation.ts";
+import { valueOf } from "../../../router/cluster/view.ts";
+import type { ClusterView, MemberView, RouterView } from "../../../router/cluster/view.ts";
+import type { PoolerFacts, PoolerPool } from "../../../router/pooler/console-replies.ts";
+import type { Style } from "../../cli/output.ts";
+import { tableLines } from "../../cli/table.ts";
+import type { Cell } from "../../cli/table.ts";
 
-export interface ScreenOptions {
-  readonly columns: number;
-  readonly style: Style;
-}
-
-const widest = 100;
-const narrowest = 60;
-/** Reasons beyond these stand further down, with the findings. */
-const reasonsShown = 5;
-
-type Paint = keyof Style;
-
-const paintOfLevel: Readonly<Record<VerdictLevel, Paint>> = {
-  healthy: "good",
-  degraded: "warn",
-  unsafe: "bad",
-  unreachable: "bad",
-};
-
-const paintOfSeverity: Readonly<Record<Finding["severity"], Paint>> = {
-  unsafe: "bad",
-  degraded: "warn",
-  note: "dim",
-};
-
-/** The lines of the screen; the verdict and its reasons come first. */
-export function topologyScreen(topology: Topology, options: ScreenOptions): string[] {
-  const columns = Math.max(narrowest, Math.min(widest, options.columns));
-  const { style } = options;
-  const { view } = topology;
-  const table = { columns, dim: style.dim };
-  const sections = [
-    verdictLines(topology, columns, style),
-    tableLines(
-      memberHeading,
-      view.members.map((one) => memberRow(one, style)),
-      table,
-    ),
-    ...(view.routers.length === 0
-      ? []
-      : [
-          tableLines(
-            routerHeading,
-            view.routers.flatMap((one) => routerRows(one, style)),
-            table,
-          ),
-        ]),
-    ...(view.edgePoolers.length === 0
-      ? []
-      : [
-          tableLines(
-            edgeHeading,
-            view.edgePoolers.map((one) => edgeRow(one, style)),
-            table,
-          ),
-        ]),
-    ...findingBlocks(topology.findings, columns, style),
+/** The tables that have rows, each at most `columns` wide. */
+export function topologyTables(view: ClusterView, columns: number, style: Style): string[][] {
+  const tables: readonly (readonly [readonly string[], readonly (readonly Cell[])[]])[] = [
+    [memberHeading, view.members.map((one) => memberRow(one, style))],
+    [routerHeading, view.routers.flatMap((one) => routerRows(one, style))],
+    [edgeHeading, view.edgePoolers.map((one) => edgeRow(one, style))],
   ];
-  return sections.flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]));
-}
-
-function verdictLines({ view, verdict }: Topology, columns: number, style: Style): string[] {
-  const word = verdict.level.toUpperCase();
-  const [first = "", ...rest] = paragraph(`${word}  `, verdict.summary, columns);
-  const painted = first.replace(word, style[paintOfLevel[verdict.level]](style.bold(word)));
-  const when = view.observedAt.replace("T", " ").replace(/\.[0-9]+Z$/, " UTC");
-  const where = `${view.environment}, cluster ${view.cluster}, at ${when}, looked for ${view.tookMs} ms`;
-  const shown = verdict.reasons.slice(0, reasonsShown);
-  const left = verdict.reasons.length - shown.length;
-  return [
-    painted,
-    ...rest,
-    ...shown.flatMap((one) => paragraph("  - ", one, columns)),
-    ...(left > 0 ? [`  - and ${left} more, see below`] : []),
-    ...paragraph("", where, columns).map((line) => style.dim(line)),
-  ];
+  return tables
+    .filter(([, rows]) => rows.length > 0)
+    .map(([heading, rows]) => tableLines(heading, rows, { columns, dim: style.dim }));
 }
 
 const unknown = (style: Style): Cell => ({ text: "unknown", paint: style.bad });
@@ -266,20 +197,4 @@ function edgeRow(
     sum((pool) => pool.servers),
     { text: facts.version },
   ];
-}
-
-/** One block for each code: what was seen where, what it means, what to do. */
-function findingBlocks(findings: readonly Finding[], columns: number, style: Style): string[][] {
-  const codes = [...new Set(findings.map((one) => one.code))];
-  return codes.map((code) => {
-    const group = findings.filter((one) => one.code === code);
-    const [{ severity, means } = { severity: "note", means: "" } as const] = group;
-    const todos = [...new Set(group.map((one) => one.todo))];
-    return [
-      `${style[paintOfSeverity[severity]](severity)}  ${style.bold(code)}`,
-      ...group.flatMap((one) => paragraph("  - ", `${one.part}: ${one.says}`, columns)),
-      ...paragraph("    means: ", means, columns),
-      ...todos.flatMap((todo) => paragraph("    do:    ", todo, columns)),
-    ];
-  });
 }

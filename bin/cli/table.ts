@@ -1,4 +1,5 @@
 /** Tables and paragraphs that never grow wider than the screen, whatever stands in them. */
+import { printable } from "./output.ts";
 
 export interface Cell {
   readonly text: string;
@@ -9,27 +10,31 @@ export interface Cell {
 const gap = "  ";
 const narrowest = 4;
 
-/** Text of others as it may be printed: no control character reaches the terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u2028\u2029]/g, "?");
-}
-
 /** Cuts a text to `width` columns; what was cut shows as three dots. */
 export function fit(text: string, width: number): string {
   const clean = printable(text);
   return clean.length <= width ? clean : `${clean.slice(0, Math.max(0, width - 3))}...`;
 }
 
-/** Aligned rows under a heading, at most `columns` wide: the widest column gives way first. */
+export interface TableOptions {
+  /** The screen's width; what does not fit is cut, the widest column first. No limit without it. */
+  readonly columns?: number;
+  /** Colours the heading. */
+  readonly dim: (text: string) => string;
+  /** Titles of the columns whose cells stand at the right, as numbers do. */
+  readonly right?: readonly string[];
+}
+
+/** Aligned rows under a heading; no line ends in spaces. */
 export function tableLines(
   heading: readonly string[],
   rows: readonly (readonly Cell[])[],
-  options: { readonly columns: number; readonly dim: (text: string) => string },
+  options: TableOptions,
 ): string[] {
   const widths = heading.map((title, index) =>
     Math.max(title.length, ...rows.map((row) => printable(row[index]?.text ?? "").length)),
   );
-  const spare = options.columns - gap.length * (heading.length - 1);
+  const spare = (options.columns ?? Infinity) - gap.length * (heading.length - 1);
   while (widths.reduce((sum, one) => sum + one, 0) > spare) {
     const widest = Math.max(...widths);
     if (widest <= narrowest) break;
@@ -39,7 +44,11 @@ export function tableLines(
     cells
       .map(({ text, paint }, index) => {
         const width = widths[index] ?? 0;
-        const padded = fit(text, width).padEnd(index === cells.length - 1 ? 0 : width);
+        const isRight = options.right?.includes(heading[index] ?? "") === true;
+        const fitted = fit(text, width);
+        const padded = isRight
+          ? fitted.padStart(width)
+          : fitted.padEnd(index === cells.length - 1 ? 0 : width);
         return paint === undefined ? padded : paint(padded);
       })
       .join(gap)

@@ -1,18 +1,18 @@
 /** `recovery ENV topology`: looks at the whole cluster, judges, prints; with --watch for ever. */
-import { loadEnvironment } from "../../config/load.ts";
-import type { Environment } from "../../config/schema.ts";
-import { parseDuration } from "../../config/units.ts";
-import { systemClock } from "../../kit/clock.ts";
-import { lookAtCluster } from "../../router/cluster/observe.ts";
-import type { VerdictLevel } from "../../router/cluster/verdict.ts";
-import { inCheckout } from "../cli/checkout.ts";
-import { UsageError } from "../cli/command.ts";
-import type { Invocation } from "../cli/command.ts";
-import { exitCodes } from "../cli/exit-codes.ts";
-import type { ExitCode } from "../cli/exit-codes.ts";
-import { topologyJson } from "./topology-json.ts";
-import type { JudgedTopology } from "./topology-json.ts";
-import { topologyScreen } from "./topology-screen.ts";
+import { loadEnvironment } from "../../../config/load.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { parseDuration } from "../../../config/units.ts";
+import { systemClock } from "../../../kit/clock.ts";
+import { lookAtCluster } from "../../../router/cluster/observe.ts";
+import type { VerdictLevel } from "../../../router/cluster/verdict.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
+import { UsageError } from "../../cli/command.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import type { ExitCode } from "../../cli/exit-codes.ts";
+import { topologyJson } from "./json.ts";
+import type { JudgedTopology } from "./json.ts";
+import { topologyScreen } from "./screen.ts";
 
 const exitCodeByLevel: Readonly<Record<VerdictLevel, ExitCode>> = {
   healthy: exitCodes.done,

@@ -3,9 +3,10 @@
  * refused or closed, and what was sent before the cut goes on after it by TCP's own retransmission.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { ChildError, runChild } from "../kit/child.ts";
-import type { LabModel, Part } from "./model.ts";
-import { partNames, partsNamed } from "./model.ts";
+import { formatAddress } from "../../kit/address.ts";
+import { ChildError, runChild } from "../../kit/child.ts";
+import type { LabModel, Part } from "../model.ts";
+import { partNames, partsNamed } from "../model.ts";
 import {
   chainName,
   connectionScript,
@@ -16,9 +17,9 @@ import {
   tableName,
 } from "./packet-rules.ts";
 import type { Connection } from "./packet-rules.ts";
-import { plainEnvironment } from "./postgres.ts";
+import { plainEnvironment } from "./part.ts";
 import { processesOf } from "./processes.ts";
-import { findProgram } from "./programs.ts";
+import { findProgram } from "../programs.ts";
 
 /** Packets cannot be dropped here: no packet filter, or no right to it. */
 export class CutError extends Error {
@@ -129,11 +130,9 @@ function connectionsBetween(one: readonly Part[], other: readonly Part[]): Conne
   const rows = parseSocketTable(readFileSync("/proc/net/tcp", "latin1"));
   const opened = (from: readonly Part[], to: readonly Part[]): Connection[] => {
     const inodes = socketInodes(from);
-    const targets = new Set(
-      to.flatMap((part) => part.listens.map((at) => `${at.host}:${at.port}`)),
-    );
+    const targets = new Set(to.flatMap((part) => part.listens.map(formatAddress)));
     return rows.filter(
-      ({ inode, remote }) => inodes.has(inode) && targets.has(`${remote.host}:${remote.port}`),
+      ({ inode, remote }) => inodes.has(inode) && targets.has(formatAddress(remote)),
     );
   };
   return [...opened(one, other), ...opened(other, one)];

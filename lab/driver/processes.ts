@@ -5,8 +5,8 @@
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { eventually } from "../kit/clock.ts";
-import type { Part } from "./model.ts";
+import { eventually } from "../../kit/clock.ts";
+import type { Part } from "../model.ts";
 
 export interface ProcessSeen {
   readonly pid: number;
@@ -22,7 +22,10 @@ interface ProcessOfMachine extends ProcessSeen {
   readonly uid: number;
 }
 
-const programs = new Set(["postgres", "pgbouncer", "haproxy", "node", "initdb", "pg_basebackup"]);
+/** The program of the health parts, in the checkout. */
+export const healthProgram = "sidecars/pg-health/main.ts";
+
+const programs = new Set(["postgres", "pgbouncer", "haproxy", "initdb", "pg_basebackup"]);
 
 /** The processes of each of `parts` that run now, by part name; zombies do not count. */
 export function processesOf(parts: readonly Part[]): Map<string, ProcessSeen[]> {
@@ -74,13 +77,20 @@ function partByFolder(
 /** Where a program of a lab stands; undefined for other programs. */
 function folderOf(seen: ProcessSeen): string | undefined {
   try {
-    const program = basename(readlinkSync(`/proc/${seen.pid}/exe`)).replace(/ \(deleted\)$/, "");
-    if (!programs.has(program) || !sharesRoot(seen.pid)) return undefined;
+    if (!isLabProgram(seen.pid) || !sharesRoot(seen.pid)) return undefined;
     return readlinkSync(`/proc/${seen.pid}/cwd`).replace(/ \(deleted\)$/, "");
   } catch {
     // It ended while we looked, or it is not ours to look at.
     return undefined;
   }
+}
+
+/** True for what a lab runs. Of Node only pg-health is: any other may stand in a lab's folder. */
+function isLabProgram(pid: number): boolean {
+  const program = basename(readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, "");
+  if (program !== "node") return programs.has(program);
+  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  return words[1]?.endsWith(`/${healthProgram}`) === true;
 }
 
 function isUnder(folder: string, path: string | undefined): boolean {

@@ -3,8 +3,8 @@
  * address, so a new connection is known by the group id of the process that opens it and by the
  * address it goes to; one that was there before the cut is known by its four numbers.
  */
-import type { Address } from "../kit/address.ts";
-import type { Part } from "./model.ts";
+import type { Address } from "../../kit/address.ts";
+import type { Part } from "../model.ts";
 
 /** The two ends of a TCP connection over IPv4. */
 export interface Connection {

@@ -1,0 +1,24 @@
+/** The words of this product for what the system says when a peer cannot be reached. */
+const systemWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  EPIPE: "connection closed",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "no route to the network",
+  ETIMEDOUT: "connection timed out",
+  ENOTFOUND: "no such host name",
+  EAI_AGAIN: "the host name could not be resolved",
+};
+
+/** The code of an error, of the system or of a server; empty when it has none. */
+export function faultCode(cause: unknown): string {
+  const code = (cause as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : "";
+}
+
+/** What went wrong between us and a peer, in a few words without a full stop. */
+export function faultWords(cause: unknown): string {
+  const known = systemWords[faultCode(cause)];
+  if (known !== undefined) return known;
+  return cause instanceof Error && cause.message !== "" ? cause.message : "connection closed";
+}

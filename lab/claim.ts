@@ -1,0 +1,71 @@
+/**
+ * Claims a place for a new lab: an index whose addresses and group ids nothing else has. What is in
+ * the way is left alone, whosever it is, and the next index is tried.
+ */
+import { withLock } from "./lock.ts";
+import type { LabModel } from "./model.ts";
+import { LabUnavailableError } from "./place.ts";
+import type { LabPlace } from "./place.ts";
+import { freeIndexes, modelOf, writeState } from "./state.ts";
+import type { LabState } from "./state.ts";
+import { checkAddresses, checkPaths, checkProcesses } from "./up-checks.ts";
+
+/**
+ * Takes the lowest index that is free in every way, and writes it down before another lab can take
+ * it.
+ * @throws LabUnavailableError when there is none, or a path of the lab is too long
+ */
+export async function claimPlace(
+  place: LabPlace,
+  request: Pick<LabState, "name" | "appHosts" | "pooling" | "sharedBuffers" | "archiveCommand">,
+): Promise<LabState> {
+  const stateAt = (index: number): LabState => ({
+    ...request,
+    version: 1,
+    index,
+    phase: "making",
+    configFolder: place.configFolder,
+    processes: {},
+    stopped: [],
+  });
+  return await withLock("lab-index", { purpose: `bin/lab up --name ${request.name}` }, async () => {
+    const indexes = await freeIndexes(place);
+    checkPaths(modelOf(place, stateAt(0)));
+    const index = await firstFree(indexes, async (one) => {
+      await checkPlace(modelOf(place, stateAt(one)));
+    });
+    const state = stateAt(index);
+    await writeState(place, state);
+    return state;
+  });
+}
+
+async function checkPlace(model: LabModel): Promise<void> {
+  checkProcesses(model);
+  await checkAddresses(model);
+}
+
+/**
+ * The first of `indexes` that `check` does not turn down with a LabUnavailableError.
+ * @throws LabUnavailableError with the reason against the first when all are turned down, or what
+ * else `check` throws
+ */
+export async function firstFree(
+  indexes: readonly number[],
+  check: (index: number) => Promise<void>,
+): Promise<number> {
+  let reason: LabUnavailableError | undefined;
+  for (const index of indexes) {
+    try {
+      await check(index);
+      return index;
+    } catch (error) {
+      if (!(error instanceof LabUnavailableError)) throw error;
+      reason ??= error;
+    }
+  }
+  throw new LabUnavailableError(
+    `no place for a lab is free; of those that no other lab has, the first: ${reason?.message ?? "there is none"}`,
+    { cause: reason },
+  );
+}
