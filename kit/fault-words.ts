@@ -1,4 +1,6 @@
 /** The words of this product for what the system says when a peer cannot be reached. */
+import { DeadlineError } from "./clock.ts";
+
 const systemWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
   ECONNRESET: "connection reset",
@@ -20,5 +22,6 @@ export function faultCode(cause: unknown): string {
 export function faultWords(cause: unknown): string {
   const known = systemWords[faultCode(cause)];
   if (known !== undefined) return known;
+  if (cause instanceof DeadlineError) return `no answer within ${cause.deadlineMs} ms`;
   return cause instanceof Error && cause.message !== "" ? cause.message : "connection closed";
 }

@@ -8,7 +8,12 @@ import type { PostgresFacts } from "../postgres/facts.ts";
 
 export type Report<T> =
   | { readonly state: "known"; readonly tookMs: number; readonly value: T }
-  | { readonly state: "unreachable"; readonly tookMs: number; readonly error: string };
+  | {
+      readonly state: "unreachable";
+      readonly tookMs: number;
+      readonly error: string;
+      readonly sqlState?: string;
+    };
 
 export interface MemberObservation {
   readonly name: string;
@@ -41,6 +46,8 @@ export interface OldWorker {
   readonly pid: number;
   readonly uptimeS: number;
   readonly sessions: number;
+  /** Of these the ones for writes that have a server: how many on which. */
+  readonly writing: readonly { readonly server: string; readonly sessions: number }[];
 }
 
 export interface RouterFacts {

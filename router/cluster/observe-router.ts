@@ -6,7 +6,8 @@ import { haproxyNames } from "../haproxy/model.ts";
 import { connectRuntime } from "../haproxy/runtime/client.ts";
 import { observeRouter } from "../haproxy/runtime/fleet.ts";
 import type { ServerView } from "../haproxy/runtime/servers.ts";
-import type { RouterDrift, RouterFacts, RouterServer } from "./observation.ts";
+import type { Session } from "../haproxy/runtime/sessions.ts";
+import type { OldWorker, RouterDrift, RouterFacts, RouterServer } from "./observation.ts";
 
 /**
  * What the running HAProxy of `router` says, and its master beside it.
@@ -30,9 +31,19 @@ export async function observeRuntime(
         pid,
         uptimeS: uptimeSeconds,
         sessions: sessions.length,
+        writing: writingSessions(sessions),
       })) ?? null,
     masterError: masterError?.message ?? null,
   };
+}
+
+function writingSessions(sessions: readonly Session[]): OldWorker["writing"] {
+  const counts = new Map<string, number>();
+  for (const { backend, server } of sessions) {
+    if (backend !== haproxyNames.write || server === undefined) continue;
+    counts.set(server, (counts.get(server) ?? 0) + 1);
+  }
+  return [...counts].map(([server, count]) => ({ server, sessions: count }));
 }
 
 function serverOf(view: ServerView): RouterServer {

@@ -94,7 +94,9 @@ function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
       outer?.throwIfAborted();
       const message = error instanceof Error ? error.message : String(error);
       const [line = message] = message.split("\n");
-      return { state: "unreachable", tookMs: took(), error: line };
+      const { sqlState } = error as { readonly sqlState?: string };
+      const said = sqlState === undefined ? {} : { sqlState };
+      return { state: "unreachable", tookMs: took(), error: line, ...said };
     }
   };
 }

@@ -24,11 +24,11 @@ export function verdictOf(view: ClusterView, findings: readonly Finding[]): Verd
   if (view.members.every((one) => !one.reached)) {
     return { level: "unreachable", summary: "no member can be reached", reasons };
   }
-  if (weighty.length > 0) return { level: "degraded", summary: whoWrites(view), reasons };
-  return { level: "healthy", summary: whoWrites(view), reasons: [] };
+  if (weighty.length > 0) return { level: "degraded", summary: whoWrites(view, findings), reasons };
+  return { level: "healthy", summary: whoWrites(view, findings), reasons: [] };
 }
 
-function whoWrites(view: ClusterView): string {
+function whoWrites(view: ClusterView, findings: readonly Finding[]): string {
   const [primary] = view.writable;
   if (primary === undefined) return "no member is known to take writes";
   const names = (wanted: (member: MemberView) => boolean): string =>
@@ -36,7 +36,9 @@ function whoWrites(view: ClusterView): string {
       .filter((one) => one.name !== primary && wanted(one))
       .map((one) => one.name)
       .join(", ");
-  const streaming = names((one) => one.upstream === primary);
+  const isSilent = (one: MemberView): boolean =>
+    findings.some(({ code, part }) => code === "standby-silent" && part === one.name);
+  const streaming = names((one) => one.upstream === primary && !isSilent(one));
   const silent = names((one) => one.role === "unknown");
   return [
     `${primary} takes writes`,

@@ -7,6 +7,8 @@ export interface Sender {
   readonly address: string | null;
   readonly state: string | null;
   readonly syncState: string | null;
+  /** When it last said how far it is, by its own clock; ms since the epoch. */
+  readonly repliedAtMs: number | null;
 }
 
 export interface Slot {
@@ -37,6 +39,8 @@ export interface PostgresFacts {
   readonly history: readonly { readonly timeline: number; readonly endLsn: Lsn }[] | null;
   /** ISO 8601. */
   readonly startedAt: string;
+  /** Its clock at the look; ms since the epoch. */
+  readonly clockMs: number;
   readonly writeLsn: Lsn | null;
   readonly receiveLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
@@ -97,5 +101,6 @@ export const settingNames = [
   "synchronous_standby_names",
   "wal_level",
   "wal_log_hints",
+  "wal_receiver_status_interval",
   "wal_segment_size",
 ] as const;

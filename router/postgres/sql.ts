@@ -34,6 +34,7 @@ const columns = {
       (SELECT received_tli FROM pg_stat_wal_receiver))
     ELSE ('x' || ${ownTimeline})::bit(32)::int END`,
   started_at: "to_json(pg_postmaster_start_time())",
+  clock_ms: "(extract(epoch FROM clock_timestamp()) * 1000)::float8",
   write_lsn: `CASE WHEN NOT ${inRecovery} THEN pg_current_wal_lsn()::text END`,
   receive_lsn: `CASE WHEN ${inRecovery} THEN pg_last_wal_receive_lsn()::text END`,
   replay_lsn: `CASE WHEN ${inRecovery} THEN pg_last_wal_replay_lsn()::text END`,
@@ -43,7 +44,8 @@ const columns = {
       round(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000) END
     END::float8`,
   receiver: "(SELECT to_jsonb(r) - 'conninfo' FROM pg_stat_wal_receiver r)",
-  senders: "(SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM pg_stat_replication s)",
+  senders: `(SELECT coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('replied_at_ms',
+      extract(epoch FROM s.reply_time) * 1000)), '[]') FROM pg_stat_replication s)`,
   slots: `(SELECT coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('retained',
       pg_wal_lsn_diff(${currentLsn}, s.restart_lsn))), '[]') FROM pg_replication_slots s)`,
   settings: `(SELECT jsonb_object_agg(name, CASE
@@ -103,6 +105,7 @@ export function parseFacts(row: Json): PostgresFacts {
     timeline: Number(row["timeline"]),
     history: parseHistory(textOrNull(row["history"])),
     startedAt: new Date(String(row["started_at"])).toISOString(),
+    clockMs: Number(row["clock_ms"]),
     writeLsn: lsnOrNull(row["write_lsn"]),
     receiveLsn: lsnOrNull(row["receive_lsn"]),
     replayLsn: lsnOrNull(row["replay_lsn"]),
@@ -154,6 +157,7 @@ function parseSender(row: Json): Sender {
     address: textOrNull(row["client_addr"]),
     state: textOrNull(row["state"]),
     syncState: textOrNull(row["sync_state"]),
+    repliedAtMs: numberOrNull(row["replied_at_ms"]),
   };
 }
 

@@ -1,4 +1,6 @@
 /** The connection of pg-health to its Postgres or to a PgBouncer console. Values come back as text. */
+// The driver is loaded before anything listens: the first probe must not wait for it.
+import "pg";
 import type { Secret } from "../../config/secret.ts";
 import { DeadlineError } from "../../kit/clock.ts";
 import { openPgConnection } from "../../kit/pg-connection.ts";

@@ -28,6 +28,7 @@ export function createMetrics(): HealthMetrics {
     readOnly: gauge("read_only", "1 when default_transaction_read_only is on"),
     lagBytes: gauge("lag_bytes", "Standby: bytes received and not replayed"),
     lagSeconds: gauge("lag_seconds", "Standby: how long the missing WAL has been known"),
+    silent: gauge("silent_seconds", "Standby: how long nothing was heard of its primary"),
     age: gauge("probe_age_seconds", "Time since the last probe that was answered"),
     pooler: gauge("pooler", "1 for the state of the node pooler", ["state"]),
     peer: gauge("peer", "1 for what a peer was last seen as", ["url", "state"]),
@@ -65,6 +66,7 @@ function fill(gauges: Readonly<Record<string, Gauge>>, status: HealthStatus): vo
   one("timeline", postgres?.timeline);
   one("lagBytes", postgres?.lagBytes);
   one("lagSeconds", seconds(postgres?.lagMs ?? null));
+  one("silent", seconds(postgres?.silentMs ?? null));
   one("age", seconds(status.probeAgeMs));
   for (const { url, state } of status.peers) {
     for (const known of peerStates)

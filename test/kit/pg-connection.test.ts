@@ -122,7 +122,7 @@ t.test("what is wrong with a peer", async (t) => {
 t.test("nobody listens; an IPv6 address stands in brackets", async (t) => {
   const there = await listen(t, () => undefined, "::1");
   await t.rejects(openPgConnection(target(there.port, { host: "::1" }), { deadlineMs: 50 }), {
-    message: `Postgres at [::1]:${there.port}: Postgres at [::1]:${there.port}: no answer within 50 ms`,
+    message: `Postgres at [::1]:${there.port}: no answer within 50 ms`,
   });
   await t.rejects(openPgConnection(target(1), patient), {
     fault: "refused",

@@ -128,7 +128,10 @@ const settings = {
   synchronous_standby_names: "",
   wal_level: "replica",
   wal_segment_size: "16777216",
+  wal_receiver_status_interval: "10",
 };
+
+const now = Date.parse("2026-11-21T03:00:00.000Z");
 
 /** What Postgres of the pair says in the given role. */
 export function facts(role: "primary" | "standby"): PostgresFacts {
@@ -143,6 +146,7 @@ export function facts(role: "primary" | "standby"): PostgresFacts {
     timeline: 2,
     history: isPrimary ? [{ timeline: 1, endLsn: parseLsn("0/4000000") }] : null,
     startedAt: "2026-11-20T03:00:00.000Z",
+    clockMs: now,
     writeLsn: isPrimary ? head : null,
     receiveLsn: isPrimary ? null : head,
     replayLsn: isPrimary ? null : head,
@@ -152,7 +156,15 @@ export function facts(role: "primary" | "standby"): PostgresFacts {
       ? null
       : { status: "streaming", senderHost: "10.0.0.1", senderPort: 5432, slot: "chi_02" },
     senders: isPrimary
-      ? [{ name: "chi-02", address: "10.0.0.2", state: "streaming", syncState: "async" }]
+      ? [
+          {
+            name: "chi-02",
+            address: "10.0.0.2",
+            state: "streaming",
+            syncState: "async",
+            repliedAtMs: now - 5000,
+          },
+        ]
       : [],
     slots: isPrimary ? [slot("chi_02", true)] : [],
     settings: { ...settings },

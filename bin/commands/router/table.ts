@@ -16,13 +16,13 @@ export function complaints(results: readonly RouterResult[]): string[] {
   if (failed === results.length) return [`no router answers (of ${results.length})`];
   const differ = disagreements(results);
   return [
-    ...(failed > 0 ? [`${failed} of ${count(results)} not reached`] : []),
+    ...(failed > 0 ? [`${failed} of ${counted(results)} not reached`] : []),
     ...(differ.length > 0 ? [`routers disagree: ${differ.join("; ")}`] : []),
     ...writeComplaints(results),
   ];
 }
 
-function count(results: readonly RouterResult[]): string {
+function counted(results: readonly RouterResult[]): string {
   return results.length === 1 ? "1 router" : `${results.length} routers`;
 }
 
@@ -48,7 +48,7 @@ function writeComplaints(results: readonly RouterResult[]): string[] {
 export function verdict(results: readonly RouterResult[]): string {
   const wrong = complaints(results);
   if (wrong.length > 0) return wrong.join("; ");
-  return results.length === 1 ? "the router answers" : `${count(results)} answer and agree`;
+  return results.length === 1 ? "the router answers" : `${counted(results)} answer and agree`;
 }
 
 /** The whole screen of `router status`. */

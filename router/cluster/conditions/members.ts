@@ -23,11 +23,31 @@ export const splitBrain: Condition = (view) =>
         },
       ];
 
+/** SQLSTATE class 28: invalid authorization; 53300: too many connections. */
+const loginRefusedPattern = /^28/;
+const connectionsFull = "53300";
+
+function unreached(wanted: (sqlState: string) => boolean): Condition {
+  return (view) =>
+    view.members.flatMap(({ name, postgres }) =>
+      postgres.state === "unreachable" && wanted(postgres.sqlState ?? "")
+        ? [{ part: name, says: postgres.error }]
+        : [],
+    );
+}
+
 /** Postgres of a member does not answer this machine. */
-export const memberUnreachable: Condition = (view) =>
-  view.members.flatMap(({ name, postgres }) =>
-    postgres.state === "known" ? [] : [{ part: name, says: postgres.error }],
-  );
+export const memberUnreachable: Condition = unreached(
+  (sqlState) => !loginRefusedPattern.test(sqlState) && sqlState !== connectionsFull,
+);
+
+/** Postgres answers, and does not let us in. */
+export const loginRefused: Condition = unreached((sqlState) => loginRefusedPattern.test(sqlState));
+
+/** Postgres answers, and has no connection left for us. */
+export const connectionsExhausted: Condition = unreached(
+  (sqlState) => sqlState === connectionsFull,
+);
 
 /** A running primary that any restart turns into a standby. */
 export const primaryArmed: Condition = eachPrimary((facts) =>

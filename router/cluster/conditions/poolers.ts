@@ -49,7 +49,7 @@ function clientsWait(side: Side): Condition {
         .filter((one) => one.clientsWaiting > 0 && one.maxWaitMs > waitLimitMs)
         .map((one) => ({
           part: name,
-          says: `${one.clientsWaiting} clients of ${one.user} on ${one.database} wait for a server, the first for ${Math.round(one.maxWaitMs / 1000)} s; it has ${one.servers}`,
+          says: `${one.clientsWaiting} clients of ${one.user} on ${one.database} wait for a server, the first for ${Math.round(one.maxWaitMs / 1000)} s; it has ${one.servers}${one.servers === 0 ? ", so it may be paused" : ""}`,
         }));
     });
 }

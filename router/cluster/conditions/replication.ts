@@ -1,6 +1,7 @@
 /** Conditions about how the standbys follow the primary, and about replication slots. */
 import { sizeInWords } from "../../../config/units.ts";
 import type { Lsn } from "../../../kit/lsn.ts";
+import { ageInWords } from "../../../config/units.ts";
 import { formatLsn } from "../../../kit/lsn.ts";
 import type { PostgresFacts, Slot } from "../../postgres/facts.ts";
 import { valueOf } from "../view.ts";
@@ -13,6 +14,28 @@ export const standbyNotStreaming: Condition = eachStandby((facts) => {
   const status = facts.receiver?.status ?? null;
   if (status === "streaming") return [];
   return [status === null ? "no WAL receiver runs" : `its WAL receiver is ${status}`];
+});
+
+/** How often a standby reports by default, and how much later a report may come. */
+const reportIntervalS = 10;
+const reportMarginS = 10;
+
+/**
+ * The primary has a sender for the standby, but the standby has not reported for longer than it
+ * should: the network between them loses everything, which neither side calls an error for a
+ * minute (wal_sender_timeout, wal_receiver_timeout).
+ */
+export const standbySilent: Condition = eachStandby((facts, member, view) => {
+  const senders = view.primary === null ? [] : (valueOf(view.primary.postgres)?.senders ?? []);
+  const sender = senders.find((one) => one.name === member.name);
+  if (sender === undefined || sender.repliedAtMs === null) return [];
+  const declaredS = Number(facts.settings["wal_receiver_status_interval"] ?? reportIntervalS);
+  // 0 switches regular reports off; half of wal_receiver_timeout brings one all the same.
+  const limitS = (declaredS === 0 ? 30 : declaredS) + reportMarginS;
+  // Both times are the standby's clock, so clocks that differ do no harm.
+  const silentS = (facts.clockMs - sender.repliedAtMs) / 1000;
+  if (silentS <= limitS) return [];
+  return [`${view.primary?.name} has heard nothing from it for ${ageInWords(silentS)}`];
 });
 
 /** A standby that streams from a member that is not the primary. */

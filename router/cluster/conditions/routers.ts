@@ -42,9 +42,16 @@ export const routerMisroutes: Condition = eachRouter((router, view) =>
 /** More than one member passes for primary, so the guard turns every new client away. */
 export const routerGuardClosed: Condition = eachRouter((router) =>
   guardRefuses(router)
-    ? [`${router.sendsWritesTo.join(" and ")} both pass for primary: it refuses new clients`]
+    ? [
+        `${router.sendsWritesTo.join(" and ")} both pass for primary: it refuses new clients, and ${openSessions(router)} are still open`,
+      ]
     : [],
 );
+
+function openSessions(router: RouterView): string {
+  const count = router.write.reduce((sum, one) => sum + one.sessions, 0);
+  return `${count} ${count === 1 ? "session" : "sessions"}`;
+}
 
 /** A router does not see what the members say of themselves. */
 export const routerDisagrees: Condition = eachRouter((router, view) => [
@@ -134,6 +141,20 @@ export const oldWorkerSessions: Condition = eachRouter((router) =>
       (one) =>
         `worker ${one.pid}, ${ageInWords(one.uptimeS)} old, still has ${one.sessions} sessions`,
     ),
+);
+
+/** Write sessions in an old worker on a member that is not the primary: no check ends them. */
+export const oldWorkerMisroutes: Condition = eachRouter((router, view) =>
+  (valueOf(router.runtime)?.oldWorkers ?? []).flatMap(({ pid, writing }) =>
+    writing.flatMap(({ server, sessions }) => {
+      const member = view.members.find((one) => one.name === server);
+      const isWrong =
+        view.primary !== null && server !== view.primary.name && member?.role !== "unknown";
+      return isWrong && member !== undefined
+        ? [`worker ${pid} keeps ${sessions} write sessions on ${server}, which is not the primary`]
+        : [];
+    }),
+  ),
 );
 
 /** Sessions that should have ended when their member went down (docs/router.md, G6). */

@@ -27,6 +27,20 @@ export const memberFindings = [
     todo: "Look at its host: is Postgres running, is the network up? Do not promote another member before it is proven to be down.",
   },
   {
+    code: "login-refused",
+    severity: "degraded",
+    condition: members.loginRefused,
+    means: "Postgres runs and answers, but refuses our login, so nothing else is known of it.",
+    todo: "Check login.user and login.password in the environment against the role on PART, and pg_hba.conf there.",
+  },
+  {
+    code: "connections-exhausted",
+    severity: "degraded",
+    condition: members.connectionsExhausted,
+    means: "Postgres runs, but all its connections are taken: new clients and this look get none.",
+    todo: "End sessions that are not needed, from one that is open (pg_stat_activity, pg_terminate_backend); find who opens so many. Routers keep the member while pg-health's own connection lives.",
+  },
+  {
     code: "primary-armed",
     severity: "degraded",
     condition: members.primaryArmed,

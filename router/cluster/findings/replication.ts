@@ -20,6 +20,14 @@ export const replicationFindings = [
     todo: `Read its Postgres log; check primary_conninfo, the slot, and that it reaches the primary. If WAL is gone: ${rebuildByHand}.`,
   },
   {
+    code: "standby-silent",
+    severity: "degraded",
+    condition: replication.standbySilent,
+    means:
+      "Replication looks connected, and nothing comes through: new commits may not reach it, and its lag is not known.",
+    todo: "Look at the network between the primary and PART; until it is mended, do not promote PART. Postgres gives the connection up after wal_sender_timeout.",
+  },
+  {
     code: "standby-follows-another",
     severity: "degraded",
     condition: replication.standbyFollowsAnother,

@@ -11,6 +11,14 @@ export const routerFindings = [
     todo: "Look at bin/router ENV status; undo what was forced (bin/router ENV set pg-primary/MEMBER ready), or apply the right configuration (bin/router ENV apply).",
   },
   {
+    code: "old-worker-misroutes",
+    severity: "unsafe",
+    condition: routers.oldWorkerMisroutes,
+    means:
+      "A reload left these sessions behind, where no check watches them: what they write on a member that still takes writes will be lost.",
+    todo: "End them now: bin/router ENV sessions --close-old-workers --yes.",
+  },
+  {
     code: "router-unreachable",
     severity: "degraded",
     condition: routers.routerUnreachable,
@@ -28,8 +36,9 @@ export const routerFindings = [
     code: "router-guard-closed",
     severity: "degraded",
     condition: routers.routerGuardClosed,
-    means: "The split-brain guard keeps this app host from writing.",
-    todo: "Settle which member is primary; the guard opens by itself.",
+    means:
+      "The split-brain guard refuses new clients of this app host; sessions that are open go on writing where they are.",
+    todo: "Settle which member is primary (split-brain, above); the guard opens by itself.",
   },
   {
     code: "router-disagrees",
@@ -65,7 +74,7 @@ export const routerFindings = [
     condition: routers.oldWorkerSessions,
     means:
       "These sessions are watched by no check: after a change of primary they stay with the old one.",
-    todo: "See bin/router ENV sessions. They end by themselves after hard-stop-after; apps may reconnect sooner.",
+    todo: "See bin/router ENV sessions. They end by themselves after hard-stop-after; bin/router ENV sessions --close-old-workers ends them now.",
   },
   {
     code: "sessions-on-down-server",
@@ -80,7 +89,7 @@ export const routerFindings = [
     severity: "note",
     condition: routers.clientsQueued,
     means: "Clients are held until a server is there, or timeout queue ends.",
-    todo: "Nothing, while a flip runs.",
+    todo: "Nothing while the primary is being changed. Else mend what stands above: they get an error when timeout queue ends.",
   },
   {
     code: "router-config-unread",

@@ -55,7 +55,11 @@ async function ask(
     return { code: await run(invocation), out: out.join("\n"), notes: notes.join("\n") };
   } catch (error) {
     const { message, hint = "" } = error as Error & { hint?: string };
-    return { code: exitCodeOf(error), out: out.join("\n"), notes: `${message}\n${hint}` };
+    return {
+      code: exitCodeOf(error),
+      out: out.join("\n"),
+      notes: [...notes, message, hint].join("\n"),
+    };
   }
 }
 
@@ -176,7 +180,28 @@ else {
     const { sessions: list } = JSON.parse(some.out) as { sessions: unknown[] };
     t.match(list, [{ router: "app-01", backend: "tracked", old: false }]);
     t.equal(list.length, 1);
-    old.socket.destroy();
+
+    const flags = { "close-old-workers": true };
+    const refused = await ask(sessions, [], flags);
+    t.equal(refused.code, 3);
+    t.match(refused.notes, /pg-primary\/dal-01 .*\(old\)\n/, "lists what it would close");
+    t.match(refused.notes, /app-01: 1 session on old workers would be closed\nnothing was closed/);
+    t.notMatch(refused.notes, /tracked/);
+    const only = await ask(sessions, [], { ...flags, backend: "tracked" });
+    t.equal(
+      only.out,
+      "app-01: 0 sessions on old workers closed\napp-02: 0 sessions on old workers closed",
+    );
+    const closed = await ask(sessions, [], { ...flags, yes: true, json: true });
+    t.equal(closed.code, 0, closed.notes);
+    t.match(JSON.parse(closed.out), {
+      routers: [
+        { router: "app-01", closed: 1, waiting: 0, error: null },
+        { router: "app-02", closed: 0 },
+      ],
+    });
+    await old.ended;
+    t.match((await ask(sessions, [])).out, /tracked\/dal-01/, "the new worker's sessions stay");
     now.socket.destroy();
   });
 

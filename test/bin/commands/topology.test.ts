@@ -78,7 +78,13 @@ t.test("whatever stands in it, a line fits the screen and moves no cursor", asyn
   const facts = parts.postgres("dal-01");
   facts.version = hostile;
   facts.armed = true;
-  facts.senders.push({ name: hostile, address: null, state: "backup", syncState: null });
+  facts.senders.push({
+    name: hostile,
+    address: null,
+    state: "backup",
+    syncState: null,
+    repliedAtMs: null,
+  });
   parts.health("dal-01").reason = hostile;
   parts.health("dal-01").answer = "fenced";
   parts.member(longName).postgres = unreachable(hostile);
@@ -135,7 +141,9 @@ function keysOf(value: unknown, found: Set<string> = new Set()): Set<string> {
 t.test("JSON: LSNs are text, every key is documented, nothing secret is in it", async (t) => {
   const world = healthyWorld();
   partsOf(world).postgres("dal-01").armed = true;
-  partsOf(world).runtime("app-01").oldWorkers = [{ pid: 1, uptimeS: 2, sessions: 3 }];
+  partsOf(world).runtime("app-01").oldWorkers = [
+    { pid: 1, uptimeS: 2, sessions: 3, writing: [{ server: "dal-01", sessions: 3 }] },
+  ];
   const text = topologyJson(topologyOf(world));
   const json = JSON.parse(text) as object;
   t.match(json, {

@@ -63,6 +63,30 @@ export const memberCases = {
       },
     },
   ],
+  "login-refused": [
+    {
+      part: "chi-02",
+      says: /password authentication failed/,
+      breaks: (parts) => {
+        parts.member("chi-02").postgres = {
+          ...unreachable("Postgres at 10.0.0.2:5432: password authentication failed"),
+          sqlState: "28P01",
+        };
+      },
+    },
+  ],
+  "connections-exhausted": [
+    {
+      part: "chi-02",
+      says: /too many clients/,
+      breaks: (parts) => {
+        parts.member("chi-02").postgres = {
+          ...unreachable("Postgres at 10.0.0.2:5432: sorry, too many clients already"),
+          sqlState: "53300",
+        };
+      },
+    },
+  ],
   "primary-armed": [
     {
       part: "dal-01",

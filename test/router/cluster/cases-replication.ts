@@ -23,6 +23,16 @@ export const replicationCases = {
       },
     },
   ],
+  "standby-silent": [
+    {
+      part: "chi-02",
+      says: /^dal-01 has heard nothing from it for 43 s$/,
+      breaks: (parts) => {
+        const [sender] = parts.postgres("dal-01").senders;
+        if (sender !== undefined) sender.repliedAtMs = parts.postgres("chi-02").clockMs - 43_000;
+      },
+    },
+  ],
   "standby-follows-another": [
     {
       part: "chi-02",
@@ -183,6 +193,7 @@ export const replicationCases = {
           address: "10.0.0.9",
           state: "backup",
           syncState: "async",
+          repliedAtMs: null,
         });
       },
     },

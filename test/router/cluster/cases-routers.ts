@@ -175,8 +175,22 @@ export const routerCases = {
       part: "app-01",
       says: /worker 99, 10 min old, still has 3 sessions/,
       breaks: (parts) => {
-        parts.runtime("app-01").oldWorkers = [{ pid: 99, uptimeS: 600, sessions: 3 }];
+        parts.runtime("app-01").oldWorkers = [
+          { pid: 99, uptimeS: 600, sessions: 3, writing: [{ server: "dal-01", sessions: 3 }] },
+        ];
       },
+    },
+  ],
+  "old-worker-misroutes": [
+    {
+      part: "app-01",
+      says: /^worker 99 keeps 2 write sessions on chi-02, which is not the primary$/,
+      breaks: (parts) => {
+        parts.runtime("app-01").oldWorkers = [
+          { pid: 99, uptimeS: 600, sessions: 2, writing: [{ server: "chi-02", sessions: 2 }] },
+        ];
+      },
+      also: ["old-worker-sessions"],
     },
   ],
   "sessions-on-down-server": [

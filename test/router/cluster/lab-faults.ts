@@ -144,6 +144,20 @@ export const postgresFaults: readonly LabFault[] = [
     },
   },
   {
+    name: "the members are cut off from each other",
+    codes: ["standby-silent"],
+    exitCode: 1,
+    cause: async ({ lab, chi }) => {
+      await setting(chi, "wal_receiver_status_interval", "1");
+      await lab.run("cut", "dal-01/postgres", "chi-02/postgres");
+      return async () => {
+        await lab.run("heal", "dal-01/postgres", "chi-02/postgres");
+        await chi.query("ALTER SYSTEM RESET wal_receiver_status_interval");
+        await chi.query("SELECT pg_reload_conf()");
+      };
+    },
+  },
+  {
     name: "a slot that nobody reads",
     codes: ["slot-inactive"],
     exitCode: 1,

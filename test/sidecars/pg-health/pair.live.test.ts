@@ -86,7 +86,9 @@ t.test("a login without any privilege sees the role and the lag", async (t) => {
   await dalPostgres.stop();
   t.equal(await answers(plain, "/replica?lag=500ms", 503), "standby (stale)", "silence is lag");
   t.match((await plain.status()).postgres, { streaming: false, lagBytes: null, lagMs: null });
-  t.notMatch((await plain.get("/metrics")).text, /^switchyard_pg_health_lag_bytes/m);
+  const metrics = (await plain.get("/metrics")).text;
+  t.notMatch(metrics, /^switchyard_pg_health_lag_bytes/m);
+  t.match(metrics, /^switchyard_pg_health_silent_seconds [0-9.]*[1-9]/m);
   t.equal((await plain.get("/replica?lag=64kB")).text, "standby\n", "a restart is no reason yet");
   t.equal((await plain.get("/replica")).text, "standby\n");
   await dalPostgres.start();
