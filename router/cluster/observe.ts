@@ -78,6 +78,8 @@ interface LookOptions {
 
 type Look = <T>(what: string, work: (options: LookOptions) => Promise<T>) => Promise<Report<T>>;
 
+const marginMs = 100;
+
 function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
   return async (what, work) => {
     const start = systemClock.monotonic();
@@ -85,7 +87,8 @@ function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
     try {
       const value = await withDeadline(
         what,
-        deadlineMs,
+        // Longer than the part's own deadlines, whose messages say more.
+        deadlineMs + marginMs,
         (signal) => work({ deadlineMs, signal }),
         outer,
       );

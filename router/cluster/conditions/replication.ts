@@ -1,7 +1,6 @@
 /** Conditions about how the standbys follow the primary, and about replication slots. */
-import { sizeInWords } from "../../../config/units.ts";
+import { ageInWords, sizeInWords } from "../../../config/units.ts";
 import type { Lsn } from "../../../kit/lsn.ts";
-import { ageInWords } from "../../../config/units.ts";
 import { formatLsn } from "../../../kit/lsn.ts";
 import type { PostgresFacts, Slot } from "../../postgres/facts.ts";
 import { valueOf } from "../view.ts";
