@@ -34,6 +34,7 @@ function randomWorld(next: () => number): World {
   const world = healthyWorld();
   const parts = partsOf(world);
   const chance = (share: number): boolean => next() < share;
+  const share = chance(0.05) ? 1 : 0.3;
   for (const name of names) {
     const member = parts.member(name);
     const seen = facts(chance(0.5) ? "primary" : "standby") as Loose<PostgresFacts>;
@@ -49,9 +50,9 @@ function randomWorld(next: () => number): World {
     status.probeAgeMs = chance(0.3) ? 5000 : 100;
     status.link = chance(0.7) ? "up" : "silent";
     if (status.postgres !== null) status.postgres.role = chance(0.5) ? "primary" : "standby";
-    if (chance(0.3)) member.postgres = unreachable("Postgres: connection refused");
-    if (chance(0.3)) member.health = unreachable("pg-health: connection refused");
-    if (chance(0.3)) member.pooler = unreachable("PgBouncer: connection refused");
+    if (chance(share)) member.postgres = unreachable("Postgres: connection refused");
+    if (chance(share)) member.health = unreachable("pg-health: connection refused");
+    if (chance(share)) member.pooler = unreachable("PgBouncer: connection refused");
   }
   for (const router of world.observation.routers) {
     if (router.runtime.state === "known") {
