@@ -50,6 +50,12 @@ interface Progress<K extends OperationKind> {
 const never = new AbortController().signal;
 
 /**
+ * No part of an observation is older than this. Before anything is taken back, this long is
+ * waited: a look from before the last act would make its traces look as if they were not there.
+ */
+const oldestLookMs = 300;
+
+/**
  * Runs the operation to its outcome, which is journaled.
  * @returns the outcome; failures of steps, looks and acts are part of it
  * @throws only what the journal throws after the point of no return
@@ -100,6 +106,7 @@ async function undoStarted<K extends OperationKind>(
   operation: Operation<K>,
   progress: Progress<K>,
 ): Promise<void> {
+  await operation.timing.clock.sleep(oldestLookMs + 1);
   for (const row of progress.started.toReversed()) {
     const before = progress.left.length;
     for (const back of row.undo) await undoOne(operation, back, progress);
@@ -111,6 +118,7 @@ async function goBack<K extends OperationKind>(
   operation: Operation<K>,
   progress: Progress<K>,
 ): Promise<Outcome> {
+  await operation.timing.clock.sleep(oldestLookMs + 1);
   for (const row of operation.rows) await undoOne(operation, row, progress);
   const [failed = null] = progress.left;
   return { result: failed === null ? "undone" : "stuck", failed, left: progress.left };
