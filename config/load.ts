@@ -202,18 +202,20 @@ async function resolveSecrets(
   path: Path,
   problems: Problem[],
 ): Promise<unknown> {
+  // One after the other, so that problems come in the order of the file.
   if (Array.isArray(value)) {
-    const items = value.map((one, index) =>
-      resolveSecrets(one, source, [...path, index], problems),
-    );
-    return await Promise.all(items);
+    const items: unknown[] = [];
+    for (const [index, one] of value.entries()) {
+      items.push(await resolveSecrets(one, source, [...path, index], problems));
+    }
+    return items;
   }
   if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).map(
-      async ([key, one]) =>
-        [key, await resolveSecrets(one, source, [...path, key], problems)] as const,
-    );
-    return Object.fromEntries(await Promise.all(entries));
+    const entries: [string, unknown][] = [];
+    for (const [key, one] of Object.entries(value)) {
+      entries.push([key, await resolveSecrets(one, source, [...path, key], problems)]);
+    }
+    return Object.fromEntries(entries);
   }
   if (!secretKeys.has(path.at(-1))) return value;
   return await resolveSecret(value, source.variables).catch((error: Error) => {
