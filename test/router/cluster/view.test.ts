@@ -5,6 +5,7 @@ import { parseLsn } from "../../../kit/lsn.ts";
 import { findingsOf } from "../../../router/cluster/findings.ts";
 import { verdictOf } from "../../../router/cluster/verdict.ts";
 import type { ClusterView } from "../../../router/cluster/view.ts";
+import { answerWords } from "../../../sidecars/pg-health/contract.ts";
 import { facts, healthyWorld, partsOf, unreachable, viewOf } from "../../support/cluster-world.ts";
 import type { Loose, World } from "../../support/cluster-world.ts";
 import type { PostgresFacts } from "../../../router/postgres/facts.ts";
@@ -21,14 +22,6 @@ function random(seed: number): () => number {
 }
 
 const names = ["dal-01", "chi-02"] as const;
-const answers = [
-  "primary",
-  "standby",
-  "read-only",
-  "unreachable",
-  "fenced",
-  "split-brain",
-] as const;
 
 function randomWorld(next: () => number): World {
   const world = healthyWorld();
@@ -45,7 +38,7 @@ function randomWorld(next: () => number): World {
     if (chance(0.2)) seen.systemIdentifier = "7000000000000000002";
     member.postgres = { state: "known", tookMs: 5, value: seen };
     const status = parts.health(name);
-    status.answer = answers[Math.floor(next() * answers.length)] ?? "unreachable";
+    status.answer = answerWords[Math.floor(next() * answerWords.length)] ?? "unreachable";
     status.slow = chance(0.2);
     status.probeAgeMs = chance(0.3) ? 5000 : 100;
     status.link = chance(0.7) ? "up" : "silent";
