@@ -70,6 +70,18 @@ const flapGuard = mapping({
   timeout: checkTime,
 });
 
+/** How the tools reach a member's own host, to arm, stop, start and rebuild its Postgres. */
+const control = mapping({
+  /** A program that gives a POSIX shell on the member's host; this machine when not given. */
+  shell: argvValue.optional(),
+  data: pathValue,
+  start: argvValue,
+  stop: argvValue.optional(),
+  programs: pathValue.optional(),
+  snapshot: argvValue.optional(),
+  restartPooler: argvValue.optional(),
+});
+
 const member = mapping({
   name: nameValue,
   ordinal: wholeNumber({ min: 0, max: 999 }),
@@ -84,6 +96,7 @@ const member = mapping({
     })
     .default("auto"),
   manager: choice(["none", "pg_auto_failover", "patroni", "repmgr"]).default("none"),
+  control: control.optional(),
 });
 
 const router = mapping({
@@ -103,12 +116,16 @@ const router = mapping({
   }),
 });
 
+/** The pool-gate beside an edge pooler, which pauses it for a flip. */
+const gate = mapping({ url: healthUrlValue, token: secretValue });
+
 const edgePooler = mapping({
   name: nameValue,
   address: addressValue,
   admin,
   databases: listOf(identifierValue, "databases", { min: 1, max: 64 }),
   poolMode: choice(["transaction", "session"]),
+  gate: gate.optional(),
 });
 
 const haproxy = mapping({
@@ -135,6 +152,14 @@ const thresholds = mapping({
   probe: durationValue({ minMs: 100, maxMs: 30 * second }).default(second),
 });
 
+const flip = mapping({
+  holdDeadline: durationValue({ minMs: 100, maxMs: minute }).default(2 * second),
+  holdTtl: durationValue({ minMs: second, maxMs: minute }).default(5 * second),
+  lag: sizeInBytes({ min: 0, max: 1024 ** 4 }).default(16 * mebibyte),
+  archiveBacklog: wholeNumber({ min: 0, max: 100_000 }).default(16),
+  synchronous: choice(["wait", "relax"]).default("wait"),
+});
+
 /** The shape of an environment file. */
 export const environmentSchema = mapping({
   aliases: listOf(nameValue, "aliases", { min: 0, max: 16 }).default([]),
@@ -146,6 +171,7 @@ export const environmentSchema = mapping({
   haproxy: haproxy.prefault({}),
   pgHealth: pgHealth.prefault({}),
   thresholds: thresholds.prefault({}),
+  flip: flip.prefault({}),
 });
 
 export type EnvironmentFile = z.infer<typeof environmentSchema>;
@@ -156,6 +182,7 @@ export interface Environment extends EnvironmentFile {
 }
 export type Member = EnvironmentFile["members"][number];
 export type Router = EnvironmentFile["routers"][number];
+export type MemberControlKeys = NonNullable<Member["control"]>;
 export type EdgePooler = EnvironmentFile["edgePoolers"][number];
 export type FlapGuard = z.infer<typeof flapGuard>;
 export type Login = EnvironmentFile["login"];

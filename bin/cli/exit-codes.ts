@@ -61,6 +61,9 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_KNOCK: exitCodes.unavailable,
   ERR_REPLICA_QUERY: exitCodes.failed,
   ERR_SAMPLE: exitCodes.failed,
+  ERR_JOURNAL: exitCodes.failed,
+  ERR_LOCK_LOST: exitCodes.failed,
+  ERR_STEP: exitCodes.failed,
   ERR_STOP_INTERRUPTED: exitCodes.failed,
 };
 

@@ -1,0 +1,49 @@
+/**
+ * What a flip tells while it runs and when it has ended: the lines of `flip-db --json`, of the
+ * executor's event file and of `history`. docs/cli-json.md has them as a contract.
+ */
+import type { Facts } from "../operation/step.ts";
+
+export interface FlipStepEvent {
+  readonly event: "step";
+  readonly step: string;
+  readonly phase: "start" | "done" | "failed" | "skipped" | "waiting";
+  /** The processes of the flip: who carries it out and who watches over it. */
+  readonly pids: { readonly executor: number; readonly watcher: number | null };
+  /** Since the step began. */
+  readonly ms: number;
+  /** For the operator: what the step does, and with `waiting` what it waits for. */
+  readonly words: string;
+  readonly reason?: string;
+}
+
+export interface FlipReport {
+  readonly event: "report";
+  readonly operationId: string;
+  readonly kind: "flip" | "resume" | "abort" | "failover";
+  /** done: writes are on `to`; undone: writes are on `from`; stuck: see `next`; refused: nothing was done. */
+  readonly result: "done" | "undone" | "stuck" | "refused";
+  readonly from: string;
+  readonly to: string;
+  readonly mode: "seamless" | "fast";
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly tookMs: number;
+  /** From the first client held, or the old primary's stop, to the last one released; null when never. */
+  readonly pauseMs: number | null;
+  /** The longest that any one gate held its clients; null in fast mode. */
+  readonly longestHoldMs: number | null;
+  readonly steps: readonly { readonly step: string; readonly ms: number; readonly facts: Facts }[];
+  readonly sessionsClosed: number;
+  readonly timelines: { readonly before: number; readonly after: number | null };
+  /** Of the old primary's shutdown checkpoint, and what the standby had replayed, as LSN text. */
+  readonly lsns: { readonly checkpoint: string | null; readonly replayed: string | null };
+  /** `none, proven by …`, or what may be lost, or why it is not known. */
+  readonly loss: string;
+  /** Whether the old primary streams from the new one again. */
+  readonly rejoined: boolean;
+  /** What failed, or failed without ending the flip. */
+  readonly problems: readonly { readonly step: string; readonly reason: string }[];
+  /** The command that helps; null when nothing is left to do. */
+  readonly next: string | null;
+}

@@ -1,0 +1,128 @@
+/**
+ * One run of the flip: look, plan, take the lock, look and plan again under it, carry out. A new
+ * flip, a resume and an abort, here or from another host, are this same code.
+ */
+import { execute } from "../operation/execute.ts";
+import type { Outcome } from "../operation/execute.ts";
+import type { Journal } from "../operation/journal-file.ts";
+import type { Lock, LockHold } from "../operation/lock.ts";
+import { fold } from "../operation/records.ts";
+import type { JournalRecord } from "../operation/records.ts";
+import type { StepEvent, Timing } from "../operation/run-step.ts";
+import type { StepRow } from "../operation/step.ts";
+import type { FlipActions, FlipKind, FlipPlan } from "./flip-actions.ts";
+import { allParts } from "./observation.ts";
+import type { FlipObservation, FlipPart } from "./observation.ts";
+import { intentFacts, plan } from "./plan.ts";
+import type { FlipRequest, Refusal } from "./plan.ts";
+import { flipSteps, rowsNamed } from "./steps.ts";
+import type { FlipTable } from "./steps.ts";
+
+/** Which members the lock is taken on, the one that counts first. */
+export type LockEnds = Pick<FlipPlan, "from" | "to">;
+
+export interface FlipWorld {
+  /** `ends` says who is from and to once that is known; before, every member is looked at. */
+  readonly observe: (
+    parts: readonly FlipPart[],
+    ends: LockEnds | undefined,
+    signal: AbortSignal,
+  ) => Promise<FlipObservation>;
+  readonly actions: FlipActions;
+  readonly lock: Lock<LockEnds>;
+  /** The local file: its records so far, and where new ones go. */
+  readonly records: () => Promise<readonly JournalRecord[]>;
+  readonly journal: Journal;
+  readonly timing: Timing;
+}
+
+/** What a test may replace by something broken. */
+export interface FlipMachine {
+  readonly table: FlipTable;
+  readonly plan: typeof plan;
+}
+
+export const flipMachine: FlipMachine = { table: flipSteps(), plan };
+
+export interface FlipOptions {
+  readonly holder: string;
+  readonly signal: AbortSignal;
+  readonly onPlan?: (plan: FlipPlan) => void;
+  readonly onEvent: (event: StepEvent) => void;
+  readonly machine?: FlipMachine;
+}
+
+export type FlipResult =
+  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "ended"; readonly plan: FlipPlan; readonly outcome: Outcome };
+
+/**
+ * Runs a flip, a resume or an abort to its end.
+ * @throws LockedError when another operation holds the lock; the operator's reason when aborted
+ * before anything was begun; what looking throws
+ */
+export async function runFlip(
+  request: FlipRequest,
+  world: FlipWorld,
+  options: FlipOptions,
+): Promise<FlipResult> {
+  const machine = options.machine ?? flipMachine;
+  const first = await decide(request, world, machine, options.signal);
+  if ("refused" in first) return { kind: "refused", why: first.refused };
+  const lock = (ends: LockEnds): Promise<LockHold> => {
+    const purpose = { holder: options.holder, why: `${request.goal} ${first.operationId}` };
+    return world.lock.acquire(ends, purpose, options.signal);
+  };
+  let hold = await lock(first);
+  try {
+    // Until the lock was there, another operation may have changed everything.
+    const chosen = await decide(request, world, machine, options.signal);
+    if ("refused" in chosen) return { kind: "refused", why: chosen.refused };
+    if (chosen.from !== first.from || chosen.to !== first.to) {
+      return { kind: "refused", why: "the cluster changed while the lock was taken" };
+    }
+    options.onPlan?.(chosen);
+    const at = world.timing.clock.now();
+    const { operationId } = chosen;
+    const facts = intentFacts(chosen);
+    await world.journal.append({ operationId, step: "", phase: "intent", at, facts });
+    const ended = await execute<FlipKind>({
+      operationId,
+      plan: chosen,
+      rows: rowsOf(chosen, machine.table),
+      direction: chosen.goal,
+      crossed: chosen.crossed,
+      actions: world.actions,
+      observe: (parts, signal) => world.observe(parts, chosen, signal),
+      hold,
+      relock: () => lock(chosen),
+      journal: world.journal,
+      timing: world.timing,
+      signal: options.signal,
+      onEvent: options.onEvent,
+    });
+    hold = ended.hold;
+    const { result, failed, left } = ended;
+    return { kind: "ended", plan: chosen, outcome: { result, failed, left } };
+  } finally {
+    await hold.release();
+  }
+}
+
+/** Looks at everything and plans. @returns the plan, or why there is none; changes nothing */
+export async function decide(
+  request: FlipRequest,
+  world: Pick<FlipWorld, "observe" | "records">,
+  machine: FlipMachine,
+  signal: AbortSignal,
+): Promise<FlipPlan | Refusal> {
+  const seen = await world.observe(allParts, undefined, signal);
+  const local = await world.records();
+  return machine.plan(seen, fold([...local, ...seen.journal]), request);
+}
+
+/** The rows of a plan: the steps themselves, or what undoes them. */
+export function rowsOf(chosen: FlipPlan, table: FlipTable): readonly StepRow<FlipKind>[] {
+  const rows = rowsNamed(table, chosen.steps);
+  return chosen.goal === "forward" ? rows : rows.flatMap((row) => row.undo);
+}

@@ -1,0 +1,90 @@
+/**
+ * The two proofs of a flip, and what else is read from a member's looks. Each answers why it does
+ * not hold, in words for the operator; what cannot be read is not proven.
+ */
+import { formatLsn } from "../../kit/lsn.ts";
+import type { FlipPlan } from "./flip-actions.ts";
+import { unknownMember } from "./observation.ts";
+import type { ControlSeen, FlipObservation, MemberSeen } from "./observation.ts";
+
+/** The look at one member; all unknown when it was not looked at. */
+export function memberOf(seen: FlipObservation, name: string): MemberSeen {
+  return seen.members[name] ?? unknownMember;
+}
+
+/**
+ * Why the standby must not be promoted; undefined when the old primary is stopped for good and the
+ * standby has all of its WAL. A checkpoint's location is where its record starts and the replay
+ * position is an end, so the shutdown checkpoint is replayed only when the position lies strictly
+ * past it.
+ */
+export function whyNotProven(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  const [from, to] = [memberOf(seen, plan.from), memberOf(seen, plan.to)];
+  if (from.process !== "gone") return `Postgres on ${plan.from} is ${from.process}`;
+  if (from.control === null) return `the control file of ${plan.from} cannot be read`;
+  const foreign = whyForeign(plan, plan.from, from.control);
+  if (foreign !== undefined) return foreign;
+  if (from.control.state !== "shut down") {
+    return `the control file of ${plan.from} says ${from.control.state}`;
+  }
+  if (!to.reached || to.role !== "standby") return `${plan.to} does not answer as a standby`;
+  if (to.systemIdentifier !== plan.systemIdentifier) return `${plan.to} is of another cluster`;
+  if (to.timeline !== plan.timeline) {
+    return `${plan.to} is on timeline ${to.timeline}, ${plan.from} on ${plan.timeline}`;
+  }
+  if (to.replayLsn === null || to.replayLsn <= from.control.checkpoint) {
+    const replayed = to.replayLsn === null ? "an unknown position" : formatLsn(to.replayLsn);
+    return `${plan.to} has replayed up to ${replayed}, not past ${formatLsn(from.control.checkpoint)}`;
+  }
+  return undefined;
+}
+
+/**
+ * Why the old primary must not be started for writes; undefined when the standby is stopped, was
+ * never promoted and cannot be by a request that is still on its way: that one ended with the
+ * standby's process, and a leftover `promote` file is gone too.
+ */
+export function whyNotSecured(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  const to = memberOf(seen, plan.to);
+  if (hasPromoted(plan, seen)) return `${plan.to} has been promoted; --resume finishes the flip`;
+  if (to.process !== "gone") return `Postgres on ${plan.to} is ${to.process}`;
+  if (to.control === null) return `the control file of ${plan.to} cannot be read`;
+  const foreign = whyForeign(plan, plan.to, to.control);
+  if (foreign !== undefined) return foreign;
+  if (!isCleanStandby(to.control)) {
+    return `the control file of ${plan.to} says ${to.control.state}`;
+  }
+  if (to.promoteFile !== false) return `a promote file may lie on ${plan.to}`;
+  return undefined;
+}
+
+/** Its Postgres was shut down as a standby. */
+export function isCleanStandby(control: ControlSeen | null): boolean {
+  return control?.state === "shut down in recovery";
+}
+
+/** The standby is known to be a primary, or to have been one. */
+export function hasPromoted(plan: FlipPlan, seen: FlipObservation): boolean {
+  const { role, timeline, control } = memberOf(seen, plan.to);
+  const wasPrimary = control?.state === "shut down" || control?.state === "in production";
+  return (
+    role === "primary" ||
+    wasPrimary ||
+    (timeline ?? 0) > plan.timeline ||
+    (control?.timeline ?? 0) > plan.timeline
+  );
+}
+
+/** The old primary runs and takes writes. */
+export function oldWrites(plan: FlipPlan, seen: FlipObservation): boolean {
+  const { reached, writable, process } = memberOf(seen, plan.from);
+  return reached && writable === true && process !== "gone";
+}
+
+function whyForeign(plan: FlipPlan, name: string, control: ControlSeen): string | undefined {
+  if (control.systemIdentifier !== plan.systemIdentifier) return `${name} is of another cluster`;
+  if (control.timeline !== plan.timeline) {
+    return `the control file of ${name} is on timeline ${control.timeline}, not ${plan.timeline}`;
+  }
+  return undefined;
+}
