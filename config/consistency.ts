@@ -28,6 +28,8 @@ function twice(placed: readonly Placed[]): Problem[] {
   });
 }
 
+const maintenanceDeeds = ["do", "stopContainers", "wait"] as const;
+
 const lists = ["members", "routers", "edgePoolers"] as const;
 
 const rules: Readonly<Record<string, Rule>> = {
@@ -63,6 +65,25 @@ const rules: Readonly<Record<string, Rule>> = {
         ["edgePoolers", index, "address"],
         formatAddress(one.address),
       ]),
+    ),
+
+  gatesAreUnique: ({ edgePoolers }) =>
+    twice(
+      edgePoolers.flatMap((one, index): Placed[] =>
+        one.gate === undefined
+          ? []
+          : [[["edgePoolers", index, "gate", "url"], formatAddress(one.gate.url)]],
+      ),
+    ),
+
+  // What is done to one member must not be done to another's data.
+  controlsAreUnique: ({ members }) =>
+    twice(
+      members.flatMap(({ control }, index): Placed[] => {
+        if (control === undefined) return [];
+        const where = control.shell === undefined ? "" : ` over ${control.shell.join(" ")}`;
+        return [[["members", index, "control", "data"], `${control.data}${where}`]];
+      }),
     ),
 
   // Routers stand on different hosts, so only the addresses of one router must differ.
@@ -161,6 +182,24 @@ const rules: Readonly<Record<string, Rule>> = {
           },
         ];
   },
+
+  maintenanceStepsDoOneThing: ({ maintenance: { steps } }) => [
+    ...twice(steps.map((one, index) => [["maintenance", "steps", index, "name"], one.name])),
+    ...steps.flatMap((step, index): Problem[] => {
+      const path = ["maintenance", "steps", index];
+      const given = maintenanceDeeds.filter((key) => step[key] !== undefined);
+      if (given.length !== 1) {
+        const found = given.length === 0 ? "it has none" : `it has ${given.join(" and ")}`;
+        return [{ path, message: `expected one of ${maintenanceDeeds.join(", ")}; ${found}` }];
+      }
+      const idle = (["undo", "isUp"] as const).filter((key) => step.do === undefined && step[key]);
+      const elsewhere = step.wait !== undefined && step.shell !== undefined ? ["shell"] : [];
+      return [...idle, ...elsewhere].map((key) => ({
+        path: [...path, key],
+        message: `does not go with ${given.join("")}`,
+      }));
+    }),
+  ],
 
   queueOutlastsConnect: ({ haproxy }) =>
     haproxy.queueTimeout > haproxy.connectTimeout

@@ -29,7 +29,7 @@ function printable(value: unknown, path: string, kinds: ReadonlyMap<string, stri
   if (Array.isArray(value)) return value.map((one) => printable(one, `${path}[]`, kinds));
   if (typeof value === "object" && value !== null) {
     if (isAddress(value)) {
-      return `${path.endsWith(".health") ? "http://" : ""}${formatAddress(value)}`;
+      return `${/\.(health|url)$/.test(path) ? "http://" : ""}${formatAddress(value)}`;
     }
     const entries = Object.entries(value)
       .filter(([, one]) => one !== undefined)

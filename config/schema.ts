@@ -9,12 +9,14 @@ import {
   addressValue,
   argvValue,
   choice,
+  containerValue,
   durationValue,
   healthUrlValue,
   identifierValue,
   ipAddressValue,
   nameValue,
   pathValue,
+  queryValue,
   runtimeAddressValue,
   sizeInBytes,
   slotValue,
@@ -160,6 +162,26 @@ const flip = mapping({
   synchronous: choice(["wait", "relax"]).default("wait"),
 });
 
+/** One step of a maintenance window; of do, stopContainers and wait it has one. */
+const maintenanceStep = mapping({
+  name: nameValue,
+  /** A program that gives a POSIX shell on the host where the step is done; here when not given. */
+  shell: argvValue.optional(),
+  do: argvValue.optional(),
+  undo: argvValue.optional(),
+  isUp: argvValue.optional(),
+  stopContainers: mapping({
+    names: listOf(containerValue, "containers", { min: 1, max: 32 }),
+    program: pathValue.default("/usr/bin/docker"),
+  }).optional(),
+  wait: mapping({ query: queryValue, database: identifierValue.optional() }).optional(),
+  deadline: durationValue({ minMs: second, maxMs: 24 * hour }).default(minute),
+});
+
+const maintenance = mapping({
+  steps: listOf(maintenanceStep, "maintenance steps", { min: 0, max: 32 }).default([]),
+});
+
 /** The shape of an environment file. */
 export const environmentSchema = mapping({
   aliases: listOf(nameValue, "aliases", { min: 0, max: 16 }).default([]),
@@ -172,6 +194,7 @@ export const environmentSchema = mapping({
   pgHealth: pgHealth.prefault({}),
   thresholds: thresholds.prefault({}),
   flip: flip.prefault({}),
+  maintenance: maintenance.prefault({}),
 });
 
 export type EnvironmentFile = z.infer<typeof environmentSchema>;
@@ -184,5 +207,6 @@ export type Member = EnvironmentFile["members"][number];
 export type Router = EnvironmentFile["routers"][number];
 export type MemberControlKeys = NonNullable<Member["control"]>;
 export type EdgePooler = EnvironmentFile["edgePoolers"][number];
+export type MaintenanceStep = EnvironmentFile["maintenance"]["steps"][number];
 export type FlapGuard = z.infer<typeof flapGuard>;
 export type Login = EnvironmentFile["login"];

@@ -146,6 +146,18 @@ export const argvValue = z
   .max(64, "expected at most 64 words")
   .meta({ kind: "list", notation: "a list of words: the program and its arguments" });
 
+/** The name of a container, as `docker create` takes it. */
+export const containerValue = matching(
+  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/,
+  "a container's name: 1 to 128 letters, digits, _ . and -, a letter or digit first",
+);
+
+/** One SQL statement on one or more lines. */
+export const queryValue = matching(
+  /^(?=[^]{1,4000}$)(?=\s*\S)(?:[^\p{Cc}]|[\n\t])+$/u,
+  "an SQL query of at most 4000 characters",
+);
+
 /** A whole number within limits. */
 export function wholeNumber(limits: { min: number; max: number }) {
   const notation = `a whole number from ${limits.min} to ${limits.max}`;

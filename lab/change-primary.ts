@@ -3,22 +3,21 @@
  * file that the standby has everything, promote the standby, and let the old one follow. Routers
  * find out by their own checks. PostgreSQL manual, 27.3 "Failover".
  */
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { writeFileAtomically } from "../kit/atomic-file.ts";
-import { runChild } from "../kit/child.ts";
 import { eventually, systemClock } from "../kit/clock.ts";
 import { formatLsn, parseLsn } from "../kit/lsn.ts";
+import type { Lsn } from "../kit/lsn.ts";
+import type { ControlFile } from "../router/postgres/control/contract.ts";
+import { readControlFile } from "../router/postgres/control/control-file.ts";
 import { connectTo, superuserLogin, withClient } from "./connect.ts";
 import type { LabLogin } from "./connect.ts";
-import { parseControlData, whyNotPromote } from "./control-data.ts";
-import type { ControlData, StandbyPosition } from "./control-data.ts";
-import { dataFolder, plainEnvironment } from "./driver/part.ts";
+import { dataFolder } from "./driver/part.ts";
 import { partOf } from "./model.ts";
 import type { LabModel, MemberHost } from "./model.ts";
 import type { LabPlace } from "./place.ts";
-import { findPrograms } from "./programs.ts";
 import { readSecrets } from "./secrets.ts";
 import { modelOf, requireState } from "./state.ts";
 import { actOnPart } from "./verbs.ts";
@@ -37,6 +36,31 @@ export interface PrimaryChange {
 export class ChangeError extends Error {
   override readonly name = "ChangeError";
   readonly code = "ERR_LAB_CHANGE";
+}
+
+/** What the old primary's control file says, as far as the proof needs it. */
+export type StoppedPrimary = Pick<ControlFile, "state" | "systemIdentifier" | "checkpoint">;
+
+/** What the standby that is to be promoted says about itself. */
+export interface StandbyPosition {
+  readonly systemIdentifier: string;
+  /** The end of what it has replayed. */
+  readonly replayed: Lsn;
+}
+
+/**
+ * Why `standby` must not be promoted yet, given the old primary's control file; undefined when the
+ * old primary is shut down and the standby has replayed its last record. The checkpoint's location
+ * is where that record starts, so to have replayed it is to be strictly past it.
+ */
+export function whyNotPromote(old: StoppedPrimary, standby: StandbyPosition): string | undefined {
+  if (old.state !== "shut down") return `the old primary's control file says ${old.state}`;
+  if (old.systemIdentifier !== standby.systemIdentifier) {
+    return `the system identifiers differ: ${old.systemIdentifier} and ${standby.systemIdentifier}`;
+  }
+  return standby.replayed > old.checkpoint
+    ? undefined
+    : "the standby has not replayed the shutdown checkpoint";
 }
 
 interface Change {
@@ -122,7 +146,7 @@ async function stop({ place, model, from, options }: Change): Promise<void> {
 }
 
 async function prove(change: Change, standby: Client): Promise<void> {
-  const old = await readControlData(change);
+  const old = await readControl(change);
   let why: string | undefined;
   let position: StandbyPosition | undefined;
   await eventually(
@@ -141,15 +165,12 @@ async function prove(change: Change, standby: Client): Promise<void> {
   }
 }
 
-async function readControlData({ place, model, from }: Change): Promise<ControlData> {
-  const { postgresFolder } = await findPrograms();
+async function readControl({ model, from, to }: Change): Promise<ControlFile> {
   const part = partOf(model, from.name, "postgres");
-  const { stdout } = await runChild(join(postgresFolder, "pg_controldata"), [dataFolder(part)], {
-    deadlineMs: askDeadlineMs,
-    env: { ...plainEnvironment, LC_ALL: "C" },
-    ...(place.privileged ? { uid: place.uid, gid: part.gid } : {}),
-  });
-  return parseControlData(stdout);
+  const path = join(dataFolder(part), "global/pg_control");
+  const read = readControlFile(await readFile(path));
+  if ("control" in read) return read.control;
+  throw new ChangeError(`${to.name} is not promoted: ${path}: ${read.why}`);
 }
 
 async function readPosition(standby: Client): Promise<StandbyPosition> {

@@ -19,6 +19,7 @@ type Write = (making: Making, environment: Environment, part: Part) => Promise<v
 const writers: Readonly<Record<PartKind, Write>> = {
   postgres: async () => undefined,
   health: async () => undefined,
+  gate: async () => undefined,
   pooler: async (making, environment, part) => {
     const place = poolerPlace(part);
     await writePooler(making, part, await nodePoolerConfiguration(environment, part.host, place));
@@ -49,7 +50,7 @@ export async function configureLab(making: Making, configFolder: string): Promis
   const { model } = making;
   await writeFileAtomically(
     join(configFolder, `${model.name}.yml`),
-    labEnvironment(model, making.programs.haproxy),
+    labEnvironment(model, making.place, making.programs),
     { mode: 0o644 },
   );
   const environment = await loadEnvironment(model.name, { folder: configFolder });

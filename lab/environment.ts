@@ -1,15 +1,22 @@
 /** The environment file of a lab: the same schema as production, secrets as file references. */
 import { stringify } from "yaml";
 import { formatAddress } from "../kit/address.ts";
+import { controlKeys } from "./control-keys.ts";
 import type { LabModel } from "./model.ts";
 import { partOf } from "./model.ts";
+import type { LabPlace } from "./place.ts";
+import type { Programs } from "./programs.ts";
 import { labDatabase, labUsers, secretFile } from "./secrets.ts";
 
 /** The first line of every file that a lab writes into config/, by which it is known again. */
 export const environmentHead = "# Written by bin/lab, and removed by bin/lab down.";
 
 /** The text of config/<name>.yml for the lab. */
-export function labEnvironment(model: LabModel, haproxyProgram: string): string {
+export function labEnvironment(
+  model: LabModel,
+  place: LabPlace,
+  programs: Pick<Programs, "haproxy" | "postgresFolder" | "pgbouncer">,
+): string {
   const password = (user: Parameters<typeof secretFile>[1]): string =>
     `file:${secretFile(model.folder, user)}`;
   const poolerAdmin = { user: labUsers.poolerAdmin, password: password("poolerAdmin") };
@@ -23,6 +30,7 @@ export function labEnvironment(model: LabModel, haproxyProgram: string): string 
       pooler: { address: formatAddress(member.pooler), admin: poolerAdmin },
       health: `http://${formatAddress(member.health)}`,
       slot: member.slot,
+      control: controlKeys(model, place, programs, member.name),
     })),
     routers: model.apps.map((app) => {
       const { folder } = partOf(model, app.name, "router");
@@ -45,8 +53,9 @@ export function labEnvironment(model: LabModel, haproxyProgram: string): string 
       admin: poolerAdmin,
       databases: [labDatabase, "postgres"],
       poolMode: model.pooling,
+      gate: { url: `http://${formatAddress(app.gate)}`, token: password("gateToken") },
     })),
-    haproxy: { program: haproxyProgram },
+    haproxy: { program: programs.haproxy },
   };
   return `${environmentHead}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
 }

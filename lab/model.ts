@@ -5,7 +5,7 @@
  */
 import type { Address } from "../kit/address.ts";
 
-export type PartKind = "postgres" | "pooler" | "health" | "router" | "edge";
+export type PartKind = "postgres" | "pooler" | "health" | "router" | "edge" | "gate";
 
 /** One long-running program of the lab. */
 export interface Part {
@@ -39,6 +39,7 @@ export interface AppHost {
   readonly read: Address;
   readonly stats: Address;
   readonly edge: Address;
+  readonly gate: Address;
 }
 
 export interface LabRequest {
@@ -92,6 +93,7 @@ export function modelLab(request: LabRequest): LabModel {
     ...apps.flatMap((one, ordinal) => [
       part(one.name, "router", 50 + ordinal * 5, [one.write, one.read, one.stats]),
       part(one.name, "edge", 51 + ordinal * 5, [one.edge]),
+      part(one.name, "gate", 52 + ordinal * 5, [one.gate]),
     ]),
   ];
   return { ...request, members, apps, parts };
@@ -120,6 +122,7 @@ function appHost(index: number, ordinal: number): AppHost {
     read: { host, port: 6434 },
     stats: { host, port: 8404 },
     edge: { host, port: 6432 },
+    gate: { host, port: 8009 },
   };
 }
 

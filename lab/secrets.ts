@@ -16,12 +16,13 @@ export const labUsers = {
 /** The database of the app. */
 export const labDatabase = "app";
 
-export type LabUser = keyof typeof labUsers;
-export type LabSecrets = Readonly<Record<LabUser, Secret>>;
+/** Who has a secret: a user, or the callers of the pool-gates. */
+export type LabSecret = keyof typeof labUsers | "gateToken";
+export type LabSecrets = Readonly<Record<LabSecret, Secret>>;
 
 /** The file of one secret. */
-export function secretFile(folder: string, user: LabUser): string {
-  return join(folder, "secrets", user);
+export function secretFile(folder: string, of: LabSecret): string {
+  return join(folder, "secrets", of);
 }
 
 /** Generates and writes all secrets of the lab in `folder`. */
@@ -43,12 +44,13 @@ export async function readSecrets(folder: string): Promise<LabSecrets> {
   });
 }
 
-async function forEachUser(make: (user: LabUser) => Promise<Secret>): Promise<LabSecrets> {
-  const [superuser, app, replicator, poolerAdmin] = await Promise.all([
+async function forEachUser(make: (of: LabSecret) => Promise<Secret>): Promise<LabSecrets> {
+  const [superuser, app, replicator, poolerAdmin, gateToken] = await Promise.all([
     make("superuser"),
     make("app"),
     make("replicator"),
     make("poolerAdmin"),
+    make("gateToken"),
   ]);
-  return { superuser, app, replicator, poolerAdmin };
+  return { superuser, app, replicator, poolerAdmin, gateToken };
 }

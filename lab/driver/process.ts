@@ -14,8 +14,8 @@ import type { Programs } from "../programs.ts";
 import { partAnswers } from "./answers.ts";
 import { ownerOf, plainEnvironment, postgresWords } from "./part.ts";
 import {
-  healthProgram,
   mainOf,
+  ownPrograms,
   processesOf,
   signalProcess,
   signalUntil,
@@ -68,11 +68,26 @@ const commandLines: Readonly<Record<PartKind, Words>> = {
   ],
   health: (driver, part) => [
     process.execPath,
-    inCheckout(healthProgram),
+    inCheckout(ownPrograms.health),
     ...["--env", driver.model.name, "--member", part.host],
     ...["--config-folder", driver.configFolder],
   ],
+  gate: (driver, part) => [
+    process.execPath,
+    inCheckout(ownPrograms.gate),
+    ...["--env", driver.model.name, "--gate", edgePoolerOf(driver.model, part)],
+    ...["--config-folder", driver.configFolder],
+  ],
 };
+
+function edgePoolerOf(model: LabModel, part: Part): string {
+  return model.apps.find((one) => one.name === part.host)?.edgePooler ?? part.host;
+}
+
+/** What a part's program is told by its environment, besides its words. */
+function variablesOf(part: Part): Readonly<Record<string, string>> {
+  return part.kind === "gate" ? { POOL_GATE_STATE: join(part.folder, "lease.json") } : {};
+}
 
 // Fast shutdown for Postgres; HAProxy would wait for its clients on a softer one. PgBouncer 1.23 and
 // newer waits for its clients too, until it is told a second time.
@@ -82,6 +97,7 @@ const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
   edge: "SIGTERM",
   router: "SIGTERM",
   health: "SIGTERM",
+  gate: "SIGTERM",
 };
 
 const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
@@ -90,6 +106,7 @@ const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   edge: ["pgbouncer.pid"],
   router: [],
   health: [],
+  gate: [],
 };
 
 // A fast shutdown waits for the checkpoint and for walsenders, up to wal_sender_timeout (60 s).
@@ -113,11 +130,11 @@ export async function launchPart(driver: ProcessDriver, part: Part): Promise<Sta
     const child = spawn(program, words, {
       cwd: part.folder,
       detached: true,
-      env: plainEnvironment,
+      env: { ...plainEnvironment, ...variablesOf(part) },
       stdio: ["ignore", output.fd, output.fd],
       ...(owner === undefined ? {} : { gid: owner.gid }),
-      // pg-health reads the checkout and the lab's secrets, so it stays the user that we are.
-      ...(owner === undefined || part.kind === "health" ? {} : { uid: owner.uid }),
+      // Our sidecars read the checkout and the lab's secrets, so they stay the user that we are.
+      ...(owner === undefined || part.kind in ownPrograms ? {} : { uid: owner.uid }),
     });
     await once(child, "spawn");
     child.unref();

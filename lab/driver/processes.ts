@@ -22,8 +22,11 @@ interface ProcessOfMachine extends ProcessSeen {
   readonly uid: number;
 }
 
-/** The program of the health parts, in the checkout. */
-export const healthProgram = "sidecars/pg-health/main.ts";
+/** The programs of the parts that are ours, in the checkout. */
+export const ownPrograms = {
+  health: "sidecars/pg-health/main.ts",
+  gate: "sidecars/pool-gate/main.ts",
+} as const;
 
 const programs = new Set(["postgres", "pgbouncer", "haproxy", "initdb", "pg_basebackup"]);
 
@@ -85,12 +88,12 @@ function folderOf(seen: ProcessSeen): string | undefined {
   }
 }
 
-/** True for what a lab runs. Of Node only pg-health is: any other may stand in a lab's folder. */
+/** True for what a lab runs. Of Node only our sidecars are: any other may stand in a lab's folder. */
 function isLabProgram(pid: number): boolean {
   const program = basename(readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, "");
   if (program !== "node") return programs.has(program);
   const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-  return words[1]?.endsWith(`/${healthProgram}`) === true;
+  return Object.values(ownPrograms).some((one) => words[1]?.endsWith(`/${one}`) === true);
 }
 
 function isUnder(folder: string, path: string | undefined): boolean {

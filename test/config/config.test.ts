@@ -118,7 +118,11 @@ async function examples(t: Test): Promise<{ folder: string; production: string }
   return { folder, production };
 }
 
-const exampleVariables = { SWITCHYARD_PASSWORD: secretText, EDGE_POOLER_PASSWORD: secretText };
+const exampleVariables = {
+  SWITCHYARD_PASSWORD: secretText,
+  EDGE_POOLER_PASSWORD: secretText,
+  POOL_GATE_TOKEN: secretText,
+};
 
 t.test("both examples load, by name and by alias", async (t) => {
   const { folder } = await examples(t);
@@ -178,7 +182,7 @@ t.test("no secret of an environment can be printed", async (t) => {
     else if (typeof value === "object" && value !== null) Object.values(value).forEach(walk);
   };
   walk(environment);
-  t.equal(secrets.length, 5, "login, two node poolers, two edge poolers");
+  t.equal(secrets.length, 7, "login, two node poolers, two edge poolers, their gates");
   for (const secret of secrets) t.equal(secret.reveal(), secretText);
   const printed = {
     json: JSON.stringify(environment),
@@ -189,7 +193,7 @@ t.test("no secret of an environment can be printed", async (t) => {
     redacted: JSON.stringify(redactEnvironment(environment)),
   };
   for (const [how, text] of Object.entries(printed)) t.notMatch(text, secretText, how);
-  t.equal(printed.redacted.split("[redacted]").length - 1, 5);
+  t.equal(printed.redacted.split("[redacted]").length - 1, 7);
 });
 
 t.test("a redacted environment is written as the file is, and reads as the same", async (t) => {

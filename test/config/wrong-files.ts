@@ -26,6 +26,19 @@ function router(number: number, more: Tree = {}): Tree {
   };
 }
 
+function edge(number: number): Tree {
+  return {
+    name: `edge-0${number}`,
+    address: `10.0.1.${number}:6432`,
+    admin: { user: "admin", password: "${PASSWORD}" },
+    databases: ["orders"],
+    poolMode: "transaction",
+    gate: { url: "http://10.0.0.9:8009", token: "${PASSWORD}" },
+  };
+}
+
+const hands = { data: "/data", start: ["start-postgres"] };
+
 export const base: Tree = {
   cluster: "orders",
   login: { user: "switchyard", password: "${PASSWORD}" },
@@ -291,6 +304,24 @@ export const contradictory: readonly { name: string; given: Tree; want: string }
     name: "a member by name without a resolver",
     given: { ...base, members: [member(1, { pooler: { address: "db.example.com:6432" } })] },
     want: "haproxy.resolver: expected the address of a DNS server, since db-01 is addressed by name; it is missing",
+  },
+  {
+    name: "one data directory for two members on this machine",
+    given: { ...base, members: [1, 2].map((one) => member(one, { control: hands })) },
+    want: "members[1].control.data: /data stands twice; expected another than members[0].control.data",
+  },
+  {
+    name: "one data directory for two members behind one shell",
+    given: {
+      ...base,
+      members: [1, 2].map((one) => member(one, { control: { ...hands, shell: ["ssh", "db"] } })),
+    },
+    want: "members[1].control.data: /data over ssh db stands twice; expected another than members[0].control.data",
+  },
+  {
+    name: "one gate for two edge poolers",
+    given: { ...base, edgePoolers: [edge(1), edge(2)] },
+    want: "edgePoolers[1].gate.url: 10.0.0.9:8009 stands twice; expected another than edgePoolers[0].gate.url",
   },
   {
     name: "a queue shorter than a connect",

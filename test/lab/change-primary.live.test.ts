@@ -142,7 +142,7 @@ t.test("bin/demo", async (t) => {
   const place = await labPlace();
   const demo = (...words: string[]) =>
     runChild(process.execPath, [join(checkout, "bin/commands/demo.ts"), ...words], {
-      deadlineMs: 60_000,
+      deadlineMs: 90_000,
       accept: [0, 1, 4, 64],
     });
   const before = await listLabs(place);
@@ -154,10 +154,17 @@ t.test("bin/demo", async (t) => {
   const run = await demo("--json");
   t.equal(run.code, 0, run.stderr);
   t.match(run.stdout, /^\{.*\}\n$/, "one object on one line, and nothing else");
-  const result = JSON.parse(run.stdout) as Record<string, number | string>;
+  const result = JSON.parse(run.stdout) as Record<string, number | string> & {
+    readonly flips: readonly Record<string, unknown>[];
+  };
   t.strictSame(Object.keys(result), [
-    ...["acknowledged", "found", "failed", "longestGapMs", "from", "to"],
+    ...["acknowledged", "found", "failed", "longestGapMs", "from", "to", "flips", "textbook"],
   ]);
+  t.match(result.flips, [
+    { from: "dal-01", to: "chi-02", mode: "seamless", failed: 0, failedConnects: 0, doubled: 0 },
+    { from: "chi-02", to: "dal-01", mode: "seamless", failed: 0, failedConnects: 0, doubled: 0 },
+  ]);
+  t.match(result.flips[1]?.["report"], { event: "report", result: "done", rejoined: true });
   t.ok(Number(result["acknowledged"]) > 0);
   t.equal(result["found"], result["acknowledged"]);
   t.equal(result["from"], "dal-01");
@@ -185,7 +192,7 @@ t.test("bin/demo", async (t) => {
   });
   await client.connect();
   t.ok(
-    (await client.query("SELECT 1 FROM demo")).rowCount,
+    (await client.query("SELECT 1 FROM demo_1")).rowCount,
     "the printed psql line leads to the rows",
   );
   await client.end();

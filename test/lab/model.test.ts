@@ -26,6 +26,17 @@ const request: LabRequest = {
   archiveCommand: null,
 };
 const model = modelLab(request);
+const place = {
+  root: "/state",
+  configFolder: "/config",
+  privileged: true,
+  uid: 101,
+};
+const programs = {
+  haproxy: "/usr/sbin/haproxy",
+  postgresFolder: "/usr/lib/postgresql/15/bin",
+  pgbouncer: "/usr/sbin/pgbouncer",
+};
 
 t.test("members and app hosts have the standard ports on addresses of the lab's own", async (t) => {
   t.strictSame(model.members, [
@@ -54,6 +65,7 @@ t.test("members and app hosts have the standard ports on addresses of the lab's 
     read: { host: "127.13.1.2", port: 6434 },
     stats: { host: "127.13.1.2", port: 8404 },
     edge: { host: "127.13.1.2", port: 6432 },
+    gate: { host: "127.13.1.2", port: 8009 },
   });
 });
 
@@ -70,10 +82,11 @@ t.test("names of hosts and parts", async (t) => {
     "chi-02/health",
     "app-01/router",
     "app-01/edge",
+    "app-01/gate",
   ]);
   const table: readonly { name: string; want: readonly string[] }[] = [
     { name: "dal-01", want: ["dal-01/postgres", "dal-01/pooler", "dal-01/health"] },
-    { name: "app-02", want: ["app-02/router", "app-02/edge"] },
+    { name: "app-02", want: ["app-02/router", "app-02/edge", "app-02/gate"] },
     { name: "chi-02/pooler", want: ["chi-02/pooler"] },
     { name: "dal", want: [] },
     { name: "dal-01/", want: [] },
@@ -101,10 +114,10 @@ t.test("no two parts of all the labs that fit share an address or a group id", a
 });
 
 t.test("the environment file names secrets by file and holds none", async (t) => {
-  const text = labEnvironment(model, "/usr/sbin/haproxy");
+  const text = labEnvironment(model, place, programs);
   t.ok(text.startsWith(`${environmentHead}\n`));
-  const passwords = [...text.matchAll(/password: (.*)/g)].map((match) => match[1]);
-  t.equal(passwords.length, 1 + model.members.length + model.apps.length);
+  const passwords = [...text.matchAll(/(?:password|token): (.*)/g)].map((match) => match[1]);
+  t.equal(passwords.length, 1 + model.members.length + 2 * model.apps.length);
   for (const one of passwords) t.match(one, /^file:\/state\/some-lab\/secrets\/[a-zA-Z]+$/);
   const content = parse(text) as {
     routers: { runtime: string; adminSocket: string }[];
@@ -172,8 +185,8 @@ t.test("hosts that are cut off leave no pair of their parts connected", async (t
   const small: LabModel = modelLab({ ...request, appHosts: 1 });
   const script = cutScript("a", "b", partsNamed(small, "dal-01"), partsNamed(small, "app-01"));
   const rules = script.split("\n").filter((line) => line.startsWith("add rule"));
-  // Three parts to four addresses, and two parts to three addresses.
-  t.equal(rules.length, 3 * 4 + 2 * 3);
+  // Three parts to five addresses, and three parts to three addresses.
+  t.equal(rules.length, 3 * 5 + 3 * 3);
   t.equal(new Set(rules).size, rules.length);
 });
 

@@ -2,84 +2,18 @@
 import t from "tap";
 import type { Clock } from "../../kit/clock.ts";
 import { parseLsn } from "../../kit/lsn.ts";
-import { parseControlData, whyNotPromote } from "../../lab/control-data.ts";
-import type { ControlData } from "../../lab/control-data.ts";
+import { whyNotPromote } from "../../lab/change-primary.ts";
+import type { StoppedPrimary } from "../../lab/change-primary.ts";
 import { Tally } from "../../lab/tally.ts";
 
-// Recorded from PostgreSQL 15 after a fast shutdown, LC_ALL=C.
-const recorded = `pg_control version number:            1300
-Catalog version number:               202209061
-Database system identifier:           7574968512634085413
-Database cluster state:               shut down
-pg_control last modified:             Sat Nov 21 04:28:51 2026
-Latest checkpoint location:           0/50003A8
-Latest checkpoint's REDO location:    0/50003A8
-Latest checkpoint's REDO WAL file:    000000010000000000000005
-Latest checkpoint's TimeLineID:       3
-Latest checkpoint's PrevTimeLineID:   3
-Latest checkpoint's full_page_writes: on
-Time of latest checkpoint:            Sat Nov 21 04:28:51 2026
-Minimum recovery ending location:     0/0
-Backup start location:                0/0
-Mock authentication nonce:            b2a7d4f4f6f1c9e2
-`;
-
-t.test("reads what pg_controldata prints", async (t) => {
-  t.strictSame(parseControlData(recorded), {
-    systemIdentifier: "7574968512634085413",
-    state: "shut down",
-    checkpoint: parseLsn("0/50003A8"),
-    timeline: 3,
-  });
-});
-
-const unreadable: readonly { name: string; given: string; says: RegExp }[] = [
-  { name: "nothing", given: "", says: /Database system identifier: got ""/ },
-  {
-    name: "another language",
-    given: recorded.replace("Database cluster state", "Status des Datenbankclusters"),
-    says: /Database cluster state: got ""/,
-  },
-  {
-    name: "no checkpoint",
-    given: recorded.replace("0/50003A8", "nowhere"),
-    says: /Latest checkpoint location: got "nowhere"/,
-  },
-  {
-    name: "an empty state",
-    given: recorded.replace("shut down", ""),
-    says: /Database cluster state: got ""/,
-  },
-];
-for (const { name, given, says } of unreadable) {
-  t.test(`refuses ${name}`, async (t) => {
-    t.throws(() => parseControlData(given), { code: "ERR_CONTROL_DATA", message: says });
-  });
-}
-
-t.test("never takes a part of the output for the whole", async (t) => {
-  const end = recorded.indexOf("TimeLineID:       3") + "TimeLineID:       3".length;
-  const accepted = Array.from({ length: end }, (_, cut) => cut).filter((cut) => {
-    try {
-      parseControlData(recorded.slice(0, cut));
-      return true;
-    } catch {
-      return false;
-    }
-  });
-  t.strictSame(accepted, [], "lengths at which a part of it was taken");
-  t.ok(parseControlData(recorded.slice(0, end)));
-});
-
-const old: ControlData = {
+const old: StoppedPrimary = {
   systemIdentifier: "1",
   state: "shut down",
   checkpoint: parseLsn("0/50003A8"),
-  timeline: 1,
 };
 const promotions: readonly {
   name: string;
-  old?: Partial<ControlData>;
+  old?: Partial<StoppedPrimary>;
   standby?: { systemIdentifier?: string; replayed?: string };
   want: RegExp | undefined;
 }[] = [

@@ -15,6 +15,8 @@ export interface ControlFile {
   readonly systemIdentifier: string;
   /** End of recovery's minimum, for a standby; 0/0 for a primary. */
   readonly minRecoveryEnd: Lsn;
+  /** The timeline of minRecoveryEnd; 0 for a primary. Past `timeline` right after a promotion. */
+  readonly minRecoveryTimeline: number;
   /** False: neither checksums nor wal_log_hints, so pg_rewind cannot be used. */
   readonly canRewind: boolean;
 }

@@ -1,0 +1,198 @@
+/**
+ * The channel to a data directory on this machine: its files through the file system, its processes
+ * through /proc (proc(5)). A process belongs to a data directory when it works in it, which Postgres
+ * does from its start to its end; device and inode are compared, so that a container's Postgres on
+ * the same volume is seen too.
+ */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import type { Stats } from "node:fs";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { syncFolder, writeFileAtomically } from "../../../kit/atomic-file.ts";
+import { faultCode } from "../../../kit/fault-words.ts";
+import { attempt, HostControlError } from "./channel.ts";
+import type { HostChannel, HostLook, HostSignal, SeenProcess } from "./channel.ts";
+import { readControlFile } from "./control-file.ts";
+import { isCleanStop, readPostmasterFile } from "./judge.ts";
+import { programRunner } from "./program.ts";
+
+interface Place {
+  readonly member: string;
+  readonly data: string;
+}
+
+/** The channel to `data` on this machine, for messages about `member`. Opens nothing yet. */
+export function localChannel(member: string, data: string): HostChannel {
+  const place: Place = { member, data };
+  const runner = programRunner({
+    member,
+    shell: ["/bin/sh"],
+    owner: async () => {
+      const { uid, gid } = await ownerOf(data);
+      return { uid, gid, self: selfId() };
+    },
+  });
+  const tried = <T>(what: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
+    attempt(member, what, signal, async () => {
+      await mayControl(place);
+      return await work();
+    });
+  return {
+    place: "this machine",
+    warm: (hooks, signal) =>
+      tried(`look after ${data}`, signal, async () => {
+        await lookAt(place, "whole");
+        if (hooks) await runner.warm(signal);
+      }),
+    look: (how, signal) => tried(`look at ${data}`, signal, () => lookAt(place, how)),
+    read: (path, signal) => tried(`read ${path}`, signal, () => unlessMissing(readFile(path))),
+    write: (path, content, signal) =>
+      tried(`write ${path}`, signal, async () => {
+        const { uid, gid } = await stat(data);
+        const owner = selfId() === 0 ? { owner: { uid, gid } } : {};
+        await writeFileAtomically(path, content, { mode: 0o600, ...owner });
+      }),
+    remove: (path, signal) =>
+      tried(`remove ${path}`, signal, async () => {
+        await rm(path, { force: true });
+        await syncFolder(dirname(path));
+      }),
+    kill: (pid, name, signal) =>
+      tried(`send ${name} to process ${pid}`, signal, () => killOne(place, pid, name)),
+    run: (argv, as, options) => runner.run(argv, as, options),
+    close: () => runner.close(),
+  };
+}
+
+function selfId(): number {
+  return process.geteuid?.() ?? -1;
+}
+
+/** Of the data directory, or of the folder that it is missing in: a rebuild moves it away. */
+async function ownerOf(data: string): Promise<Stats> {
+  return (await unlessMissing(stat(data))) ?? (await stat(dirname(data)));
+}
+
+/** Who is neither root nor the owner would be shown a part of the files and of the processes. */
+async function mayControl({ member, data }: Place): Promise<void> {
+  const { uid } = await ownerOf(data);
+  if (selfId() === 0 || selfId() === uid) return;
+  throw new HostControlError(
+    member,
+    `look at ${data}`,
+    `it belongs to user ${uid} and this is user ${selfId()}: it takes root or the owner`,
+  );
+}
+
+async function lookAt(place: Place, how: "whole" | "light"): Promise<HostLook> {
+  const { data } = place;
+  const [pidFile, control, signalFile, promoteFile, archiveReady] = await Promise.all([
+    readText(join(data, "postmaster.pid")),
+    readControl(data),
+    readText(join(data, "standby.signal")),
+    unlessMissing(stat(join(data, "promote"))),
+    how === "whole" ? countReady(data) : 0,
+  ]);
+  const seen = { pidFile, signalFile, promoteFile: promoteFile !== null, archiveReady };
+  const folder = await stat(data);
+  if (how === "light" && isAtWork(folder, pidFile, control)) {
+    return { ...seen, control, processes: null };
+  }
+  const processes = processesIn(place, folder);
+  // What ended before the processes were looked at has written its control file by now.
+  return { ...seen, control: await readControl(data), processes };
+}
+
+/** The postmaster of the file is there, and its shutdown has not come to its last lines. */
+function isAtWork(folder: Stats, pidFile: string | null, control: Uint8Array | null): boolean {
+  const file = readPostmasterFile(pidFile);
+  if (file === null || !worksIn(folder, file.pid)) return false;
+  if (file.status !== "stopping") return true;
+  const read = control === null ? null : readControlFile(control);
+  return !(read !== null && "control" in read && isCleanStop(read.control));
+}
+
+/** Null when it cannot be read. */
+async function readControl(data: string): Promise<Uint8Array | null> {
+  return await readFile(join(data, "global/pg_control")).catch(() => null);
+}
+
+async function readText(path: string): Promise<string | null> {
+  return await unlessMissing(readFile(path, "utf8"));
+}
+
+async function countReady(data: string): Promise<number> {
+  const names = await unlessMissing(readdir(join(data, "pg_wal/archive_status")));
+  return names?.filter((name) => name.endsWith(".ready")).length ?? 0;
+}
+
+async function unlessMissing<T>(work: Promise<T>): Promise<T | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (faultCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Postgres processes that work in the folder. @throws HostControlError when one cannot be judged */
+function processesIn({ member, data }: Place, folder: Stats): SeenProcess[] {
+  const pids = readdirSync("/proc").filter((entry) => /^[1-9][0-9]*$/.test(entry));
+  return pids.flatMap((entry): SeenProcess[] => {
+    const pid = Number(entry);
+    const works = worksIn(folder, pid);
+    if (works === false) return [];
+    const seen = readProcess(pid);
+    if (seen === undefined) return [];
+    if (works === true) return [seen];
+    if (!mayBeOurs(folder, pid)) return [];
+    throw new HostControlError(
+      member,
+      `look for processes in ${data}`,
+      `where a Postgres process works may not be read: it takes root: process ${pid}`,
+    );
+  });
+}
+
+/** Whether a process works in the folder; undefined when that may not be read. */
+function worksIn(folder: Stats, pid: number): boolean | undefined {
+  try {
+    const cwd = statSync(`/proc/${pid}/cwd`);
+    return cwd.dev === folder.dev && cwd.ino === folder.ino;
+  } catch (error) {
+    return ["EACCES", "EPERM"].includes(faultCode(error)) ? undefined : false;
+  }
+}
+
+/** Postgres runs as the owner of its data directory alone. False for a process that has ended. */
+function mayBeOurs(folder: Stats, pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    return /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1] === String(folder.uid);
+  } catch {
+    return false;
+  }
+}
+
+/** A process, if it is a Postgres that has not ended. */
+function readProcess(pid: number): SeenProcess | undefined {
+  try {
+    const line = readFileSync(`/proc/${pid}/stat`, "latin1");
+    if (!/^[0-9]+ \((postgres|postmaster)\) [^ZX]/.test(line)) return undefined;
+    return { pid, stat: line, commandLine: readFileSync(`/proc/${pid}/cmdline`, "latin1") };
+  } catch {
+    // It ended while we looked.
+    return undefined;
+  }
+}
+
+async function killOne({ data }: Place, pid: number, name: HostSignal): Promise<boolean> {
+  if (worksIn(await stat(data), pid) !== true || readProcess(pid) === undefined) return false;
+  try {
+    process.kill(pid, name);
+    return true;
+  } catch (error) {
+    if (faultCode(error) === "ESRCH") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * The channel to a data directory on another host: a shell there, kept open, that is asked for one
+ * look or one act at a time. The shell has to be one of Linux (it reads /proc), of root or of the
+ * owner of the data directory.
+ */
+import { withDeadline } from "../../../kit/clock.ts";
+import { attempt, HostControlError } from "./channel.ts";
+import type { HostChannel, HostLook } from "./channel.ts";
+import {
+  killScript,
+  lookScript,
+  preparation,
+  readFileReply,
+  readLook,
+  readScript,
+  refusals,
+  removeScript,
+  writeScript,
+} from "./host-script.ts";
+import { programRunner } from "./program.ts";
+import type { DataOwner } from "./shell-script.ts";
+import { ShellSession } from "./shell-session.ts";
+
+/** A host far away, and an ssh that asks several servers on the way. */
+const openDeadlineMs = 15_000;
+/** No question takes longer than a sync of one file does on a busy disk. */
+const askDeadlineMs = 30_000;
+
+interface Way {
+  readonly member: string;
+  readonly shell: readonly string[];
+  readonly data: string;
+  /** The shell that is open, or is being opened. */
+  session: Promise<Opened> | undefined;
+  opened: Opened | undefined;
+}
+
+interface Opened {
+  readonly session: ShellSession;
+  readonly owner: DataOwner;
+}
+
+/**
+ * The channel to `data` over the shell that the words of `shell` give, for messages about `member`.
+ * Opens nothing yet.
+ */
+export function shellChannel(member: string, shell: readonly string[], data: string): HostChannel {
+  const way: Way = { member, shell, data, session: undefined, opened: undefined };
+  const runner = programRunner({
+    member,
+    shell,
+    owner: async (signal) => (await open(way, signal)).owner,
+  });
+  return {
+    place: shell.join(" "),
+    warm: async (hooks, signal) => {
+      const tried = `open a shell by ${shell.join(" ")}`;
+      await attempt(member, tried, signal, async () => {
+        await Promise.all([open(way, signal), hooks ? runner.warm(signal) : undefined]);
+      });
+    },
+    look: async (how, signal): Promise<HostLook> => {
+      const output = await ask(way, `look at ${data}`, lookScript(how), signal);
+      return readLook(output);
+    },
+    read: async (path, signal) => {
+      const output = await ask(way, `read ${path}`, readScript(path), signal);
+      return readFileReply(output);
+    },
+    write: async (path, content, signal) => {
+      await ask(way, `write ${path}`, writeScript(path, content), signal);
+    },
+    remove: async (path, signal) => {
+      await ask(way, `remove ${path}`, removeScript(path), signal);
+    },
+    kill: async (pid, name, signal) => {
+      const script = killScript(pid, name);
+      const output = await ask(way, `send ${name} to process ${pid}`, script, signal);
+      return output.toString("latin1").trim() === "sent";
+    },
+    run: (argv, as, options) => runner.run(argv, as, options),
+    close: () => {
+      runner.close();
+      way.opened?.session.end();
+    },
+  };
+}
+
+/** The open shell; opens one when there is none, or it has ended since. */
+async function open(way: Way, signal: AbortSignal): Promise<Opened> {
+  const usable = way.opened === undefined || way.opened.session.isOpen;
+  if (way.session === undefined || !usable) {
+    way.opened = undefined;
+    way.session = prepare(way, signal);
+  }
+  try {
+    way.opened = await way.session;
+    return way.opened;
+  } catch (error) {
+    way.session = undefined;
+    throw error;
+  }
+}
+
+async function prepare({ member, shell, data }: Way, signal: AbortSignal): Promise<Opened> {
+  const session = new ShellSession(shell);
+  try {
+    const { status, output } = await withDeadline(
+      `open a shell by ${shell.join(" ")}`,
+      openDeadlineMs,
+      (inner) => session.ask(preparation(data), inner),
+      signal,
+    );
+    const words = output.toString("utf8").trim();
+    if (status !== 0) throw new HostControlError(member, `look at ${data}`, reason(status, words));
+    const [uid = -1, gid = -1, self = -1] = words.split(/\s+/).slice(-3).map(Number);
+    return { session, owner: { uid, gid, self } };
+  } catch (error) {
+    session.end();
+    throw error;
+  }
+}
+
+/**
+ * Asks the open shell. A question that failed with the shell is not asked again: it may have been
+ * heard.
+ */
+async function ask(way: Way, tried: string, script: string, signal: AbortSignal): Promise<Buffer> {
+  return await attempt(way.member, tried, signal, async () => {
+    const { session } = await open(way, signal);
+    const { status, output } = await withDeadline(
+      tried,
+      askDeadlineMs,
+      (inner) => session.ask(script, inner),
+      signal,
+    );
+    if (status === 0) return output;
+    throw new HostControlError(way.member, tried, reason(status, output.toString("utf8").trim()));
+  });
+}
+
+function reason(status: number, output: string): string {
+  // What was printed before the refusal is half an answer.
+  const said = output.split("\n").at(-1) ?? "";
+  const known = refusals[status];
+  if (known !== undefined) return said === "" ? known : `${known}: ${said}`;
+  return said === "" ? `exit status ${status}` : said;
+}
