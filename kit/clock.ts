@@ -98,6 +98,16 @@ export async function eventually<T>(
   throw new DeadlineError(what, options.deadlineMs, lastError);
 }
 
+/**
+ * Calls `tick` every `ms` until the returned function is called; it keeps no process alive. What
+ * `tick` throws, or rejects with, is its own affair and ends the process as any lost error does.
+ */
+export function every(ms: number, tick: () => void): () => void {
+  const timer = setInterval(tick, ms);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
 /** Lets the event loop turn once: what is ready to be read or written comes first. */
 export function nextTurn(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,10 +1,10 @@
 /**
- * A small HTTP server for sidecars: a table of paths, GET and HEAD, replies that are built before
- * they are needed. It stands on node:http because a health check is asked thousands of times a
- * second and has four headers.
+ * A small HTTP server for sidecars: a table of paths with their methods, replies that are built
+ * before they are needed. It stands on node:http because a health check is asked thousands of times
+ * a second and has four headers.
  */
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
 import { formatAddress } from "./address.ts";
 import { withDeadline } from "./clock.ts";
 
@@ -16,8 +16,22 @@ export interface Reply {
   readonly body: Buffer;
 }
 
-/** Answers one path. `search` is the raw query with its question mark, or "". */
+/** Answers GET and HEAD of one path. `search` is the raw query with its question mark, or "". */
 export type Route = (search: string) => Reply | Promise<Reply>;
+
+/** A request with all of its body, which has at most 64 kB. */
+export interface WholeRequest {
+  /** Names are in lower case. */
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  /** Aborts when the asker hangs up before it is answered. */
+  readonly signal: AbortSignal;
+}
+
+export type MethodRoute = (request: WholeRequest) => Reply | Promise<Reply>;
+
+/** A path that looks at more of a request than its query, or takes a body. GET answers HEAD too. */
+export type MethodRoutes = Readonly<Partial<Record<"GET" | "POST", MethodRoute>>>;
 
 export interface HttpListener {
   readonly host: string;
@@ -70,21 +84,26 @@ export function bodyReply(
 }
 
 const notFound = textReply(404, "not found");
-const notAllowed = textReply(405, "method not allowed", ["Allow", "GET, HEAD"]);
+const notAllowed = (methods: string): Reply =>
+  textReply(405, "method not allowed", ["Allow", methods]);
+const readOnly = notAllowed("GET, HEAD");
+const tooLong = textReply(413, "the body is too long", ["Connection", "close"]);
 const broken = textReply(500, "internal error");
+
+const bodyBytesMax = 64 * 1024;
 
 /** More connections than this are closed on arrival; a health port needs tens. */
 const connectionsMax = 4096;
 
 /**
- * Listens on `host` and `port` (0 takes a free one) and answers by the table: exact paths, GET and
- * HEAD (RFC 9110 9.3); another path is 404, another method 405, a route that throws is 500 and
- * goes to `onError`.
+ * Listens on `host` and `port` (0 takes a free one) and answers by the table: exact paths and their
+ * methods (RFC 9110 9.3); another path is 404, another method 405, a body that is too long 413, a
+ * route that throws is 500 and goes to `onError`.
  * @throws ListenError
  */
 export async function listen(
   address: { readonly host: string; readonly port: number },
-  routes: Readonly<Record<string, Route>>,
+  routes: Readonly<Record<string, Route | MethodRoutes>>,
   onError: (error: unknown, path: string) => void,
 ): Promise<HttpListener> {
   const table = new Map(Object.entries(routes));
@@ -119,7 +138,7 @@ async function close(server: Server, deadlineMs: number): Promise<void> {
 }
 
 function handle(
-  table: ReadonlyMap<string, Route>,
+  table: ReadonlyMap<string, Route | MethodRoutes>,
   onError: (error: unknown, path: string) => void,
   request: IncomingMessage,
   response: ServerResponse,
@@ -129,21 +148,57 @@ function handle(
   const path = mark < 0 ? url : url.slice(0, mark);
   const route = table.get(path);
   if (route === undefined) return send(response, notFound);
-  if (request.method !== "GET" && request.method !== "HEAD") return send(response, notAllowed);
-  const failed = (error: unknown): void => {
-    onError(error, path);
-    send(response, broken);
+  const attempt = (answer: () => Reply | Promise<Reply>): void => {
+    const failed = (error: unknown): void => {
+      onError(error, path);
+      send(response, broken);
+    };
+    try {
+      const reply = answer();
+      if (!(reply instanceof Promise)) return send(response, reply);
+      reply.then((one) => send(response, one)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
   };
-  try {
-    const reply = route(mark < 0 ? "" : url.slice(mark));
-    if (!(reply instanceof Promise)) return send(response, reply);
-    reply.then((one) => send(response, one)).catch(failed);
-  } catch (error) {
-    failed(error);
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  if (typeof route === "function") {
+    if (method !== "GET") return send(response, readOnly);
+    return attempt(() => route(mark < 0 ? "" : url.slice(mark)));
   }
+  const chosen = method === "GET" || method === "POST" ? route[method] : undefined;
+  if (chosen !== undefined) return attempt(() => whole(request, response, chosen));
+  const names = Object.keys(route).map((one) => (one === "GET" ? "GET, HEAD" : one));
+  return send(response, notAllowed(names.join(", ")));
+}
+
+/** Reads the body, then answers; what the asker sends beyond the bound is not read. */
+async function whole(
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: MethodRoute,
+): Promise<Reply> {
+  const hungUp = new AbortController();
+  response.once("close", () => {
+    if (!response.writableFinished) hungUp.abort(new Error("the asker has hung up"));
+  });
+  const chunks: Buffer[] = [];
+  let size = 0;
+  request.on("data", (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= bodyBytesMax) chunks.push(chunk);
+    else request.pause();
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const event of ["end", "pause", "close"]) request.once(event, () => resolve());
+  await promise;
+  if (size > bodyBytesMax || !request.complete) return tooLong;
+  const { headers } = request;
+  return await route({ headers, body: Buffer.concat(chunks), signal: hungUp.signal });
 }
 
 function send(response: ServerResponse, reply: Reply): void {
+  if (response.destroyed) return;
   // node:http leaves the body out of a reply to HEAD by itself.
   response.writeHead(reply.status, reply.headers as string[]);
   response.end(reply.body);

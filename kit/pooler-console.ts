@@ -16,7 +16,8 @@ const protocolViolation = "08P01";
 
 /**
  * Asks for the given tables, one after the other: the console takes one statement at a time. A
- * STATE that this PgBouncer does not have (before 1.19) is no rows.
+ * STATE that this PgBouncer does not have (before 1.19) is no rows; it is not asked for where the
+ * version is, since PgBouncer logs what it does not know.
  */
 export async function showTables<T extends ConsoleTable>(
   ask: (text: string) => Promise<readonly PgRow[]>,
@@ -24,10 +25,19 @@ export async function showTables<T extends ConsoleTable>(
 ): Promise<Readonly<Record<T, readonly PgRow[]>>> {
   const shown: Partial<Record<ConsoleTable, readonly PgRow[]>> = {};
   for (const table of tables.filter((one) => wanted.some((other) => other === one))) {
+    if (table === "state" && isBeforeState(readVersion(shown.version ?? []))) {
+      shown.state = [];
+      continue;
+    }
     const rows = ask(`SHOW ${table.toUpperCase()}`);
     shown[table] = await (table === "state" ? rows.catch(noneWhereUnknown) : rows);
   }
   return shown as Record<T, readonly PgRow[]>;
+}
+
+function isBeforeState(version: string): boolean {
+  const minor = /^1\.([0-9]+)/.exec(version)?.[1];
+  return minor !== undefined && Number(minor) < 19;
 }
 
 function noneWhereUnknown(error: unknown): readonly PgRow[] {
@@ -99,6 +109,29 @@ export function readPools(rows: readonly PgRow[]): PoolerPool[] {
       mode: text(row["pool_mode"]),
     }))
     .filter((one) => one.database !== consoleDatabase);
+}
+
+/** SHOW POOLS: server connections in a transaction or a session, by database; only those with any. */
+export function readBusy(rows: readonly PgRow[]): { database: string; servers: number }[] {
+  const counts = new Map<string, number>();
+  for (const row of rows) {
+    const [database, servers] = [text(row["database"]), count(row["sv_active"])];
+    if (servers === 0 || database === consoleDatabase) continue;
+    counts.set(database, (counts.get(database) ?? 0) + servers);
+  }
+  return [...counts].map(([database, servers]) => ({ database, servers }));
+}
+
+/** SHOW DATABASES and SHOW CONFIG: how each database is pooled, by name. */
+export function readPoolModes(
+  databases: readonly PgRow[],
+  config: readonly PgRow[],
+): Record<string, string> {
+  const usual = text(config.find((row) => row["key"] === "pool_mode")?.["value"]);
+  const rows = databases.filter((row) => row["name"] !== consoleDatabase);
+  return Object.fromEntries(
+    rows.map((row) => [text(row["name"]), text(row["pool_mode"]) || usual]),
+  );
 }
 
 /** SHOW LISTS: how many clients are connected; 0 when it does not say. */

@@ -3,7 +3,8 @@
  * is asked to stop. Exit codes: 0 stopped as asked, 1 failed, 64 usage, 69 the address cannot be
  * listened on, 78 configuration.
  */
-import { parseArgs } from "node:util";
+import { parseSidecarWords } from "../../config/sidecar-words.ts";
+import { variableHelp } from "../../config/variables.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { listen } from "../../kit/http.ts";
@@ -25,22 +26,7 @@ const exitCodeByError: Readonly<Record<string, number>> = {
   ERR_CONFIG_UNKNOWN_ENVIRONMENT: 78,
 };
 
-const flags = {
-  env: { type: "string" },
-  member: { type: "string" },
-  "config-folder": { type: "string" },
-  help: { type: "boolean", short: "h" },
-} as const;
-
-class UsageError extends Error {
-  override readonly name = "UsageError";
-  readonly code = "ERR_USAGE";
-}
-
 function usage(): string {
-  const names = Object.keys(variableRows);
-  const width = Math.max(...names.map((name) => name.length));
-  const rows = Object.entries<{ summary: string; fallback?: string }>(variableRows);
   return [
     "Answers over HTTP whether a Postgres takes writes: 200 primary, or 503 and one word why.",
     "",
@@ -48,36 +34,20 @@ function usage(): string {
     "",
     "With --env, everything comes from the environment file. Without it, from variables:",
     "",
-    ...rows.map(([name, { summary, fallback }]) => {
-      const shown = fallback === undefined ? "" : ` [${fallback}]`;
-      return `  ${name.padEnd(width)}  ${summary}${shown}`;
-    }),
+    ...variableHelp(variableRows),
     "",
     "Paths: / /primary /replica?lag=10MB|500ms&mode=apply|write /livez /readyz /metrics /status",
   ].join("\n");
 }
 
-/** The words of the command line; undefined when the help was asked for. */
-function parseWords(words: readonly string[]): SettingsSource | undefined {
-  const { env, member, help, "config-folder": folder } = parseStrictly(words);
-  if (help === true) return undefined;
-  if (env === undefined) {
-    if (member !== undefined) throw new UsageError("--member needs --env");
-    if (folder !== undefined) throw new UsageError("--config-folder needs --env");
-    return { variables: process.env };
-  }
-  if (member === undefined) throw new UsageError("--env needs --member NAME");
-  const environment = { name: env, member, folder: folder ?? inCheckout("config") };
-  return { variables: process.env, environment };
-}
-
-function parseStrictly(words: readonly string[]) {
-  try {
-    return parseArgs({ args: [...words], options: flags, strict: true }).values;
-  } catch (cause) {
-    const [sentence = ""] = (cause as Error).message.split(". ");
-    throw new UsageError(`${sentence} (see pg-health --help)`, { cause });
-  }
+/** What the command line asks for; undefined when the help was asked for. */
+function sourceOf(words: readonly string[]): SettingsSource | undefined {
+  const parsed = parseSidecarWords(words, { program: "pg-health", part: "member" });
+  if (parsed.help) return undefined;
+  const variables = process.env;
+  if (parsed.environment === undefined) return { variables };
+  const { name, part: member, folder = inCheckout("config") } = parsed.environment;
+  return { variables, environment: { name, member, folder } };
 }
 
 async function start(settings: Settings, logger: Logger): Promise<Service> {
@@ -101,7 +71,7 @@ async function start(settings: Settings, logger: Logger): Promise<Service> {
 }
 
 async function run(): Promise<void> {
-  const source = parseWords(process.argv.slice(2));
+  const source = sourceOf(process.argv.slice(2));
   if (source === undefined) {
     process.stdout.write(`${usage()}\n`);
     return;

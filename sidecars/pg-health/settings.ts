@@ -1,8 +1,8 @@
 /** What pg-health is told: by its environment variables, or by a member of an environment file. */
-import { readFile } from "node:fs/promises";
 import { ConfigError, loadEnvironment } from "../../config/load.ts";
 import type { Environment, Member } from "../../config/schema.ts";
-import { Secret } from "../../config/secret.ts";
+import { contentOf, needed, secretVariable } from "../../config/secret-variable.ts";
+import type { Secret } from "../../config/secret.ts";
 import { isIpAddress } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
@@ -66,12 +66,12 @@ async function fromVariables(own: Variables): Promise<Settings> {
     throw new ConfigError("PG_HEALTH_POSTGRES and PG_HEALTH_LISTEN are needed");
   }
   const slowGraceMs = own.PG_HEALTH_SLOW_GRACE ?? 0;
-  const ca = await contentOf("PG_HEALTH_TLS_CA", own.PG_HEALTH_TLS_CA);
+  const ca = await maybeContentOf("PG_HEALTH_TLS_CA", own.PG_HEALTH_TLS_CA);
   const postgres: Target = {
     kind: "Postgres",
     ...own.PG_HEALTH_POSTGRES,
-    user: needed("PG_HEALTH_USER", own.PG_HEALTH_USER),
-    password: await passwordOf("PG_HEALTH_PASSWORD", own, true),
+    user: needed("pg-health", "PG_HEALTH_USER", own.PG_HEALTH_USER),
+    password: await secretVariable("PG_HEALTH_PASSWORD", own),
     database: own.PG_HEALTH_DATABASE ?? "postgres",
     tls: { mode: own.PG_HEALTH_TLS ?? "disable", ...(ca === undefined ? {} : { ca }) },
     settings: sessionSettings(slowGraceMs),
@@ -94,33 +94,11 @@ async function poolerAdmin(
 ): Promise<{ user: string; password: Secret } | undefined> {
   const user = own.PG_HEALTH_POOLER_USER;
   if (user === undefined) return undefined;
-  return { user, password: await passwordOf("PG_HEALTH_POOLER_PASSWORD", own, true) };
+  return { user, password: await secretVariable("PG_HEALTH_POOLER_PASSWORD", own) };
 }
 
-async function passwordOf(
-  name: "PG_HEALTH_PASSWORD" | "PG_HEALTH_POOLER_PASSWORD",
-  own: Variables,
-  isNeeded: boolean,
-): Promise<Secret> {
-  const file = own[`${name}_FILE`];
-  if (file !== undefined && own[name] !== undefined) {
-    throw new ConfigError(`${name} and ${name}_FILE are both set: set one of them`);
-  }
-  const text = own[name] ?? (await contentOf(`${name}_FILE`, file))?.replace(/\r?\n$/, "");
-  if (text === undefined && isNeeded) throw new ConfigError(`${name} or ${name}_FILE: not set`);
-  return new Secret(text ?? "");
-}
-
-async function contentOf(name: string, file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  return await readFile(file, "utf8").catch((cause: Error) => {
-    throw new ConfigError(`${name}: cannot read ${file}: ${cause.message}`, { cause });
-  });
-}
-
-function needed(name: string, value: string | undefined): string {
-  if (value !== undefined) return value;
-  throw new ConfigError(`${name}: not set (pg-health --help lists what is needed)`);
+async function maybeContentOf(name: string, file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : await contentOf(name, file);
 }
 
 async function fromEnvironment(
@@ -136,7 +114,7 @@ async function fromEnvironment(
       `${environment.file}: no member ${JSON.stringify(name)} (there is ${known})`,
     );
   }
-  const ca = await contentOf(`${environment.file}: login.tlsCa`, login.tlsCa);
+  const ca = await maybeContentOf(`${environment.file}: login.tlsCa`, login.tlsCa);
   const { user, password, database } = login;
   return {
     member: name,

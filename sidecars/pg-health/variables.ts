@@ -12,21 +12,9 @@ import {
   nameValue,
   pathValue,
 } from "../../config/values.ts";
-import { nearest } from "../../kit/nearest.ts";
+import { readVariables, VariableError, variableRow as row } from "../../config/variables.ts";
+import type { VariablesOf } from "../../config/variables.ts";
 import { pgHealthPort } from "./contract.ts";
-
-interface VariableRow<T> {
-  readonly value: z.ZodType<T, string>;
-  readonly summary: string;
-  /** Used when the variable is not set; a row without one may stay unset. */
-  readonly fallback?: string;
-  /** True when it counts beside --env too. */
-  readonly withEnvironment?: true;
-}
-
-function row<T>(value: z.ZodType<T, string>, summary: string, rest: Partial<VariableRow<T>> = {}) {
-  return { value, summary, ...rest } satisfies VariableRow<T>;
-}
 
 const grace = durationValue({ minMs: 100, maxMs: 60_000 });
 const secretText = z.string().min(1, "expected a password");
@@ -64,52 +52,17 @@ export const variableRows = {
   }),
 };
 
-type Rows = typeof variableRows;
-export type VariableName = keyof Rows;
-export type Variables = {
-  readonly [name in VariableName]: z.output<Rows[name]["value"]> | undefined;
-};
-
-/** An environment variable cannot be used; the message is one line for each. */
-export class VariableError extends Error {
-  override readonly name = "VariableError";
-  readonly code = "ERR_CONFIG";
-}
-
-const prefix = "PG_HEALTH_";
+export type Variables = VariablesOf<typeof variableRows>;
 
 /**
- * Reads the variables, with their defaults. An empty one counts as not set. With `withEnvironment`
- * only those that count beside --env are taken, and any other is refused.
- * @throws VariableError naming each variable that is unknown, refused or wrong
+ * Reads the variables (see readVariables).
+ * @throws VariableError
  */
 export function parseVariables(
   given: Readonly<Record<string, string | undefined>>,
   options: { readonly withEnvironment: boolean },
 ): Variables {
-  const known = Object.keys(variableRows);
-  const problems: string[] = [];
-  for (const name of Object.keys(given)) {
-    if (!name.startsWith(prefix) || known.includes(name)) continue;
-    const near = nearest(name, known);
-    problems.push(`${name}: unknown${near === undefined ? "" : `, did you mean ${near}?`}`);
-  }
-  const read = Object.entries<VariableRow<unknown>>(variableRows).map(([name, one]) => {
-    const set = given[name] === "" ? undefined : given[name];
-    if (options.withEnvironment && one.withEnvironment !== true) {
-      // A password may be set because the environment file refers to it.
-      const isSource = name.endsWith("_PASSWORD");
-      if (set !== undefined && !isSource) problems.push(`${name}: not together with --env`);
-      return [name, undefined] as const;
-    }
-    const text = set ?? (options.withEnvironment ? undefined : one.fallback);
-    if (text === undefined) return [name, undefined] as const;
-    const result = one.value.safeParse(text);
-    if (!result.success) problems.push(`${name}: ${result.error.issues[0]?.message ?? "wrong"}`);
-    return [name, result.data] as const;
-  });
-  if (problems.length > 0) throw new VariableError(problems.join("\n"));
-  return Object.fromEntries(read) as unknown as Variables;
+  return readVariables(variableRows, given, { prefix: "PG_HEALTH_", ...options });
 }
 
 export interface PeerAddress {

@@ -10,6 +10,7 @@ import { z } from "zod";
 export const poolGatePort = 8009;
 
 const names = z.array(z.string().min(1).max(63)).min(1).max(64);
+const leaseName = z.string().regex(/^[A-Za-z0-9._:-]{8,100}$/);
 const milliseconds = z.number().int().min(1).max(600_000);
 
 /** POST /pause */
@@ -21,6 +22,11 @@ export const pauseRequest = z.strictObject({
   deadlineMs: milliseconds,
   /** Who pauses and what for, such as `flip-db 4f1c`; shown to whoever finds the gate closed. */
   holder: z.string().min(1).max(200),
+  /**
+   * A name of the caller's own for the lease, never used before: a pause that is sent again after a
+   * lost answer is then the same pause. The gate makes one up when there is none.
+   */
+  lease: leaseName.optional(),
 });
 export type PauseRequest = z.infer<typeof pauseRequest>;
 
@@ -48,7 +54,10 @@ export const leaseRequest = z.strictObject({
  */
 export const gateStates = ["open", "pausing", "paused", "foreign", "unreachable"] as const;
 
-/** GET /status, and the body of 409 (held by another lease, or foreign) and 504 (not in time). */
+/**
+ * GET /status, 200 of POST /resume, and the body of 409 (held by another lease, foreign, or a pause
+ * cannot work there), 410 (the lease has ended), 503 (PgBouncer is silent) and 504 (not in time).
+ */
 export const gateStatus = z.object({
   state: z.enum(gateStates),
   /** Why, in one sentence. */

@@ -3,12 +3,12 @@ import { connect } from "node:net";
 import t from "tap";
 import { systemClock } from "../../kit/clock.ts";
 import { bodyReply, jsonReply, listen, ListenError, textReply } from "../../kit/http.ts";
-import type { Route } from "../../kit/http.ts";
+import type { MethodRoutes, Route } from "../../kit/http.ts";
 import { ask } from "../support/health-process.ts";
 
 const host = "127.40.8.1";
 
-async function serve(t: Tap, routes: Readonly<Record<string, Route>>) {
+async function serve(t: Tap, routes: Readonly<Record<string, Route | MethodRoutes>>) {
   const failures: { error: unknown; path: string }[] = [];
   const server = await listen({ host, port: 0 }, routes, (error, path) =>
     failures.push({ error, path }),
@@ -86,6 +86,66 @@ t.test("takes a check as HAProxy may send it, and keeps a connection alive", asy
   const two = await raw(server.port, noHost + noHost, /root\n[^]*root\n$/);
   t.equal(two.match(/HTTP\/1\.1 200/g)?.length, 2, "two requests on one connection");
   t.match(await raw(server.port, "nonsense\r\n\r\n", /\r\n\r\n/), /^HTTP\/1\.1 400 /);
+});
+
+t.test("methods, headers and bodies", async (t) => {
+  const bodies: number[] = [];
+  const { server } = await serve(t, {
+    "/both": {
+      GET: ({ headers }) => textReply(200, headers.authorization ?? "none"),
+      POST: ({ body }) => {
+        bodies.push(body.length);
+        return textReply(201, body.toString("utf8").slice(0, 10));
+      },
+    },
+    "/post": { POST: () => textReply(200, "posted") },
+  });
+  const url = `http://${host}:${server.port}`;
+  const post = (body: string) => fetch(`${url}/both`, { method: "POST", body });
+  const get = await fetch(`${url}/both`, { headers: { authorization: "Bearer x" } });
+  t.equal(await get.text(), "Bearer x\n");
+  t.equal((await fetch(`${url}/both`, { method: "HEAD" })).status, 200);
+  const posted = await post("a body");
+  t.equal(posted.status, 201);
+  t.equal(await posted.text(), "a body\n");
+  t.equal((await post("x".repeat(64 * 1024))).status, 201);
+  t.equal((await ask(server, "/both", "PUT")).headers["allow"], "GET, HEAD, POST");
+  const wrong = await ask(server, "/post");
+  t.equal(wrong.status, 405);
+  t.equal(wrong.headers["allow"], "POST");
+  const long = "POST /both HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n";
+  t.match(await raw(server.port, long + "x".repeat(70_000), /too long/), /^HTTP\/1\.1 413 /);
+  const half = "POST /both HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf";
+  const socket = connect({ host, port: server.port });
+  await new Promise<void>((resolve) => socket.write(half, () => resolve()));
+  socket.resetAndDestroy();
+  t.equal((await post("last")).status, 201);
+  t.same(bodies, [6, 64 * 1024, 4], "a body that is cut off is no request");
+});
+
+t.test("who asks may hang up, and the route hears of it", async (t) => {
+  const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
+  const { promise: heard, resolve: hear } = Promise.withResolvers<string>();
+  const { server } = await serve(t, {
+    "/wait": {
+      POST: async ({ signal }) => {
+        signal.addEventListener("abort", () => hear((signal.reason as Error).message));
+        enter();
+        await heard;
+        return textReply(200, "nobody reads this");
+      },
+    },
+  });
+  const hangUp = new AbortController();
+  const asked = fetch(`http://${host}:${server.port}/wait`, {
+    method: "POST",
+    body: "x",
+    signal: hangUp.signal,
+  });
+  await entered;
+  hangUp.abort();
+  await t.rejects(asked, { name: "AbortError" });
+  t.equal(await heard, "the asker has hung up");
 });
 
 t.test("an address that cannot be listened on", async (t) => {

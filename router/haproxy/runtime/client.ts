@@ -19,12 +19,14 @@ import type { Session } from "./sessions.ts";
 import { parseStat } from "./stat.ts";
 import type { StatRow } from "./stat.ts";
 import { exchange, HaproxyError } from "./transport.ts";
-import type { HaproxyErrorCode } from "./transport.ts";
+import type { ExchangeOptions, HaproxyErrorCode } from "./transport.ts";
 
 export interface Runtime {
   readonly address: string;
   readonly deadlineMs: number;
   readonly signal: AbortSignal | undefined;
+  /** Connections opened ahead, one for each line (see ready-connections.ts). */
+  readonly ready?: ExchangeOptions["ready"];
 }
 
 /**

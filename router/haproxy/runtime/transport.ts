@@ -55,6 +55,8 @@ export interface ExchangeOptions {
   readonly emptyIsWhole?: boolean;
   /** Owns the pause before the second connect. */
   readonly clock?: Clock;
+  /** Hands over a connection that is open already, for this line alone; undefined when there is none. */
+  readonly ready?: (() => Socket | undefined) | undefined;
 }
 
 const retryAfterMs = 50;
@@ -70,8 +72,18 @@ export async function exchange(line: string, options: ExchangeOptions): Promise<
       options.tried,
       options.deadlineMs,
       async (signal) => {
+        const bounded = { ...options, signal };
+        const ready = options.ready?.();
+        if (ready !== undefined) {
+          try {
+            return await readToEnd(ready, line, reader, bounded);
+          } catch (error) {
+            // HAProxy may have closed it a moment ago, as it does with those that are idle.
+            if (!options.idempotent || signal.aborted || reader.soFar() !== "") throw error;
+          }
+        }
         const socket = await openSocket(options, signal);
-        return await readToEnd(socket, line, reader, { ...options, signal });
+        return await readToEnd(socket, line, reader, bounded);
       },
       options.signal,
     );
@@ -145,8 +157,13 @@ function readToEnd(
   socket.on("end", () => attempt(() => resolve(isEmpty() ? "" : reader.end())));
   socket.on("error", (error) => (isEmpty() ? resolve("") : reject(error)));
   socket.on("close", () => reject(new ReplyError("truncated", "the connection closed")));
+  const give = (): void => void socket.destroy();
+  options.signal?.addEventListener("abort", give, { once: true });
   socket.write(`${line}\n`);
-  return promise.finally(() => void socket.destroy());
+  return promise.finally(() => {
+    options.signal?.removeEventListener("abort", give);
+    socket.destroy();
+  });
 }
 
 const systemErrors: Readonly<Record<string, readonly [HaproxyErrorCode, string]>> = {

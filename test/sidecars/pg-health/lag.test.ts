@@ -14,11 +14,8 @@ import {
 } from "../../../sidecars/pg-health/lag.ts";
 import type { Mark } from "../../../sidecars/pg-health/lag.ts";
 import type { Sample } from "../../../sidecars/pg-health/sample.ts";
-import {
-  parsePeers,
-  parseVariables,
-  VariableError,
-} from "../../../sidecars/pg-health/variables.ts";
+import { VariableError } from "../../../config/variables.ts";
+import { parsePeers, parseVariables } from "../../../sidecars/pg-health/variables.ts";
 
 const standby: Sample = {
   role: "standby",
