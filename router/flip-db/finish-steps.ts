@@ -6,8 +6,14 @@
 import type { StepRow } from "../operation/step.ts";
 import type { FlipKind, FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
-import { hasPromoted, memberOf } from "./proof.ts";
+import { hasEnded, hasPromoted, memberOf } from "./proof.ts";
 import { stepTimes } from "./step-times.ts";
+import {
+  waitsForNewToEnd,
+  waitsForOldToEnd,
+  waitsForRouters,
+  waitsForStreaming,
+} from "./waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
 
@@ -28,6 +34,22 @@ function isRouted(plan: FlipPlan, seen: FlipObservation): boolean {
   return answering.every((one) => one.up.length === 1 && one.up.includes(plan.to));
 }
 
+const awaitNewEnd: Row = {
+  ...stepTimes.shutdown,
+  step: "await-new-end",
+  looksAt: ["to", "processes"],
+  needsLock: false,
+  undo: [],
+  describe: ({ to }) => `wait for a shutdown under way on ${to}`,
+  whyNot: () => undefined,
+  isDone: (plan, seen) => {
+    const to = memberOf(seen, plan.to);
+    return to.process === "alive" || hasEnded(to);
+  },
+  waitsFor: waitsForNewToEnd,
+  run: () => undefined,
+};
+
 const startNew: Row = {
   ...stepTimes.start,
   step: "start-new",
@@ -46,6 +68,7 @@ const verify: Row = {
   ...stepTimes.short,
   step: "verify",
   looksAt: ["to"],
+  keepsLook: true,
   describe: ({ to }) => `commit a row on ${to}`,
   whyNot: whyNotNew,
   run: ({ plan, actions, session }, signal) =>
@@ -57,6 +80,7 @@ const reconnect: Row = {
   ...stepTimes.short,
   step: "reconnect",
   looksAt: ["to"],
+  keepsLook: true,
   // The routers' way to the primary does not depend on what a pooler has cached.
   mayFail: true,
   describe: ({ to }) => `the node pooler of ${to} opens its connections anew`,
@@ -69,6 +93,7 @@ const route: Row = {
   ...stepTimes.short,
   step: "route",
   looksAt: ["to", "routers"],
+  confirmsBy: ["routers", "gates"],
   describe: ({ from, to }) => `routers: ${from} down, ${to} up`,
   whyNot: whyNotNew,
   isDone: isRouted,
@@ -80,6 +105,7 @@ const release: Row = {
   ...stepTimes.short,
   step: "release",
   looksAt: ["routers", "gates"],
+  confirmsBy: ["gates"],
   describe: () => "let the clients go on",
   whyNot: (plan, seen) => (isRouted(plan, seen) ? undefined : "a router leads elsewhere"),
   // A gate that cannot be reached lets its clients go when the lease runs out.
@@ -87,34 +113,82 @@ const release: Row = {
   run: ({ plan, actions }, signal) => actions.releaseClients(plan.run, signal),
 };
 
-const repoint: Row = {
+const sweep: Row = {
   ...locked,
-  ...stepTimes.start,
-  step: "repoint",
-  looksAt: ["to", "others"],
-  describe: ({ others, to }) => `${others.join(", ") || "nobody else"} follows ${to}`,
-  whyNot: whyNotNew,
-  isDone: (plan, seen) => plan.others.every((name) => memberOf(seen, name).streamsFrom === plan.to),
-  run: ({ plan, actions }, signal) => actions.repoint(plan.others, plan.to, signal),
+  ...stepTimes.short,
+  step: "sweep",
+  looksAt: ["routers", "sessions"],
+  mayFail: true,
+  describe: ({ from }) => `close what is still open to ${from}`,
+  whyNot: (plan, seen) => (isRouted(plan, seen) ? undefined : "a router leads elsewhere"),
+  isDone: (plan, seen) => seen.routers.every((one) => (one.sessions[plan.from] ?? 0) === 0),
+  run: ({ plan, actions }, signal) => actions.sweepSessions(plan.from, signal),
 };
+
+const awaitEnd: Row = {
+  ...locked,
+  ...stepTimes.shutdown,
+  step: "await-end",
+  looksAt: ["from", "processes"],
+  mayFail: true,
+  describe: ({ from }) => `wait until nothing of Postgres runs on ${from} any more`,
+  whyNot: () => undefined,
+  isDone: (plan, seen) => {
+    const from = memberOf(seen, plan.from);
+    return from.process === "alive" || hasEnded(from);
+  },
+  waitsFor: waitsForOldToEnd,
+  run: () => undefined,
+};
+
+function isFollowing(plan: FlipPlan, seen: FlipObservation): boolean {
+  const { role, streamsFrom } = memberOf(seen, plan.from);
+  return role === "standby" && streamsFrom === plan.to;
+}
 
 const rejoin: Row = {
   ...locked,
   ...stepTimes.start,
   step: "rejoin",
-  looksAt: ["from", "to"],
+  looksAt: ["from", "to", "processes"],
+  confirmsBy: ["from", "to"],
   mayFail: true,
   describe: ({ from, to }) => `start ${from} on its own data, to follow ${to}`,
   whyNot: (plan, seen) => {
-    const { armed } = memberOf(seen, plan.from);
-    if (armed === null || armed === "unknown") return `${plan.from} is not armed, or may not be`;
+    const from = memberOf(seen, plan.from);
+    if (from.armed === null || from.armed === "unknown") {
+      return `${plan.from} is not armed, or may not be`;
+    }
+    if (from.process === "gone" && !hasEnded(from)) return waitsForOldToEnd(plan, seen);
     return whyNotNew(plan, seen);
   },
-  isDone: (plan, seen) => {
-    const { role, streamsFrom } = memberOf(seen, plan.from);
-    return role === "standby" && streamsFrom === plan.to;
-  },
+  isDone: isFollowing,
+  waitsFor: waitsForStreaming,
   run: ({ plan, actions }, signal) => actions.startMember(plan.from, signal),
+};
+
+/** Before clients go on: they would wait for its confirmation in the middle of their commits. */
+const streamFirst: Row = {
+  ...rejoin,
+  ...stepTimes.synchronous,
+  step: "stream-first",
+  describe: ({ from, to }) => `start ${from}, which ${to} needs as its synchronous standby`,
+};
+
+const awaitEndBriefly: Row = { ...awaitEnd, ...stepTimes.briefly, step: "await-end-briefly" };
+const streamBriefly: Row = { ...streamFirst, ...stepTimes.briefly, step: "stream-briefly" };
+
+const relax: Row = {
+  ...locked,
+  ...stepTimes.short,
+  step: "relax",
+  looksAt: ["from", "to"],
+  mayFail: true,
+  describe: ({ to }) => `${to} commits without a synchronous standby`,
+  whyNot: whyNotNew,
+  isDone: (plan, seen) =>
+    isFollowing(plan, seen) || memberOf(seen, plan.to).synchronousNames === "",
+  run: ({ actions, session }, signal) => actions.relaxSynchronous(session ?? "", signal),
 };
 
 const settle: Row = {
@@ -123,6 +197,7 @@ const settle: Row = {
   step: "settle",
   looksAt: ["to", "routers"],
   describe: () => "wait until the routers' own checks agree",
+  waitsFor: waitsForRouters,
   whyNot: whyNotNew,
   isDone: (plan, seen) =>
     isRouted(plan, seen) &&
@@ -146,14 +221,20 @@ const close: Row = {
   run: ({ plan, actions }, signal) => actions.recordOutcome(plan.to, plan, "done", signal),
 };
 
-/** In order. start-new is planned only where the new primary was found down. */
+/** In order. The first two are planned only where the new primary was found down. */
 export const finishSteps: readonly Row[] = [
+  awaitNewEnd,
   startNew,
   verify,
+  awaitEndBriefly,
+  streamFirst,
+  streamBriefly,
+  relax,
   reconnect,
   route,
   release,
-  repoint,
+  sweep,
+  awaitEnd,
   rejoin,
   settle,
   close,

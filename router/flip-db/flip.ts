@@ -13,8 +13,8 @@ import type { StepRow } from "../operation/step.ts";
 import type { FlipActions, FlipKind, FlipPlan } from "./flip-actions.ts";
 import { allParts } from "./observation.ts";
 import type { FlipObservation, FlipPart } from "./observation.ts";
-import { intentFacts, plan } from "./plan.ts";
-import type { FlipRequest, Refusal } from "./plan.ts";
+import { intentFacts, plan, undoable } from "./plan.ts";
+import type { FlipRequest, Refusal } from "./plan-request.ts";
 import { flipSteps, rowsNamed } from "./steps.ts";
 import type { FlipTable } from "./steps.ts";
 
@@ -29,6 +29,8 @@ export interface FlipWorld {
     signal: AbortSignal,
   ) => Promise<FlipObservation>;
   readonly actions: FlipActions;
+  /** From now on these are neither looked at nor acted on; the words are those of FlipPlan.leftOut. */
+  readonly leaveOut: (parts: readonly string[]) => void;
   readonly lock: Lock<LockEnds>;
   /** The local file: its records so far, and where new ones go. */
   readonly records: () => Promise<readonly JournalRecord[]>;
@@ -40,9 +42,17 @@ export interface FlipWorld {
 export interface FlipMachine {
   readonly table: FlipTable;
   readonly plan: typeof plan;
+  /** What takes back a flip that failed; undefined: what this run has started. */
+  readonly takeBack: (table: FlipTable, plan: FlipPlan) => FlipTable | undefined;
 }
 
-export const flipMachine: FlipMachine = { table: flipSteps(), plan };
+export const flipMachine: FlipMachine = {
+  table: flipSteps(),
+  plan,
+  // A lost primary stays down and armed: starting it is not for a failover to do by itself.
+  takeBack: (table, { cause }) =>
+    cause === "lost" ? [] : rowsNamed(table, undoable).flatMap((row) => row.undo),
+};
 
 export interface FlipOptions {
   readonly holder: string;
@@ -82,16 +92,19 @@ export async function runFlip(
       return { kind: "refused", why: "the cluster changed while the lock was taken" };
     }
     options.onPlan?.(chosen);
+    world.leaveOut(chosen.leftOut);
     const at = world.timing.clock.now();
     const { operationId } = chosen;
     const facts = intentFacts(chosen);
     await world.journal.append({ operationId, step: "", phase: "intent", at, facts });
+    const takeBack = machine.takeBack(machine.table, chosen);
     const ended = await execute<FlipKind>({
       operationId,
       plan: chosen,
       rows: rowsOf(chosen, machine.table),
       direction: chosen.goal,
       crossed: chosen.crossed,
+      ...(takeBack === undefined ? {} : { takeBack }),
       actions: world.actions,
       observe: (parts, signal) => world.observe(parts, chosen, signal),
       hold,

@@ -4,11 +4,23 @@
  */
 import type { Lsn } from "../../kit/lsn.ts";
 import type { JournalRecord } from "../operation/records.ts";
+import type { PostgresProcess } from "../postgres/control/contract.ts";
 
-/** What a look can be asked for. others: the members that are neither end of the flip. */
-export type FlipPart = "from" | "to" | "others" | "routers" | "gates";
+/**
+ * What a look can be asked for. processes: the whole process list and the archive's backlog of the
+ * members asked for; sessions: how many the routers have open to each member. Both take longer, so
+ * they are asked for only where they count.
+ */
+export type FlipPart = "from" | "to" | "processes" | "routers" | "sessions" | "gates";
 
-export const allParts: readonly FlipPart[] = ["from", "to", "others", "routers", "gates"];
+export const allParts: readonly FlipPart[] = [
+  "from",
+  "to",
+  "processes",
+  "routers",
+  "sessions",
+  "gates",
+];
 
 /** The control file, read as a file, its version and CRC checked. */
 export interface ControlSeen {
@@ -31,13 +43,24 @@ export interface MemberSeen {
   readonly systemIdentifier: string | null;
   /** Standby: the end of what it has replayed. */
   readonly replayLsn: Lsn | null;
+  /** Standby: the end of what it has received and flushed; null when none since its start. */
+  readonly receiveLsn: Lsn | null;
   /** The member it streams from, when that is connected. */
   readonly streamsFrom: string | null;
-  /** gone: no process is left that can write. stopping: a shutdown was asked for and goes on. */
+  /** Its synchronous_standby_names as set now, whatever its role; null while unknown. */
+  readonly synchronousNames: string | null;
+  /**
+   * gone: no process is left that can write (archiver, walsenders and an ending postmaster may
+   * remain). stopping: a shutdown was asked for and goes on.
+   */
   readonly process: "alive" | "stopping" | "gone" | "unknown";
+  /** All its processes; null when they were not asked for, or could not be listed. */
+  readonly processes: readonly PostgresProcess[] | null;
+  /** WAL files that wait for the archiver; null when not asked for. */
+  readonly archiveReady: number | null;
   /** Null when it could not be read, or failed its CRC. */
   readonly control: ControlSeen | null;
-  /** Whose standby.signal it holds; null when there is none. */
+  /** What its standby.signal says; null when there is none. */
   readonly armed: { readonly by: string } | null | "unknown";
   /** A `promote` file lies in the data directory; null while unknown. */
   readonly promoteFile: boolean | null;
@@ -54,8 +77,12 @@ export const unknownMember: MemberSeen = {
   timeline: null,
   systemIdentifier: null,
   replayLsn: null,
+  receiveLsn: null,
   streamsFrom: null,
+  synchronousNames: null,
   process: "unknown",
+  processes: null,
+  archiveReady: null,
   control: null,
   armed: "unknown",
   promoteFile: null,
@@ -70,6 +97,8 @@ export interface RouterSeen {
   readonly up: readonly string[];
   /** Members whose own check passed when it last ran. */
   readonly passing: readonly string[];
+  /** Open sessions by member, those of old workers included; empty when not asked for. */
+  readonly sessions: Readonly<Record<string, number>>;
 }
 
 export interface GateSeen {

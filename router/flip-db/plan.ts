@@ -1,181 +1,198 @@
 /**
  * What to do, decided from what is seen. The journal says what was tried and between whom; where
- * the world says otherwise, the world is believed. A refusal is an answer as well.
+ * the world says otherwise, the world is believed. A refusal is an answer as well, and names the
+ * command that helps.
  */
 import { unfinished } from "../operation/records.ts";
 import type { OperationState } from "../operation/records.ts";
 import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation, MemberSeen } from "./observation.ts";
+import { fromIntent, fromTraces } from "./plan-begun.ts";
+import { planFailover } from "./plan-failover.ts";
+import { cutOff, gateWord, routerWord } from "./plan-cut-off.ts";
+import { commandFor, synchronousOf } from "./plan-request.ts";
+import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
+import { finishAfter, startNewFirst, wholeSteps } from "./plan-steps.ts";
 import { hasPromoted, memberOf, oldWrites } from "./proof.ts";
+import { armedByOther } from "./signature.ts";
 
-export interface FlipRequest {
-  readonly goal: "flip" | "resume" | "abort";
-  /** Signs this run; new for every start of the tool. */
-  readonly run: string;
-  /** The id of a new flip, or of the one to resume or abort. */
-  readonly operationId?: string;
-  readonly to?: string;
-  readonly mode: "seamless" | "fast";
-  /** All members, by name. */
-  readonly members: readonly string[];
-}
-
-export interface Refusal {
-  readonly refused: string;
-}
-
-const opening = ["record", "checkpoint", "slot", "warm", "arm"];
-const crossing = ["prove", "promote"];
-const finish = ["verify", "reconnect", "route", "release", "repoint", "rejoin", "settle", "close"];
-
-/** The steps whose traces an undo looks for, latest first. */
-const undoable = ["stop", "divert", "hold", "arm", "slot", "record"];
-
-/** Plans a new flip, the rest of an unfinished one, or its undoing. */
+/** Plans a new flip, the rest of an unfinished one, its undoing, or a failover. */
 export function plan(
   seen: FlipObservation,
   states: readonly OperationState[],
   request: FlipRequest,
 ): FlipPlan | Refusal {
-  const open = unfinished(states, request.goal === "flip" ? undefined : request.operationId);
-  if (request.goal === "flip") {
-    return open === undefined
-      ? planNew(seen, request)
-      : { refused: `flip ${open.operationId} is unfinished: --resume or --abort it` };
+  const { goal, members } = request;
+  if (members.length !== 2) {
+    const words = "a flip is between two data members; with more, change the primary by hand: ";
+    const page = "docs/runbooks/flip-db.md";
+    return { refused: `${words}${page} (there are ${members.length}: ${members.join(", ")})` };
   }
+  const isNew = goal === "flip" || goal === "failover";
+  const open = unfinished(states, isNew ? undefined : request.operationId);
+  if (isNew && open !== undefined) {
+    const [resume, abort] = ["resume", "abort"].map((word) =>
+      commandFor(request, `flip-db --${word} ${open.operationId}`),
+    );
+    return { refused: `flip ${open.operationId} is unfinished: ${resume} or ${abort}` };
+  }
+  if (goal === "flip") return planNew(seen, request);
+  if (goal === "failover") return planFailover(seen, request);
   const begun = open === undefined ? fromTraces(seen, request) : fromIntent(open, request);
   if ("refused" in begun) return begun;
-  return request.goal === "resume" ? planResume(seen, begun) : planAbort(seen, begun);
+  if (goal === "abort") return planAbort(seen, begun, request);
+  return begun.cause === "lost"
+    ? planFailover(seen, request, begun)
+    : planResume(seen, begun, request);
 }
-
-type Base = Omit<FlipPlan, "goal" | "crossed" | "steps">;
 
 function planNew(seen: FlipObservation, request: FlipRequest): FlipPlan | Refusal {
   const { members, mode, run, operationId = run } = request;
-  const silent = members.find((name) => !memberOf(seen, name).reached);
-  if (silent !== undefined) return { refused: `${silent} does not answer` };
+  const topology = commandFor(request, "topology");
   const writing = members.filter((name) => memberOf(seen, name).writable === true);
+  const silent = members.find((name) => !memberOf(seen, name).reached);
+  if (silent !== undefined) {
+    const help = writing.includes(silent) || writing.length > 0 ? topology : failoverWords(request);
+    return { refused: `${silent} does not answer: ${help}` };
+  }
   const [from] = writing;
   if (from === undefined || writing.length > 1) {
-    return { refused: `one member must take writes; now ${writing.join(", ") || "none"} do` };
+    const who = writing.join(" and ") || "none";
+    const help = writing.length > 1 ? commandFor(request, "fence MEMBER") : topology;
+    return { refused: `one member must take writes, and ${who} do: ${help}` };
   }
-  const standbys = members.filter((name) => name !== from);
-  const to = request.to ?? (standbys.length === 1 ? standbys[0] : undefined);
-  if (to === undefined) return { refused: `say which: --to ${standbys.join(", --to ")}` };
-  if (to === from) return { refused: `${to} is the primary already` };
-  if (!standbys.includes(to)) return { refused: `there is no member ${to}` };
+  const [standby = ""] = members.filter((name) => name !== from);
+  const { to = standby } = request;
+  if (to === from) return { refused: `${to} is the primary already: ${topology}` };
+  if (to !== standby) {
+    return {
+      refused: `there is no member ${to}: ${commandFor(request, `flip-db --to ${standby}`)}`,
+    };
+  }
   const { timeline, systemIdentifier } = memberOf(seen, from);
-  if (timeline === null || systemIdentifier === null) return { refused: `${from} is not known` };
-  const base: Base = {
-    operationId,
-    run,
-    from,
-    to,
-    others: standbys.filter((name) => name !== to),
-    mode,
-    timeline,
-    systemIdentifier,
-    hadSlot: memberOf(seen, to).slots?.includes(from) === true,
-  };
-  return whole(seen, base);
+  if (timeline === null || systemIdentifier === null) {
+    return { refused: `timeline and identity of ${from} are not known: ${topology}` };
+  }
+  const [cause, operatorSaysDead, loss] = ["planned", false, "none"] as const;
+  const synchronous = synchronousOf(seen, request, to);
+  const ends = { from, to, mode, cause, operatorSaysDead, synchronous };
+  const hadSlot = memberOf(seen, to).slots?.includes(from) === true;
+  const identity = { timeline, systemIdentifier, hadSlot, loss };
+  const leftOut = cutOff(seen, request);
+  return whole(seen, { operationId, run, asked: "flip", ...ends, ...identity, leftOut }, request);
+}
+
+function failoverWords(request: FlipRequest): string {
+  return `${commandFor(request, "topology")}, and if it is lost ${commandFor(request, "failover")}`;
 }
 
 /** All steps, from a primary that writes and a standby that streams from it. */
-function whole(seen: FlipObservation, base: Base): FlipPlan | Refusal {
-  const why = whyNotFit(seen, base);
+function whole(seen: FlipObservation, base: Base, request: FlipRequest): FlipPlan | Refusal {
+  const why = whyNotFit(seen, base, request);
   if (why !== undefined) return { refused: why };
-  const gate = base.mode === "seamless" ? ["hold"] : [];
-  const steps = [...opening, ...gate, "divert", "stop", ...crossing, ...finish];
-  return { ...base, goal: "forward", crossed: false, steps };
+  return { ...base, goal: "forward", crossed: false, steps: wholeSteps(base) };
 }
 
-function whyNotFit(seen: FlipObservation, base: Base): string | undefined {
+function whyNotFit(seen: FlipObservation, base: Base, request: FlipRequest): string | undefined {
   const { from, to } = base;
   const standby = memberOf(seen, to);
-  if (standby.role !== "standby") return `${to} does not answer as a standby`;
-  if (standby.systemIdentifier !== base.systemIdentifier) return `${to} is of another cluster`;
-  if (standby.timeline !== base.timeline) return `${to} is not on the timeline of ${from}`;
-  for (const name of [to, ...base.others]) {
-    if (memberOf(seen, name).streamsFrom !== from) return `${name} does not stream from ${from}`;
+  const rebuild = commandFor(request, `rebuild-standby --member ${to}`);
+  if (standby.role !== "standby") return `${to} does not answer as a standby: ${rebuild}`;
+  if (standby.systemIdentifier !== base.systemIdentifier) {
+    return `${to} is of another cluster: ${rebuild}`;
   }
-  if (memberOf(seen, from).armed === "unknown") return `whether ${from} is armed cannot be read`;
-  const router = seen.routers.find((one) => !one.reached);
-  if (router !== undefined) return `router ${router.name} does not answer`;
-  if (base.mode === "fast") return undefined;
-  const gate = seen.gates.find((one) => !one.reached || one.pausedBy !== null);
-  if (gate !== undefined) return `gate ${gate.name} does not answer or is paused`;
-  return seen.gates.length === 0 ? "no gate holds the clients; --mode fast" : undefined;
+  if (standby.timeline !== base.timeline) {
+    return `${to} is on timeline ${standby.timeline}, ${from} on ${base.timeline}: ${rebuild}`;
+  }
+  if (standby.streamsFrom !== from) return `${to} does not stream from ${from}: ${rebuild}`;
+  const { armed } = memberOf(seen, from);
+  if (armed === "unknown") {
+    return `whether ${from} is armed cannot be read: ${commandFor(request, "topology")}`;
+  }
+  const other = armedByOther(armed);
+  if (other !== undefined) {
+    return `${from} is armed by ${other}: ${commandFor(request, `unfence ${from}`)}`;
+  }
+  return whyNotReachable(seen, base, request);
 }
 
-function planResume(seen: FlipObservation, base: Base): FlipPlan | Refusal {
+function whyNotReachable(
+  seen: FlipObservation,
+  base: Base,
+  request: FlipRequest,
+): string | undefined {
+  const topology = commandFor(request, "topology");
+  const routers = seen.routers.filter((one) => !base.leftOut.includes(routerWord(one)));
+  const router = routers.find((one) => !one.reached);
+  if (router !== undefined) {
+    const without = commandFor(request, "flip-db --accept-risk=routers");
+    return `router ${router.name} does not answer: ${topology}, or without it ${without}`;
+  }
+  if (base.mode === "fast") return undefined;
+  const fast = commandFor(request, "flip-db --mode fast");
+  const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
+  const silent = gates.find((one) => !one.reached);
+  if (silent !== undefined) {
+    const without = commandFor(request, "flip-db --accept-risk=edge-poolers");
+    return `gate ${silent.name} does not answer: ${fast}, or without it ${without}`;
+  }
+  const paused = gates.find((one) => one.pausedBy !== null);
+  if (paused !== undefined) {
+    return `gate ${paused.name} is paused by ${paused.pausedBy} until its lease ends: ${topology}`;
+  }
+  return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
+}
+
+function planResume(seen: FlipObservation, base: Base, request: FlipRequest): FlipPlan | Refusal {
   const [from, to] = [memberOf(seen, base.from), memberOf(seen, base.to)];
   const forward: FlipPlan = { ...base, goal: "forward", crossed: true, steps: [] };
+  const abort = commandFor(request, `flip-db --abort ${base.operationId}`);
   if (hasPromoted(forward, seen)) {
-    if (from.writable === true) return { refused: `${base.from} takes writes as well: fence one` };
-    const start = to.process === "gone" ? ["start-new"] : [];
-    return { ...forward, steps: [...start, ...finish] };
+    if (from.writable === true) {
+      const fence = commandFor(request, `fence ${base.from}`);
+      return { refused: `${base.from} takes writes, and ${base.to} has been promoted: ${fence}` };
+    }
+    const start = to.process === "gone" ? startNewFirst : [];
+    return { ...forward, steps: [...start, ...finishAfter(base)] };
   }
-  if (oldWrites(forward, seen)) return whole(seen, base);
-  if (!to.reached) return { refused: `${base.to} does not answer; if it is stopped, --abort` };
-  if (from.process !== "gone") return { refused: `${base.from} is ${roleWords(from)}; --abort` };
-  return { ...forward, steps: ["arm", "stop", ...crossing, ...finish] };
+  if (oldWrites(forward, seen)) return whole(seen, base, request);
+  if (!to.reached) return { refused: `${base.to} does not answer; if it is stopped: ${abort}` };
+  if (from.process !== "gone") return { refused: `${base.from} is ${roleWords(from)}: ${abort}` };
+  return { ...forward, steps: ["arm", "stop", "prove", "promote", ...finishAfter(base)] };
 }
 
 function roleWords({ role, process }: MemberSeen): string {
+  if (process === "unknown") return "not known";
   return role === "standby" ? "running as a standby" : process;
 }
 
-function planAbort(seen: FlipObservation, base: Base): FlipPlan | Refusal {
-  const back: FlipPlan = { ...base, goal: "back", crossed: true, steps: [] };
-  if (hasPromoted(back, seen)) return { refused: `${base.to} has been promoted: --resume` };
+/** The steps whose traces an undo looks for, latest first. */
+export const undoable = ["stop", "divert", "hold", "arm", "slot", "record"] as const;
+
+function planAbort(seen: FlipObservation, base: Base, request: FlipRequest): FlipPlan | Refusal {
+  const back: FlipPlan = { ...base, goal: "back", crossed: true, steps: undoable };
+  if (hasPromoted(back, seen)) {
+    const resume = commandFor(request, `flip-db --resume ${base.operationId}`);
+    return { refused: `${base.to} has been promoted: ${resume}` };
+  }
+  if (base.cause === "lost" && memberOf(seen, base.from).process === "unknown") {
+    const resume = commandFor(request, `flip-db --resume ${base.operationId}`);
+    return { refused: `nothing can be started on ${base.from}, which does not answer: ${resume}` };
+  }
+  const other = armedByOther(memberOf(seen, base.from).armed);
+  if (other !== undefined && !oldWrites(back, seen)) {
+    const unfence = commandFor(request, `unfence ${base.from}`);
+    return { refused: `${base.from} is armed by ${other}: ${unfence}` };
+  }
   // Another host may have gone on with it: no journal knows all, and every row judges by the world.
-  return { ...back, steps: undoable };
-}
-
-function fromIntent(open: OperationState, request: FlipRequest): Base | Refusal {
-  const { intent } = open;
-  if (intent === null) return { refused: `the intent of ${open.operationId} is not known` };
-  const text = (key: string): string => String(intent[key] ?? "");
-  const [from, to] = [text("from"), text("to")];
-  if (!request.members.includes(from) || !request.members.includes(to)) {
-    return { refused: `flip ${open.operationId} is between ${from} and ${to}: not members here` };
-  }
-  return {
-    operationId: open.operationId,
-    run: request.run,
-    from,
-    to,
-    others: request.members.filter((name) => name !== from && name !== to),
-    mode: intent["mode"] === "seamless" ? "seamless" : "fast",
-    timeline: Number(intent["timeline"]),
-    systemIdentifier: text("systemIdentifier"),
-    hadSlot: intent["hadSlot"] === true,
-  };
-}
-
-/** Without any journal: an armed, stopped primary beside one other member tells what was begun. */
-function fromTraces(seen: FlipObservation, request: FlipRequest): Base | Refusal {
-  const armed = request.members.filter((name) => {
-    const { armed: signature, control, process } = memberOf(seen, name);
-    const isStopped = process === "gone" && control?.state === "shut down";
-    return isStopped && signature !== null && signature !== "unknown";
-  });
-  const [from] = armed;
-  const standbys = request.members.filter((name) => name !== from);
-  const to = request.to ?? (standbys.length === 1 ? standbys[0] : undefined);
-  const control = from === undefined ? null : memberOf(seen, from).control;
-  if (from === undefined || armed.length > 1 || to === undefined || control === null) {
-    return { refused: "no unfinished flip is known" };
-  }
-  const { timeline, systemIdentifier } = control;
-  const others = standbys.filter((name) => name !== to);
-  const { run, mode, operationId = run } = request;
-  const ends = { from, to, others, mode };
-  return { operationId, run, ...ends, timeline, systemIdentifier, hadSlot: true };
+  return back;
 }
 
 /** The intent as the journal keeps it; fromIntent reads it back. */
 export function intentFacts(flip: FlipPlan): Readonly<Record<string, string | number | boolean>> {
-  const { from, to, mode, timeline, systemIdentifier, hadSlot, run, goal } = flip;
-  return { from, to, mode, timeline, systemIdentifier, hadSlot, run, goal };
+  const { from, to, mode, cause, operatorSaysDead, synchronous, loss } = flip;
+  const { timeline, systemIdentifier, hadSlot, run, goal, asked } = flip;
+  const ends = { from, to, mode, cause, operatorSaysDead, synchronous, loss };
+  const leftOut = flip.leftOut.join(", ");
+  return { ...ends, timeline, systemIdentifier, hadSlot, leftOut, run, goal, asked };
 }

@@ -6,6 +6,7 @@ import { formatLsn } from "../../kit/lsn.ts";
 import type { FlipPlan } from "./flip-actions.ts";
 import { unknownMember } from "./observation.ts";
 import type { ControlSeen, FlipObservation, MemberSeen } from "./observation.ts";
+import { signatureOf } from "./signature.ts";
 
 /** The look at one member; all unknown when it was not looked at. */
 export function memberOf(seen: FlipObservation, name: string): MemberSeen {
@@ -19,6 +20,7 @@ export function memberOf(seen: FlipObservation, name: string): MemberSeen {
  * past it.
  */
 export function whyNotProven(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  if (plan.cause === "lost") return whyNotLost(plan, seen);
   const [from, to] = [memberOf(seen, plan.from), memberOf(seen, plan.to)];
   if (from.process !== "gone") return `Postgres on ${plan.from} is ${from.process}`;
   if (from.control === null) return `the control file of ${plan.from} cannot be read`;
@@ -27,16 +29,53 @@ export function whyNotProven(plan: FlipPlan, seen: FlipObservation): string | un
   if (from.control.state !== "shut down") {
     return `the control file of ${plan.from} says ${from.control.state}`;
   }
-  if (!to.reached || to.role !== "standby") return `${plan.to} does not answer as a standby`;
-  if (to.systemIdentifier !== plan.systemIdentifier) return `${plan.to} is of another cluster`;
-  if (to.timeline !== plan.timeline) {
-    return `${plan.to} is on timeline ${to.timeline}, ${plan.from} on ${plan.timeline}`;
-  }
+  const unfit = whyNotOurStandby(plan, to);
+  if (unfit !== undefined) return unfit;
   if (to.replayLsn === null || to.replayLsn <= from.control.checkpoint) {
     const replayed = to.replayLsn === null ? "an unknown position" : formatLsn(to.replayLsn);
     return `${plan.to} has replayed up to ${replayed}, not past ${formatLsn(from.control.checkpoint)}`;
   }
   return undefined;
+}
+
+/**
+ * Why the standby of a lost primary must not be promoted; undefined when that primary cannot write:
+ * seen stopped and armed, or, where nothing of it can be seen, dead by the operator's word.
+ */
+function whyNotLost(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  const [from, to] = [memberOf(seen, plan.from), memberOf(seen, plan.to)];
+  if (from.reached || from.process === "alive" || from.process === "stopping") {
+    return `Postgres on ${plan.from} is ${from.reached ? "there and answers" : from.process}`;
+  }
+  const isWord = plan.operatorSaysDead && from.process === "unknown";
+  if (!isWord && !isStoppedAndArmed(from)) {
+    return `nothing shows that ${plan.from} is stopped and armed`;
+  }
+  const unfit = whyNotOurStandby(plan, to);
+  if (unfit !== undefined) return unfit;
+  if (to.replayLsn === null) return `how far ${plan.to} has replayed is not known`;
+  if (to.receiveLsn !== null && to.replayLsn < to.receiveLsn) {
+    return `${plan.to} has not replayed all that it has received`;
+  }
+  return undefined;
+}
+
+/** No process of it can write, and whoever starts it gets a standby. */
+export function isStoppedAndArmed({ process, armed }: MemberSeen): boolean {
+  return process === "gone" && armed !== null && armed !== "unknown";
+}
+
+/** Its Postgres has ended altogether, archiver and walsenders included, and can be started. */
+export function hasEnded({ process, processes }: MemberSeen): boolean {
+  return process === "gone" && processes !== null && processes.length === 0;
+}
+
+function whyNotOurStandby(plan: FlipPlan, to: MemberSeen): string | undefined {
+  if (!to.reached || to.role !== "standby") return `${plan.to} does not answer as a standby`;
+  if (to.systemIdentifier !== plan.systemIdentifier) return `${plan.to} is of another cluster`;
+  return to.timeline === plan.timeline
+    ? undefined
+    : `${plan.to} is on timeline ${to.timeline}, ${plan.from} on ${plan.timeline}`;
 }
 
 /**
@@ -87,4 +126,34 @@ function whyForeign(plan: FlipPlan, name: string, control: ControlSeen): string 
     return `the control file of ${name} is on timeline ${control.timeline}, not ${plan.timeline}`;
   }
   return undefined;
+}
+
+/** Why the old primary cannot be acted on as the one that takes writes. */
+export function whyNotWriting(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  return oldWrites(plan, seen) ? undefined : `${plan.from} does not take writes`;
+}
+
+/** Why the new primary-to-be cannot be acted on as a standby. */
+export function whyNotStandby(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  const { reached, role } = memberOf(seen, plan.to);
+  return reached && role === "standby" ? undefined : `${plan.to} does not answer as a standby`;
+}
+
+/** The old primary is armed, by whomever. */
+export function isArmed(plan: FlipPlan, seen: FlipObservation): boolean {
+  const { armed } = memberOf(seen, plan.from);
+  return armed !== null && armed !== "unknown";
+}
+
+/** The old primary is armed, by this very run. */
+export function isArmedByUs(plan: FlipPlan, seen: FlipObservation): boolean {
+  const { armed } = memberOf(seen, plan.from);
+  return armed !== null && armed !== "unknown" && armed.by === signatureOf(plan);
+}
+
+/** The lease of this very run, on every gate. */
+export function isHeld(plan: FlipPlan, seen: FlipObservation): boolean {
+  return (
+    seen.gates.length > 0 && seen.gates.every((one) => one.reached && one.pausedBy === plan.run)
+  );
 }

@@ -7,8 +7,8 @@ interface StepTimes {
   readonly lookEveryMs: number;
 }
 
-/** Between hold and release clients wait, so what lies there is looked at every few milliseconds. */
-const often = 2;
+/** Between hold and release clients wait, so what lies there is looked at every millisecond. */
+const often = 1;
 
 /** What nobody waits for is looked at without haste. */
 const seldom = 50;
@@ -23,8 +23,8 @@ export const stepTimes = {
   /** Writing the dirty buffers of a large primary. */
   checkpoint: { deadlineMs: 300_000, lookEveryMs: seldom },
 
-  /** A transaction that runs longer is not waited for: the flip is called off. */
-  hold: { deadlineMs: 2000, lookEveryMs: often },
+  /** The gates keep the environment's flip.holdDeadline (a minute at most); this one is behind it. */
+  hold: { deadlineMs: 65_000, lookEveryMs: often },
 
   /** A shutdown cannot be taken back: a stuck walsender holds it for wal_sender_timeout (60 s). */
   shutdown: { deadlineMs: 120_000, lookEveryMs: often },
@@ -36,6 +36,15 @@ export const stepTimes = {
   promote: { deadlineMs: 60_000, lookEveryMs: often },
 
   start: { deadlineMs: 60_000, lookEveryMs: seldom },
+
+  /** What a standby has received is replayed in seconds, unless a query on it holds replay up. */
+  replay: { deadlineMs: 60_000, lookEveryMs: seldom },
+
+  /** Clients wait while the old primary comes back as the synchronous standby of the new one. */
+  synchronous: { deadlineMs: 30_000, lookEveryMs: 5 },
+
+  /** The same under `relax`: after this, clients go on without it. */
+  briefly: { deadlineMs: 5000, lookEveryMs: 5 },
 
   /** Routers find out by their own checks: two in a row, over a slow line. */
   settle: { deadlineMs: 20_000, lookEveryMs: seldom },

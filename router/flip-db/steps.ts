@@ -1,15 +1,27 @@
 /**
- * The table of a flip's steps up to the point of no return; those after it stand in
- * finish-steps.ts. The order is the safety: arm before stop, prove before promote, route before
+ * The table of a flip's steps up to the stop; crossing-steps.ts has the stop, the proof and the
+ * promotion, finish-steps.ts what follows. The order is the safety: arm before stop, prove before promote, route before
  * release. Each row judges the world as it was seen a moment ago.
  */
 import type { OperationKind, StepRow } from "../operation/step.ts";
+import { drain, keepDown, promote, prove, stop } from "./crossing-steps.ts";
+import type { Proof } from "./crossing-steps.ts";
 import { finishSteps } from "./finish-steps.ts";
-import type { FlipKind, FlipPlan } from "./flip-actions.ts";
-import type { FlipObservation } from "./observation.ts";
-import { hasPromoted, memberOf, oldWrites, whyNotProven } from "./proof.ts";
+import type { FlipKind } from "./flip-actions.ts";
+import {
+  hasPromoted,
+  isArmed,
+  isArmedByUs,
+  isHeld,
+  memberOf,
+  whyNotProven,
+  whyNotStandby,
+  whyNotWriting,
+} from "./proof.ts";
+import { signatureOf } from "./signature.ts";
 import { stepTimes } from "./step-times.ts";
 import { closeBack, dropSlot, releaseBack, revive, undivert } from "./undo-steps.ts";
+import { waitsForHold } from "./waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
 
@@ -17,22 +29,6 @@ type Row = StepRow<FlipKind>;
 export type FlipTable = readonly Row[];
 
 const locked = { needsLock: true, undo: [] } as const;
-
-function whyNotWriting(plan: FlipPlan, seen: FlipObservation): string | undefined {
-  return oldWrites(plan, seen) ? undefined : `${plan.from} does not take writes`;
-}
-
-function whyNotStandby(plan: FlipPlan, seen: FlipObservation): string | undefined {
-  const { reached, role } = memberOf(seen, plan.to);
-  return reached && role === "standby" ? undefined : `${plan.to} does not answer as a standby`;
-}
-
-/** The lease or the signature of this very run, on every gate. */
-function isHeld(plan: FlipPlan, seen: FlipObservation): boolean {
-  return (
-    seen.gates.length > 0 && seen.gates.every((one) => one.reached && one.pausedBy === plan.run)
-  );
-}
 
 const record: Row = {
   ...locked,
@@ -91,11 +87,9 @@ const arm: Row = {
     return hasPromoted(plan, seen) ? `${plan.to} has been promoted` : undefined;
   },
   // A run that takes over signs anew: what an earlier run still tries to disarm is then not its own.
-  isDone: (plan, seen) => {
-    const { armed } = memberOf(seen, plan.from);
-    return armed !== null && armed !== "unknown" && armed.by === plan.run;
-  },
-  run: ({ plan, actions }, signal) => actions.arm(plan.from, plan.run, signal),
+  isDone: (plan, seen) =>
+    isArmedByUs(plan, seen) || (isArmed(plan, seen) && hasPromoted(plan, seen)),
+  run: ({ plan, actions }, signal) => actions.arm(plan.from, signatureOf(plan), signal),
   undo: revive,
 };
 
@@ -104,7 +98,9 @@ const hold: Row = {
   ...stepTimes.hold,
   step: "hold",
   looksAt: ["from", "gates"],
+  confirmsBy: ["from", "gates", "routers"],
   describe: () => "let the clients wait",
+  waitsFor: waitsForHold,
   whyNot: (plan, seen) => {
     const silent = seen.gates.find((one) => !one.reached);
     if (silent !== undefined) return `gate ${silent.name} does not answer`;
@@ -113,6 +109,8 @@ const hold: Row = {
     return whyNotWriting(plan, seen);
   },
   isDone: isHeld,
+  // Once the gates have answered, one that does not hold will not begin to.
+  whyLost: (plan, seen) => waitsForHold(plan, seen),
   run: ({ plan, actions }, signal) => actions.holdClients(plan.run, signal),
   undo: [releaseBack],
 };
@@ -122,6 +120,7 @@ const divert: Row = {
   ...stepTimes.short,
   step: "divert",
   looksAt: ["from", "routers"],
+  confirmsBy: ["from", "to", "routers", "gates"],
   describe: ({ from }) => `routers give ${from} no new connections`,
   whyNot: (plan, seen) => {
     const silent = seen.routers.find((one) => !one.reached);
@@ -134,89 +133,10 @@ const divert: Row = {
   undo: [undivert],
 };
 
-const stop: Row = {
-  ...locked,
-  ...stepTimes.shutdown,
-  step: "stop",
-  looksAt: ["from", "to", "gates"],
-  describe: ({ from }) => `stop Postgres on ${from}`,
-  whyNot: (plan, seen) => {
-    const { armed } = memberOf(seen, plan.from);
-    const isOurs = armed !== null && armed !== "unknown" && armed.by === plan.run;
-    if (!isOurs) return `${plan.from} is not armed by this run`;
-    if (plan.mode === "seamless" && !isHeld(plan, seen)) return "the clients do not wait any more";
-    const why = whyNotWriting(plan, seen) ?? whyNotStandby(plan, seen);
-    if (why !== undefined) return why;
-    return memberOf(seen, plan.to).streamsFrom === plan.from
-      ? undefined
-      : `${plan.to} does not stream from ${plan.from}`;
-  },
-  isDone: (plan, seen) => {
-    const { process, control } = memberOf(seen, plan.from);
-    return process === "gone" && control?.state === "shut down";
-  },
-  whyLost: (plan, seen) => {
-    const { process, role, control } = memberOf(seen, plan.from);
-    if (role === "standby") return `${plan.from} was restarted, read-only`;
-    return process === "gone" && control !== null && control.state !== "shut down"
-      ? `${plan.from} went down in disorder: ${control.state}`
-      : undefined;
-  },
-  run: ({ plan, actions }, signal) => actions.stopOld(plan.from, signal),
-  undo: revive,
-};
-
-type Proof = (plan: FlipPlan, seen: FlipObservation) => string | undefined;
-
-function prove(proof: Proof): Row {
-  return {
-    ...locked,
-    ...stepTimes.prove,
-    step: "prove",
-    looksAt: ["from", "to"],
-    describe: ({ from, to }) => `prove that ${from} is stopped and ${to} has everything`,
-    whyNot: () => undefined,
-    isDone: (plan, seen) => proof(plan, seen) === undefined,
-    whyLost: (plan, seen) => {
-      const { process, control } = memberOf(seen, plan.from);
-      const isAlive = process === "alive" || (control !== null && control.state !== "shut down");
-      return isAlive ? proof(plan, seen) : undefined;
-    },
-    run: () => undefined,
-  };
-}
-
-function promote(proof: Proof): Row {
-  return {
-    ...locked,
-    ...stepTimes.promote,
-    step: "promote",
-    pointOfNoReturn: true,
-    looksAt: ["from", "to"],
-    describe: ({ to }) => `promote ${to}`,
-    whyNot: (plan, seen) => {
-      const { armed } = memberOf(seen, plan.from);
-      if (armed === null || armed === "unknown") return `${plan.from} is not armed, or may not be`;
-      return proof(plan, seen);
-    },
-    isDone: (plan, seen) => {
-      const { writable, role } = memberOf(seen, plan.to);
-      return role === "primary" && writable === true;
-    },
-    run: ({ plan, seen, actions, session }, signal) => {
-      const past = memberOf(seen, plan.from).control?.checkpoint;
-      if (past === undefined) throw new TypeError(`nothing is known of ${plan.from}`);
-      const { timeline, systemIdentifier } = plan;
-      const terms = { timeline, systemIdentifier, past };
-      return actions.promote(session ?? "", plan.to, terms, signal);
-    },
-  };
-}
-
 /** The table, in order. `proof` is whyNotProven; a test hands in a weaker one. */
 export function flipSteps(proof: Proof = whyNotProven): FlipTable {
   const before = [record, checkpoint, slot, warm, arm, hold, divert, stop];
-  return [...before, prove(proof), promote(proof), ...finishSteps];
+  return [...before, keepDown, drain, prove(proof), promote(proof), ...finishSteps];
 }
 
 /** The rows that are called so, in the order of `names`. @throws TypeError for an unknown name */

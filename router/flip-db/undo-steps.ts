@@ -6,11 +6,20 @@
 import { stepTimes } from "./step-times.ts";
 import type { FlipKind } from "./flip-actions.ts";
 import type { StepRow } from "../operation/step.ts";
-import { hasPromoted, isCleanStandby, memberOf, oldWrites, whyNotSecured } from "./proof.ts";
+import {
+  hasEnded,
+  hasPromoted,
+  isCleanStandby,
+  memberOf,
+  oldWrites,
+  whyNotSecured,
+} from "./proof.ts";
+import { armedByOther } from "./signature.ts";
+import { waitsForNewToEnd, waitsForOldToEnd } from "./waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
 
-const bothEnds = { looksAt: ["from", "to"], undo: [] } as const;
+const bothEnds = { looksAt: ["from", "to", "processes"], undo: [] } as const;
 
 const awaitStop: Row = {
   ...bothEnds,
@@ -19,7 +28,29 @@ const awaitStop: Row = {
   needsLock: false,
   describe: ({ from }) => `wait for a shutdown under way on ${from}`,
   whyNot: () => undefined,
-  isDone: (plan, seen) => memberOf(seen, plan.from).process !== "stopping",
+  waitsFor: waitsForOldToEnd,
+  // What can no longer write may still archive and send: nothing can be started beside it.
+  isDone: (plan, seen) => {
+    const from = memberOf(seen, plan.from);
+    return from.process === "gone" ? hasEnded(from) : from.process !== "stopping";
+  },
+  run: () => undefined,
+};
+
+/** Of the standby, stopped by this or an earlier run: before it is stopped, and once more after. */
+const awaitStandby: Row = {
+  ...bothEnds,
+  ...stepTimes.shutdown,
+  step: "await-standby-end",
+  needsLock: false,
+  describe: ({ to }) => `wait for a shutdown under way on ${to}`,
+  whyNot: () => undefined,
+  waitsFor: waitsForNewToEnd,
+  isDone: (plan, seen) => {
+    const to = memberOf(seen, plan.to);
+    const isStill = to.process === "gone" ? hasEnded(to) : to.process !== "stopping";
+    return oldWrites(plan, seen) || isStill;
+  },
   run: () => undefined,
 };
 
@@ -52,6 +83,11 @@ const secureStandby: Row = {
   whyNot: (plan, seen) => {
     const { reached, role } = memberOf(seen, plan.to);
     if (hasPromoted(plan, seen)) return `${plan.to} has been promoted; --resume finishes the flip`;
+    const { process, control, armed } = memberOf(seen, plan.from);
+    // The standby is stopped only where the old primary can then be started.
+    if (process === "unknown" || control === null) return `nothing is known of ${plan.from}`;
+    const other = armedByOther(armed);
+    if (other !== undefined) return `${plan.from} is armed by ${other}, not by a flip`;
     return reached && role === "standby" ? undefined : `${plan.to} does not answer as a standby`;
   },
   isDone: (plan, seen) => {
@@ -97,8 +133,12 @@ const stopReadOnlyOld: Row = {
   needsLock: false,
   describe: ({ from }) => `stop ${from} if it runs as a standby`,
   whyNot: whyNotSecured,
-  isDone: (plan, seen) => oldWrites(plan, seen) || memberOf(seen, plan.from).process === "gone",
-  run: ({ plan, actions }, signal) => actions.stopOld(plan.from, signal),
+  isDone: (plan, seen) => oldWrites(plan, seen) || hasEnded(memberOf(seen, plan.from)),
+  run: ({ plan, seen, actions }, signal) => {
+    const { armed } = memberOf(seen, plan.from);
+    // Who restarts it by himself may do so just before it is disarmed: then it has none, and follows.
+    return armed === "unknown" ? undefined : actions.stopOld(plan.from, armed?.by ?? null, signal);
+  },
 };
 
 const disarm: Row = {
@@ -110,6 +150,8 @@ const disarm: Row = {
   whyNot: (plan, seen) => {
     const { armed, process } = memberOf(seen, plan.from);
     if (armed === "unknown") return `whether ${plan.from} is armed cannot be read`;
+    const other = armedByOther(armed);
+    if (other !== undefined) return `${plan.from} is armed by ${other}, not by a flip`;
     if (oldWrites(plan, seen)) return undefined;
     return process === "gone" ? whyNotSecured(plan, seen) : `${plan.from} is ${process}`;
   },
@@ -131,6 +173,7 @@ const startOld: Row = {
   whyNot: (plan, seen) => {
     const { armed, process, control } = memberOf(seen, plan.from);
     if (process !== "gone") return `Postgres on ${plan.from} is ${process}`;
+    if (!hasEnded(memberOf(seen, plan.from))) return waitsForOldToEnd(plan, seen);
     if (armed !== null) return `${plan.from} is armed, or may be`;
     if (control?.timeline !== plan.timeline) {
       return `the control file of ${plan.from} does not show timeline ${plan.timeline}`;
@@ -155,8 +198,10 @@ const startStandby: Row = {
 /** Brings the old primary back, from wherever the flip stopped. */
 export const revive: readonly Row[] = [
   awaitStop,
+  awaitStandby,
   wakeStandby,
   secureStandby,
+  awaitStandby,
   restartPromoted,
   removePromoteFile,
   stopReadOnlyOld,
@@ -191,6 +236,17 @@ export const releaseBack: Row = {
   // A gate that cannot be reached lets them go when its lease runs out.
   isDone: (plan, seen) => seen.gates.every((one) => !one.reached || one.pausedBy !== plan.run),
   run: ({ plan, actions }, signal) => actions.releaseClients(plan.run, signal),
+};
+
+/** Whatever else there is to take back: while the old primary still takes writes, nobody waits. */
+export const releaseEarly: Row = {
+  ...releaseBack,
+  step: "release-early",
+  looksAt: ["from", "gates"],
+  isDone: (plan, seen) =>
+    !oldWrites(plan, seen) ||
+    memberOf(seen, plan.from).process !== "alive" ||
+    releaseBack.isDone?.(plan, seen) === true,
 };
 
 export const dropSlot: Row = {

@@ -1,11 +1,13 @@
 /**
  * Carries out a list of steps, one at a time: look, check what must hold, write down what is about
- * to be done, act, look again. Before the point of no return a failure undoes every step that was
- * started, latest first; after it the operation stops and can be resumed. What was seen counts,
+ * to be done, act, look again. Before the point of no return a failure takes the operation back,
+ * latest step first; after it the operation stops and can be resumed. What was seen counts,
  * never what an act answered or the journal says.
  */
 import type { Journal } from "./journal-file.ts";
 import type { LockHold } from "./lock.ts";
+import { Looks } from "./looks.ts";
+import type { Observe } from "./looks.ts";
 import { runStep } from "./run-step.ts";
 import type { StepEvent, StepResult, Timing } from "./run-step.ts";
 import type { Phase } from "./records.ts";
@@ -19,8 +21,13 @@ export interface Operation<K extends OperationKind> {
   readonly direction: "forward" | "back";
   /** Nothing is undone on failure: the point of no return was, or may have been, passed before. */
   readonly crossed: boolean;
+  /**
+   * What takes back whatever earlier runs of the operation may have done, in order; judged by the
+   * world. Left out: a failure undoes the steps that this run has started.
+   */
+  readonly takeBack?: readonly StepRow<K>[];
   readonly actions: K["actions"];
-  readonly observe: (parts: readonly K["part"][], signal: AbortSignal) => Promise<K["seen"]>;
+  readonly observe: Observe<K>;
   readonly hold: LockHold;
   /** Takes the lock anew while undoing; @throws when another has it. */
   readonly relock: () => Promise<LockHold>;
@@ -41,6 +48,7 @@ export interface Outcome {
 }
 
 interface Progress<K extends OperationKind> {
+  readonly looks: Looks<K>;
   hold: LockHold;
   crossed: boolean;
   readonly started: StepRow<K>[];
@@ -55,6 +63,10 @@ const never = new AbortController().signal;
  */
 const oldestLookMs = 300;
 
+/** How often a step past the point of no return is tried again, and after how long. */
+const repeats = 2;
+const repeatAfterMs = 100;
+
 /**
  * Runs the operation to its outcome, which is journaled.
  * @returns the outcome; failures of steps, looks and acts are part of it
@@ -64,7 +76,8 @@ export async function execute<K extends OperationKind>(
   operation: Operation<K>,
 ): Promise<Outcome & { readonly hold: LockHold }> {
   const { crossed, hold, direction } = operation;
-  const progress: Progress<K> = { hold, crossed, started: [], left: [] };
+  const looks = new Looks(operation.observe, operation.timing);
+  const progress: Progress<K> = { looks, hold, crossed, started: [], left: [] };
   const outcome =
     direction === "forward"
       ? await goForward(operation, progress)
@@ -81,9 +94,12 @@ async function goForward<K extends OperationKind>(
   operation: Operation<K>,
   progress: Progress<K>,
 ): Promise<Outcome> {
-  for (const row of operation.rows) {
-    const signal = progress.crossed ? never : operation.signal;
-    const result = await attempt(operation, row, progress, signal);
+  for (const [index, row] of operation.rows.entries()) {
+    const isPast = !operation.rows.slice(index).some((one) => one.pointOfNoReturn === true);
+    const result =
+      progress.crossed && isPast
+        ? await insist(operation, row, progress)
+        : await attempt(operation, row, progress, progress.crossed ? never : operation.signal);
     if (result.kind === "done") {
       if (row.pointOfNoReturn === true) progress.crossed = true;
       continue;
@@ -95,11 +111,32 @@ async function goForward<K extends OperationKind>(
     }
     if (row.pointOfNoReturn === true && result.started) progress.crossed = true;
     if (progress.crossed) return { result: "stuck", failed, left: progress.left };
-    await undoStarted(operation, progress);
+    await (operation.takeBack === undefined
+      ? undoStarted(operation, progress)
+      : undoAll(operation, operation.takeBack, progress));
     const result2 = progress.left.length === 0 ? "undone" : "stuck";
     return { result: result2, failed, left: progress.left };
   }
   return { result: "done", failed: null, left: progress.left };
+}
+
+/**
+ * Past the point of no return there is only one way, and clients may be waiting: what fails there
+ * is tried again, as long as the step's own deadline allows.
+ */
+async function insist<K extends OperationKind>(
+  operation: Operation<K>,
+  row: StepRow<K>,
+  progress: Progress<K>,
+): Promise<StepResult> {
+  const { clock } = operation.timing;
+  const end = clock.monotonic() + row.deadlineMs;
+  for (let left = repeats; ; left -= 1) {
+    const result = await attempt(operation, row, progress, never);
+    if (result.kind === "done" || left === 0 || clock.monotonic() >= end) return result;
+    await clock.sleep(repeatAfterMs);
+    if (row.needsLock) await keepLock(operation, progress);
+  }
 }
 
 async function undoStarted<K extends OperationKind>(
@@ -114,12 +151,20 @@ async function undoStarted<K extends OperationKind>(
   }
 }
 
+async function undoAll<K extends OperationKind>(
+  operation: Operation<K>,
+  rows: readonly StepRow<K>[],
+  progress: Progress<K>,
+): Promise<void> {
+  await operation.timing.clock.sleep(oldestLookMs + 1);
+  for (const row of rows) await undoOne(operation, row, progress);
+}
+
 async function goBack<K extends OperationKind>(
   operation: Operation<K>,
   progress: Progress<K>,
 ): Promise<Outcome> {
-  await operation.timing.clock.sleep(oldestLookMs + 1);
-  for (const row of operation.rows) await undoOne(operation, row, progress);
+  await undoAll(operation, operation.rows, progress);
   const [failed = null] = progress.left;
   return { result: failed === null ? "undone" : "stuck", failed, left: progress.left };
 }
@@ -157,17 +202,25 @@ async function attempt<K extends OperationKind>(
   progress: Progress<K>,
   signal: AbortSignal,
 ): Promise<StepResult> {
-  const { hold } = progress;
+  const { hold, looks } = progress;
   return await runStep({
     ...operation,
     hold,
+    looks,
     row,
     signal,
     onStart: async () => {
       await operation.journal.append(record(operation, row.step, "started", {}));
       progress.started.push(row);
     },
-    remember: (phase, facts) => remember(operation, row.step, phase, facts),
+    remember: async (phase, facts) => {
+      // That it was done shows in the world; only that it was begun must be known beforehand.
+      if (phase === "done" && operation.journal.note !== undefined) {
+        operation.journal.note(record(operation, row.step, phase, facts));
+      } else {
+        await remember(operation, row.step, phase, facts);
+      }
+    },
   });
 }
 
@@ -190,6 +243,7 @@ async function remember<K extends OperationKind>(
   try {
     await operation.journal.append(record(operation, step, phase, facts));
   } catch (error) {
-    operation.onEvent({ step: "journal", phase: "failed", ms: 0, reason: String(error) });
+    const words = "write the journal";
+    operation.onEvent({ step: "journal", phase: "failed", ms: 0, words, reason: String(error) });
   }
 }

@@ -14,6 +14,8 @@ import type { JournalRecord } from "./records.ts";
 export interface Journal {
   /** Resolves once the record survives a power cut. @throws when it could not be written */
   append(record: JournalRecord): Promise<void>;
+  /** Writes the record along with the next one that is appended; not waited for. */
+  note?(record: JournalRecord): void;
 }
 
 /** A line of the journal, other than a torn last one, is not a record. */
@@ -32,6 +34,7 @@ export class JournalError extends Error {
 /** Appends to one journal file. Close it after use. */
 export class FileJournal implements Journal {
   readonly #file: FileHandle;
+  #noted = "";
 
   private constructor(file: FileHandle) {
     this.#file = file;
@@ -59,12 +62,28 @@ export class FileJournal implements Journal {
 
   /** Adds one record and waits until it is on the disk. @throws the file system's error */
   async append(record: JournalRecord): Promise<void> {
-    await this.#file.appendFile(`${JSON.stringify(record)}\n`);
-    await this.#file.datasync();
+    this.note(record);
+    await this.#flush();
   }
 
+  note(record: JournalRecord): void {
+    this.#noted += `${JSON.stringify(record)}\n`;
+  }
+
+  /** Writes what is still only noted, and closes the file. @throws the file system's error */
   async close(): Promise<void> {
-    await this.#file.close();
+    try {
+      if (this.#noted !== "") await this.#flush();
+    } finally {
+      await this.#file.close();
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const text = this.#noted;
+    this.#noted = "";
+    await this.#file.appendFile(text);
+    await this.#file.datasync();
   }
 }
 

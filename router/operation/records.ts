@@ -59,9 +59,14 @@ function isSame(left: JournalRecord, right: JournalRecord): boolean {
   return left.step === right.step && left.phase === right.phase && left.at === right.at;
 }
 
-/** An operation that is stuck has stopped, and waits to be resumed or aborted. */
-function isFinal({ phase, facts }: JournalRecord): boolean {
-  return phase === "outcome" && facts["result"] !== "stuck";
+/**
+ * The facts of the latest outcome, by the clocks of the hosts, unless it is that the operation is
+ * stuck: that one waits to be resumed or aborted, also when another run had closed it before.
+ */
+function outcomeOf(records: readonly JournalRecord[]): Facts | null {
+  const outcomes = records.filter((one) => one.phase === "outcome");
+  const [last] = outcomes.toSorted((left, right) => right.at - left.at);
+  return last === undefined || last.facts["result"] === "stuck" ? null : last.facts;
 }
 
 function stateOf(operationId: string, records: readonly JournalRecord[]): OperationState {
@@ -81,6 +86,6 @@ function stateOf(operationId: string, records: readonly JournalRecord[]): Operat
       failed === undefined
         ? null
         : { step: failed.step, reason: String(failed.facts["reason"] ?? "no reason was recorded") },
-    outcome: records.findLast(isFinal)?.facts ?? null,
+    outcome: outcomeOf(records),
   };
 }

@@ -6,9 +6,13 @@
 import type { Clock } from "../../kit/clock.ts";
 import { LockLostError } from "./lock.ts";
 import type { LockHold } from "./lock.ts";
+import { lookDeadlineMs, lookServesMs } from "./looks.ts";
+import type { Looks } from "./looks.ts";
 import type { Facts, OperationKind, StepRow } from "./step.ts";
+import { waitingWords } from "./waiting.ts";
+import type { Waiting } from "./waiting.ts";
 
-/** Time as the executor needs it; `limit` is kit's withDeadline. */
+/** Time as the executor needs it; `limit` and `every` are kit's. */
 export interface Timing {
   readonly clock: Clock;
   limit<T>(
@@ -17,13 +21,20 @@ export interface Timing {
     work: (signal: AbortSignal) => Promise<T>,
     outer?: AbortSignal,
   ): Promise<T>;
+  /** Calls `tick` until the returned function is called; without it slow acts say nothing. */
+  every?(ms: number, tick: () => void): () => void;
 }
 
 export interface StepEvent {
   readonly step: string;
-  readonly phase: "start" | "done" | "failed" | "skipped";
+  readonly phase: "start" | "done" | "failed" | "skipped" | "waiting";
+  /** Since the step began. */
   readonly ms: number;
+  /** What the step does; with `waiting`, what it waits for. */
+  readonly words: string;
   readonly reason?: string;
+  /** With `done` and `skipped`: what is worth reporting. */
+  readonly facts?: Facts;
 }
 
 export type StepResult =
@@ -34,7 +45,7 @@ export interface StepRun<K extends OperationKind> {
   readonly row: StepRow<K>;
   readonly plan: K["plan"];
   readonly actions: K["actions"];
-  readonly observe: (parts: readonly K["part"][], signal: AbortSignal) => Promise<K["seen"]>;
+  readonly looks: Looks<K>;
   readonly hold: LockHold;
   readonly timing: Timing;
   readonly signal: AbortSignal;
@@ -46,19 +57,27 @@ export interface StepRun<K extends OperationKind> {
 
 /** How long after a reported failure the effect may still show itself. */
 const afterFailureMs = 250;
-/** One look, and one question to the lock. */
-const lookDeadlineMs = 5000;
+
+/** Who has waited long can wait a hundredth longer, up to this, and asks less often. */
+const slowestLookMs = 100;
+
+const never = new AbortController().signal;
 
 /** Runs one row. @returns what came of it; never throws */
 export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise<StepResult> {
-  const { row, plan, timing, onEvent } = run;
+  const { row, plan, timing } = run;
   const began = timing.clock.monotonic();
-  const ms = (): number => timing.clock.monotonic() - began;
+  const words = row.describe(plan);
+  const tell = (phase: StepEvent["phase"], more: Partial<StepEvent> = {}): number => {
+    const ms = phase === "start" ? 0 : timing.clock.monotonic() - began;
+    run.onEvent({ step: row.step, phase, ms, words, ...more });
+    return Math.round(ms);
+  };
   let started = false;
   try {
-    const seen = await look(run);
+    const seen = await run.looks.recent(row.step, row.looksAt, run.signal);
     if (row.isDone?.(plan, seen) === true) {
-      onEvent({ step: row.step, phase: "skipped", ms: ms() });
+      tell("skipped", { facts: row.factsOf?.(plan, seen) ?? {} });
       return { kind: "done" };
     }
     const why = row.whyNot(plan, seen);
@@ -67,15 +86,17 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
     run.signal.throwIfAborted();
     await run.onStart();
     started = true;
-    onEvent({ step: row.step, phase: "start", ms: 0 });
-    const facts = await act(run, seen);
-    await run.remember("done", { ...facts, ms: Math.round(ms()) });
-    onEvent({ step: row.step, phase: "done", ms: ms() });
+    tell("start");
+    const signal = row.pointOfNoReturn === true ? never : run.signal;
+    const waiting = waitingWords({ ...run, tell: (text) => tell("waiting", { words: text }) });
+    const facts = await act({ ...run, signal }, seen, waiting);
+    const ms = tell("done", { facts });
+    await run.remember("done", { ...facts, ms });
     return { kind: "done" };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    await run.remember("failed", { reason, ms: Math.round(ms()) });
-    onEvent({ step: row.step, phase: "failed", ms: ms(), reason });
+    const ms = tell("failed", { reason });
+    await run.remember("failed", { reason, ms });
     return { kind: "failed", started, reason };
   }
 }
@@ -91,35 +112,38 @@ export class StepError extends Error {
   }
 }
 
-async function look<K extends OperationKind>(run: StepRun<K>): Promise<K["seen"]> {
-  const { row, observe, timing, signal } = run;
-  const what = `${row.step}: look at ${row.looksAt.join(", ")}`;
-  return await timing.limit(what, lookDeadlineMs, (inner) => observe(row.looksAt, inner), signal);
-}
-
 async function requireLock<K extends OperationKind>(run: StepRun<K>): Promise<void> {
   const { row, hold, timing } = run;
   if (!row.needsLock) return;
   if (hold.session === null) throw new LockLostError(row.step);
+  if (hold.answeredWithin?.(lookServesMs) === true) return;
   const what = `${row.step}: is the lock held`;
   const isHeld = await timing.limit(what, lookDeadlineMs, (inner) => hold.stillHeld(inner));
   if (!isHeld) throw new LockLostError(row.step);
 }
 
 /** Acts and confirms; what the act threw is the cause when the effect does not show. */
-async function act<K extends OperationKind>(run: StepRun<K>, seen: K["seen"]): Promise<Facts> {
-  const { row, plan, actions, hold, timing, signal } = run;
+async function act<K extends OperationKind>(
+  run: StepRun<K>,
+  seen: K["seen"],
+  waiting: Waiting,
+): Promise<Facts> {
+  const { row, plan, actions, hold, timing, signal, looks } = run;
   const { clock } = timing;
   const began = clock.monotonic();
   const context = { plan, seen, actions, session: hold.session };
   let facts: Facts | undefined;
   let failure: Error | undefined;
+  const stopWaiting = waiting.duringAct(seen);
+  if (row.keepsLook !== true) looks.forget();
   try {
     const work = async (inner: AbortSignal): Promise<Facts | undefined> =>
       await row.run(context, inner);
     facts = await timing.limit(row.describe(plan), row.deadlineMs, work, signal);
   } catch (error) {
     failure = error instanceof Error ? error : new StepError(row.step, String(error), error);
+  } finally {
+    stopWaiting();
   }
   if (row.isDone === undefined) {
     if (failure !== undefined) throw failure;
@@ -128,30 +152,36 @@ async function act<K extends OperationKind>(run: StepRun<K>, seen: K["seen"]): P
   // Past the point of no return only the world can tell; before it clients may be waiting.
   const short = failure !== undefined && row.pointOfNoReturn !== true;
   const end = short ? clock.monotonic() + afterFailureMs : began + row.deadlineMs;
-  const why = await confirm(run, end);
-  if (why === undefined) return facts ?? {};
-  throw failure ?? new StepError(row.step, why);
+  const confirmed = await confirm(run, end, waiting);
+  if ("why" in confirmed) throw failure ?? new StepError(row.step, confirmed.why);
+  return { ...facts, ...row.factsOf?.(plan, confirmed.seen) };
 }
 
-/** Looks until the effect shows; @returns why it did not, or undefined when it did */
+type Confirmed<K extends OperationKind> = { readonly seen: K["seen"] } | { readonly why: string };
+
+/** Looks until the effect shows. @returns the look that shows it, or why it did not */
 async function confirm<K extends OperationKind>(
   run: StepRun<K>,
   end: number,
-): Promise<string | undefined> {
-  const { row, plan, timing } = run;
-  let why = "its effect was not seen";
+  waiting: Waiting,
+): Promise<Confirmed<K>> {
+  const { row, plan, timing, looks, signal } = run;
+  const began = timing.clock.monotonic();
+  let why = "its effect does not show";
   for (;;) {
     try {
-      const seen = await look(run);
-      if (row.isDone?.(plan, seen) === true) return undefined;
+      const seen = await looks.fresh(row.step, row.confirmsBy ?? row.looksAt, signal);
+      if (row.isDone?.(plan, seen) === true) return { seen };
       const lost = row.whyLost?.(plan, seen);
-      if (lost !== undefined) return lost;
-      why = "its effect was not seen";
+      if (lost !== undefined) return { why: lost };
+      why = row.waitsFor?.(plan, seen) ?? "its effect does not show";
     } catch (error) {
-      if (run.signal.aborted) return "aborted";
+      if (signal.aborted) return { why: "aborted by the operator" };
       why = error instanceof Error ? error.message : String(error);
     }
-    if (timing.clock.monotonic() >= end) return `${why} within ${row.deadlineMs} ms`;
-    await timing.clock.sleep(row.lookEveryMs);
+    if (timing.clock.monotonic() >= end) return { why: `${why}, still after ${row.deadlineMs} ms` };
+    await waiting.duringConfirm();
+    const waited = timing.clock.monotonic() - began;
+    await timing.clock.sleep(Math.max(row.lookEveryMs, Math.min(waited / 100, slowestLookMs)));
   }
 }

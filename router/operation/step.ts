@@ -34,6 +34,8 @@ export interface StepRow<K extends OperationKind> {
   readonly lookEveryMs: number;
   /** All that the row judges by. The rest of a look stays unknown, which keeps looks short. */
   readonly looksAt: readonly K["part"][];
+  /** What the looks that confirm it show: enough for `isDone`, and for the next row if it can. */
+  readonly confirmsBy?: readonly K["part"][];
   /** False for what must be undone even without the lock, and guards itself. */
   readonly needsLock: boolean;
   /** From the moment this row is started nothing is undone any more. */
@@ -50,6 +52,14 @@ export interface StepRow<K extends OperationKind> {
   readonly isDone?: (plan: K["plan"], seen: K["seen"]) => boolean;
   /** Why waiting for the effect makes no sense any more; undefined while it does. */
   readonly whyLost?: (plan: K["plan"], seen: K["seen"]) => string | undefined;
+  /** What it waits for, in words, when it is slow; undefined where nothing more is known. */
+  readonly waitsFor?: (plan: K["plan"], seen: K["seen"]) => string | undefined;
+  /** What `waitsFor` wants to see, where that is more than `looksAt`. */
+  readonly waitsLookAt?: readonly K["part"][];
+  /** What the look that confirmed it shows, for the report. */
+  readonly factsOf?: (plan: K["plan"], seen: K["seen"]) => Facts;
+  /** Its act changes nothing that a look shows, so the look before it serves the next row too. */
+  readonly keepsLook?: true;
   /** Acts; must be safe to repeat. A row that only waits for something returns at once. */
   readonly run: (
     context: StepContext<K>,

@@ -39,7 +39,7 @@ class Hands {
   async each<T extends { readonly name: string }>(
     act: string,
     list: readonly T[],
-    effect: (one: T) => void,
+    effect: (one: T) => unknown,
   ): Promise<void> {
     const failed: string[] = [];
     for (const [index, one] of list.entries()) {
@@ -127,10 +127,10 @@ export function simActions(tool: Tool): FlipActions {
     dropSlot: (session, slotOf) =>
       now("dropSlot", () => void hands.over(session).slots.delete(slotOf)),
     warmChannels: () => now("warmChannels", () => undefined),
-    arm: (member, run) =>
+    arm: (member, by) =>
       now("arm", () => {
         // primary_conninfo leads to the standby long before.
-        Object.assign(hands.host(member), { signal: run, upstream: tool.ends?.to ?? null });
+        Object.assign(hands.host(member), { signal: by, upstream: tool.ends?.to ?? null });
       }),
     disarm: (member, by) =>
       now("disarm", () => {
@@ -140,14 +140,14 @@ export function simActions(tool: Tool): FlipActions {
       }),
     holdClients: (run) =>
       perform(tool, "holdClients", () =>
-        hands.each("holdClients", world.gates, (gate) => {
+        hands.each("holdClients", tool.kept("gate", world.gates), (gate) => {
           if (gate.pausedBy !== null && gate.pausedBy !== run) refuse(`paused by ${gate.pausedBy}`);
           Object.assign(gate, { pausedBy: run, owner: tool, expiresAt: world.now + 5000 });
         }),
       ),
     releaseClients: (run) =>
       perform(tool, "releaseClients", () =>
-        hands.each("releaseClients", world.gates, (gate) => {
+        hands.each("releaseClients", tool.kept("gate", world.gates), (gate) => {
           if (gate.pausedBy !== run) return;
           gate.pausedBy = null;
           tool.checkRelease(gate);
@@ -155,25 +155,28 @@ export function simActions(tool: Tool): FlipActions {
       ),
     divertFrom: (member) =>
       perform(tool, "divertFrom", () =>
-        hands.each("divertFrom", world.routers, (one) => set(one, member, false)),
+        hands.each("divertFrom", tool.kept("router", world.routers), (one) =>
+          set(one, member, false),
+        ),
       ),
     undivert: (member) =>
       perform(tool, "undivert", () =>
-        hands.each("undivert", world.routers, (one) => set(one, member, true)),
+        hands.each("undivert", tool.kept("router", world.routers), (one) => set(one, member, true)),
       ),
     route: ({ down, up }) =>
       perform(tool, "route", () =>
-        hands.each("route", world.routers, (one) => {
+        hands.each("route", tool.kept("router", world.routers), (one) => {
           set(one, down, false);
           set(one, up, true);
         }),
       ),
-    stopOld: (member) =>
-      now("stopOld", () =>
-        hands
-          .host(member)
-          .stop(world.now, world.chance.hit(0.05) ? 70_000 : world.chance.between(30, 90)),
-      ),
+    stopOld: (member, by) =>
+      now("stopOld", () => {
+        const one = hands.host(member);
+        // Only a broken table does not say by whom it must be armed.
+        if (by !== "*" && one.signal !== by) refuse(`${member} is not armed by ${by}`);
+        one.stop(world.now, world.chance.hit(0.05) ? 70_000 : world.chance.between(30, 90));
+      }),
     stopStandby: (session, member) =>
       now("stopStandby", () => {
         hands.over(session);
@@ -202,6 +205,7 @@ export function simActions(tool: Tool): FlipActions {
         const one = hands.host(member);
         const writer = world.members.find((other) => other.writable && other !== one);
         if (!one.running && writer !== undefined && one.signal !== null) one.upstream = writer.name;
+        if (one.lingersUntil > world.now) refuse(`Postgres on ${member} has not ended yet`);
         world.start(one, tool.run);
       }),
     verifyWrite: (session, member) =>
@@ -210,16 +214,14 @@ export function simActions(tool: Tool): FlipActions {
         hands.writer(member);
       }),
     reconnectPooler: () => now("reconnectPooler", () => undefined),
-    repoint: (members, upstream) =>
-      perform(tool, "repoint", () =>
-        hands.each(
-          "repoint",
-          members.map((name) => world.member(name)),
-          (one) => {
-            one.upstream = upstream;
-          },
+    sweepSessions: (member) =>
+      perform(tool, "sweepSessions", () =>
+        hands.each("sweepSessions", tool.kept("router", world.routers), (one) =>
+          one.leftover.delete(member),
         ),
       ),
+    relaxSynchronous: (session) =>
+      now("relaxSynchronous", () => void (hands.over(session).synchronousNames = "")),
   };
 }
 

@@ -4,11 +4,11 @@
  */
 import type { Chance } from "./random.ts";
 
-/** Where a tool can be struck: around each act, and around each record of the journal. */
+/** Where a tool can be struck: around each act, and around each record that it appends. */
 export type Moment = "before" | "during" | "after";
 
 export interface Strike {
-  /** The name of an act, or "journal". */
+  /** The name of an act, "journal" for the next record, or a record such as "started stop". */
   readonly act: string;
   readonly moment: Moment;
   readonly what:
@@ -22,7 +22,8 @@ export interface Strike {
     | "hide old"
     | "hide standby"
     | "hide router"
-    | "lose lock";
+    | "lose lock"
+    | "interrupt";
 }
 
 export interface Faults {
@@ -31,6 +32,8 @@ export interface Faults {
   readonly lie: number;
   /** Chance that a look shows what was true up to 300 ms ago. */
   readonly stale: number;
+  /** A member that this tool can never reach. */
+  readonly unseen?: string;
 }
 
 export const noFaults: Faults = { strikes: [], lie: 0, stale: 0 };
@@ -66,6 +69,7 @@ const hardships = [
   "hide standby",
   "hide router",
   "lose lock",
+  "interrupt",
 ] as const;
 
 /** What one tool meets; `back` when it undoes. */

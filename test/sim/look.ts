@@ -23,8 +23,7 @@ export function lookAt(
   const { world } = tool;
   const wanted = (name: string): boolean => {
     if (ends === undefined) return true;
-    const part = name === ends.from ? "from" : name === ends.to ? "to" : "others";
-    return parts.includes(part);
+    return parts.includes(name === ends.from ? "from" : "to");
   };
   const asked = world.members.filter((one) => wanted(one.name));
   const answering = asked.filter((one) => one.running && !tool.isHidden(one.name));
@@ -32,9 +31,11 @@ export function lookAt(
     ends === undefined ? answering.flatMap((one) => one.journal) : [];
   return {
     members: Object.fromEntries(asked.map((one) => [one.name, oneMember(tool, one)])),
-    routers: parts.includes("routers") ? world.routers.map((one) => oneRouter(tool, one)) : [],
+    routers: parts.includes("routers")
+      ? tool.kept("router", world.routers).map((one) => oneRouter(tool, one))
+      : [],
     gates: parts.includes("gates")
-      ? world.gates.map(({ name, pausedBy, router }) => ({
+      ? tool.kept("gate", world.gates).map(({ name, pausedBy, router }) => ({
           name,
           reached: !tool.isHidden(router.name),
           pausedBy: tool.isHidden(router.name) ? null : pausedBy,
@@ -46,10 +47,16 @@ export function lookAt(
 
 function oneRouter(
   tool: Tool,
-  { name, up, passing }: SimRouter,
+  { name, up, passing, leftover }: SimRouter,
 ): FlipObservation["routers"][number] {
-  if (tool.isHidden(name)) return { name, reached: false, up: [], passing: [] };
-  return { name, reached: true, up: [...up], passing: [...passing] };
+  if (tool.isHidden(name)) return { name, reached: false, up: [], passing: [], sessions: {} };
+  return {
+    name,
+    reached: true,
+    up: [...up],
+    passing: [...passing],
+    sessions: Object.fromEntries(leftover),
+  };
 }
 
 function oneMember(tool: Tool, one: SimMember): MemberSeen {
@@ -74,8 +81,12 @@ function truth(world: World, one: SimMember): MemberSeen {
     timeline: reached ? one.timeline : null,
     systemIdentifier: reached ? one.systemIdentifier : null,
     replayLsn: reached && one.inRecovery ? lsnAt(one.wal.length) : null,
+    receiveLsn: reached && one.inRecovery ? lsnAt(one.wal.length) : null,
+    synchronousNames: reached ? one.synchronousNames : null,
     streamsFrom: world.streams(one) ? one.upstream : null,
-    process: reached ? "alive" : one.running ? "stopping" : "gone",
+    process: processOf(one),
+    processes: processesOf(world, one),
+    archiveReady: 0,
     control: {
       state: one.state,
       checkpoint: lsnAt(one.checkpoint),
@@ -87,4 +98,15 @@ function truth(world: World, one: SimMember): MemberSeen {
     slots: reached ? [...one.slots] : null,
     openOperation: reached ? (unfinished(fold(one.journal))?.operationId ?? null) : null,
   };
+}
+
+/** What only drains or archives can no longer write. */
+function processOf(one: SimMember): MemberSeen["process"] {
+  if (!one.running || one.draining) return "gone";
+  return one.stopAt === null ? "alive" : "stopping";
+}
+
+function processesOf(world: World, one: SimMember): MemberSeen["processes"] {
+  const kind = one.running ? (one.draining ? "walsender" : "postmaster") : "archiver";
+  return one.running || one.lingersUntil > world.now ? [{ pid: 1, kind, title: kind }] : [];
 }

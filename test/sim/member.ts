@@ -31,6 +31,11 @@ export class SimMember {
   /** The checkpoint is written; walsenders still send. */
   draining = false;
   restartAt: number | null = null;
+  /** A fault ended it, and nothing has started it since. */
+  isKilled = false;
+  /** Its archiver runs until then, though its postmaster can no longer write. */
+  lingersUntil = 0;
+  synchronousNames = "";
   timeline = 3;
   systemIdentifier = "7";
   upstream: string | null;
@@ -67,6 +72,7 @@ export class SimMember {
   start(): void {
     if (this.running) return;
     this.running = true;
+    this.isKilled = false;
     this.starts += 1;
     this.restartAt = null;
     this.promoteFile = false;
@@ -83,6 +89,7 @@ export class SimMember {
   kill(now: number, backAfterMs: number): void {
     if (!this.running) return;
     this.down();
+    this.isKilled = true;
     if (this.policy !== "never") this.restartAt = now + backAfterMs;
   }
 

@@ -8,13 +8,21 @@ import type { FlipKind, FlipPlan } from "../../router/flip-db/flip-actions.ts";
 import type { FlipObservation } from "../../router/flip-db/observation.ts";
 import { hasPromoted, memberOf, oldWrites, whyNotProven } from "../../router/flip-db/proof.ts";
 import { flipSteps } from "../../router/flip-db/steps.ts";
+import type { FlipTable } from "../../router/flip-db/steps.ts";
 import type { StepRow } from "../../router/operation/step.ts";
+import { tellLoss } from "./failover.ts";
+import { tellJournalAgainstWorld, tellLateStop } from "./scripted.ts";
+import type { Story } from "./stage.ts";
 
 type Row = StepRow<FlipKind>;
 type Change = (row: Row) => Partial<Row>;
 
 export interface Mutant {
   readonly name: string;
+  /** What it does wrong, as the simulator says it; any other violation does not count. */
+  readonly reason: RegExp;
+  /** Whose story catches it; left out: that of a planned flip. */
+  readonly story?: (seed: number, machine: FlipMachine) => Promise<Story>;
   /** Where to begin: most seeds tell nothing of a rare fault, and each costs milliseconds. */
   readonly firstSeed?: number;
   readonly machine: () => FlipMachine;
@@ -96,17 +104,66 @@ function undoOnlyDone(): FlipMachine {
   return { ...flipMachine, table };
 }
 
+const lostRows = /takes writes and lacks \d+ acknowledged rows|two members take writes/;
+
+/** The steps of a forward plan, in another order. */
+function reordered(change: (steps: readonly string[]) => readonly string[]): FlipMachine["plan"] {
+  return (...words) => {
+    const chosen = flipMachine.plan(...words);
+    return "steps" in chosen && chosen.goal === "forward"
+      ? { ...chosen, steps: change(chosen.steps) }
+      : chosen;
+  };
+}
+
+/** `step` stands right before `other`. */
+const moved =
+  (step: string, other: string) =>
+  (steps: readonly string[]): readonly string[] => {
+    if (!steps.includes(step)) return steps;
+    const rest = steps.filter((one) => one !== step);
+    return rest.toSpliced(rest.indexOf(other), 0, step);
+  };
+
+const blindProof = {
+  prove: () => ({ isDone: () => true }),
+  promote: (row: Row) => ({ ...blindPromote(() => -1n)(row), whyNot: holds }),
+} satisfies Readonly<Record<string, Change>>;
+
+/** The rest of a flip whose proof the journal says was had, on that word alone. */
+const trustJournal: FlipMachine["plan"] = (seen, states, request) => {
+  const chosen = flipMachine.plan(seen, states, request);
+  const proven = states.some((one) => one.outcome === null && one.done.includes("prove"));
+  if (request.goal !== "resume" || !proven || "refused" in chosen) return chosen;
+  const at = chosen.steps.indexOf("promote");
+  return { ...chosen, crossed: true, steps: chosen.steps.slice(at) };
+};
+
+/** Whoever asks for a failover is believed. */
+const believing: FlipMachine["plan"] = (seen, states, request) =>
+  flipMachine.plan(seen, states, { ...request, operatorSaysDead: true });
+
+/** An abort, whatever has become of the standby. */
+const abortAnyhow: FlipMachine["plan"] = (seen, states, request) => {
+  const chosen = flipMachine.plan(seen, states, request);
+  if (request.goal !== "abort" || !("refused" in chosen)) return chosen;
+  if (!chosen.refused.includes("has been promoted")) return chosen;
+  const resumed = flipMachine.plan(seen, states, { ...request, goal: "resume" });
+  return "refused" in resumed ? chosen : { ...resumed, goal: "back", steps: ["stop"] };
+};
+
+const noTakeBack = (): FlipTable | undefined => undefined;
+
 export const mutants: readonly Mutant[] = [
   {
     name: "promote before proof",
-    machine: () =>
-      changed({
-        prove: () => ({ isDone: () => true }),
-        promote: (row) => ({ ...blindPromote(() => -1n)(row), whyNot: holds }),
-      }),
+    reason: /was promoted without all WAL/,
+    firstSeed: 140,
+    machine: () => changed(blindProof),
   },
   {
     name: ">= for >",
+    reason: /was promoted exactly at the start of the shutdown checkpoint/,
     machine: () =>
       changed(
         { promote: blindPromote((plan, seen) => checkpointOf(plan, seen) - 1n) },
@@ -115,17 +172,20 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "no arm",
+    reason: lostRows,
     machine: () =>
       changed({
         arm: () => ({ isDone: () => true }),
         stop: () => ({
           whyNot: (plan, seen) => (oldWrites(plan, seen) ? undefined : "it does not write"),
+          run: ({ plan, actions }, signal) => actions.stopOld(plan.from, null, signal),
         }),
         promote: () => ({ whyNot: whyNotProven }),
       }),
   },
   {
     name: "a resume that starts the old primary",
+    reason: /starts for writes while chi-02 may be promoted/,
     machine: () => ({
       ...changed(rashRevive),
       plan: (seen, states, request) => {
@@ -138,21 +198,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "release before routers agree",
+    reason: /lets its clients go, and app-0\d leads to/,
     machine: () => ({
       ...changed({ release: () => ({ whyNot: holds }) }),
-      plan: (...words) => {
-        const chosen = flipMachine.plan(...words);
-        if (!("steps" in chosen) || chosen.goal === "back") return chosen;
-        const steps = chosen.steps.filter((step) => step !== "release");
-        const at = steps.indexOf("route");
-        return { ...chosen, steps: steps.toSpliced(at, 0, "release") };
-      },
+      plan: reordered(moved("release", "route")),
     }),
   },
-  { name: "abort after promotion", machine: () => changed(rashRevive) },
+  {
+    name: "abort after promotion",
+    reason: lostRows,
+    machine: () => ({ ...changed(rashRevive), plan: abortAnyhow }),
+  },
   {
     name: "promote not over the lock's session",
-    firstSeed: 530,
+    reason: lostRows,
+    firstSeed: 740,
     machine: () =>
       changed({
         promote: (row) => ({
@@ -162,23 +222,52 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "proof that ignores the timeline",
-    firstSeed: 140,
+    reason: lostRows,
+    firstSeed: 150,
     machine: () => changed({ promote: blindPromote(checkpointOf) }, flipSteps(withoutTimeline)),
   },
   {
-    name: "proof from the journal instead of the world",
+    name: "a resume that trusts the local journal over the world",
+    reason: lostRows,
+    story: tellJournalAgainstWorld,
     machine: () => ({
-      ...changed({
-        prove: () => ({ isDone: () => true }),
-        promote: (row) => ({ ...blindPromote(() => -1n)(row), whyNot: holds }),
-      }),
-      plan: (seen, states, request) => {
-        const chosen = flipMachine.plan(seen, states, request);
-        const proven = states.some((one) => one.outcome === null && one.done.includes("prove"));
-        if (request.goal !== "resume" || !proven || "refused" in chosen) return chosen;
-        return { ...chosen, steps: ["promote", ...chosen.steps.slice(-8)] };
-      },
+      ...changed({ promote: (row) => ({ ...blindPromote(() => -1n)(row), whyNot: holds }) }),
+      plan: trustJournal,
     }),
   },
-  { name: "undo only what was done", firstSeed: 110, machine: undoOnlyDone },
+  {
+    name: "undo only what was done",
+    reason: /was undone and left dal-01 armed/,
+    firstSeed: 140,
+    machine: undoOnlyDone,
+  },
+  {
+    name: "undo only what this run has started",
+    reason: /was undone and left dal-01 armed/,
+    firstSeed: 650,
+    machine: () => ({ ...flipMachine, takeBack: noTakeBack }),
+  },
+  {
+    name: "clients of a synchronous pair go on before it streams",
+    reason: /lets its clients go before the synchronous standby streams/,
+    firstSeed: 1100,
+    machine: () => ({ ...flipMachine, plan: reordered(moved("release", "stream-first")) }),
+  },
+  {
+    name: "failover without proof",
+    reason: /two members take writes/,
+    story: tellLoss,
+    machine: () => ({ ...flipMachine, plan: believing }),
+  },
+  {
+    name: "a stop that does not ask whether it is still armed by this flip",
+    reason: /dal-01 was stopped after the flip was taken back/,
+    story: tellLateStop,
+    machine: () =>
+      changed({
+        stop: () => ({
+          run: ({ plan, actions }, signal) => actions.stopOld(plan.from, "*", signal),
+        }),
+      }),
+  },
 ];

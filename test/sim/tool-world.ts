@@ -1,5 +1,7 @@
 /** A simulated tool as runFlip wants it: looks, acts, the lock, its journal and its time. */
 import { DeadlineError } from "../../kit/clock.ts";
+import type { Journal } from "../../router/operation/journal-file.ts";
+import type { JournalRecord } from "../../router/operation/records.ts";
 import type { FlipWorld } from "../../router/flip-db/flip.ts";
 import { simActions } from "./actions.ts";
 import { hang } from "./faults.ts";
@@ -17,19 +19,12 @@ export function worldOf(tool: Tool): FlipWorld {
       return lookAt(tool, parts, ends);
     },
     actions: simActions(tool),
+    leaveOut: (parts) => {
+      tool.leftOut = parts;
+    },
     lock: { acquire: (...words) => tool.acquire(...words) },
     records: () => Promise.resolve([...tool.file]),
-    journal: {
-      append: async (record) => {
-        await tool.strike("journal", "before");
-        world.advance(1);
-        tool.file.push(record);
-        world.trace.push(
-          `${world.now} ${tool.run}: ${record.phase} ${record.step} ${String(record.facts["reason"] ?? record.facts["result"] ?? "")}`,
-        );
-        await tool.strike("journal", "after");
-      },
-    },
+    journal: simJournal(tool),
     timing: {
       clock: {
         now: () => world.now,
@@ -52,6 +47,32 @@ export function worldOf(tool: Tool): FlipWorld {
           tool.limitEnd = before;
         }
       },
+    },
+  };
+}
+
+/** A record that is only noted is lost when the tool dies before it appends the next one. */
+function simJournal(tool: Tool): Journal {
+  const { world } = tool;
+  const noted: JournalRecord[] = [];
+  const trace = ({ phase, step, facts }: JournalRecord): void => {
+    const words = String(facts["reason"] ?? facts["result"] ?? "");
+    world.trace.push(`${world.now} ${tool.run}: ${phase} ${step} ${words}`);
+  };
+  return {
+    note: (record) => {
+      noted.push(record);
+      trace(record);
+    },
+    append: async (record) => {
+      const name = `${record.phase} ${record.step}`.trim();
+      await tool.strike("journal", "before");
+      await tool.strike(name, "before");
+      world.advance(1);
+      tool.file.push(...noted.splice(0), record);
+      trace(record);
+      await tool.strike("journal", "after");
+      await tool.strike(name, "after");
     },
   };
 }

@@ -34,10 +34,14 @@ export class Tool implements SimTool {
   /** The journal of its host. */
   readonly file: JournalRecord[];
   readonly died: Promise<"died">;
+  /** The operator's Ctrl-C. */
+  readonly interruption = new AbortController();
   readonly hidden = new Map<string, number>();
   readonly sent = new Set<string>();
   /** Runs while this tool is frozen. */
   onFreeze: () => Promise<void> = () => Promise.resolve();
+  /** Neither looked at nor acted on, in the words of FlipPlan.leftOut. */
+  leftOut: readonly string[] = [];
   limitEnd = Infinity;
   ends: LockEnds | undefined;
   readonly #die: (how: "died") => void;
@@ -80,7 +84,12 @@ export class Tool implements SimTool {
   }
 
   isHidden(part: string): boolean {
-    return (this.hidden.get(part) ?? 0) > this.world.now;
+    return part === this.faults.unseen || (this.hidden.get(part) ?? 0) > this.world.now;
+  }
+
+  /** Those of a list that were not left out. */
+  kept<T extends { readonly name: string }>(sort: string, list: readonly T[]): readonly T[] {
+    return list.filter((one) => !this.leftOut.includes(`${sort} ${one.name}`));
   }
 
   async strike(act: string, moment: Moment): Promise<void> {
@@ -111,6 +120,7 @@ export class Tool implements SimTool {
     if (what === "hide standby") hide(to.name);
     if (what === "hide router") hide("app-02");
     if (what === "lose lock") this.#cutSessions();
+    if (what === "interrupt") this.interruption.abort(new Error("interrupted"));
   }
 
   #cutSessions(): void {
@@ -159,6 +169,18 @@ export class Tool implements SimTool {
     if ([...gate.router.up].join() !== writing.join()) {
       const leads = [...gate.router.up].join() || "nowhere";
       world.violate(`${gate.name} lets its clients go, and ${gate.router.name} leads to ${leads}`);
+    }
+    this.#checkSynchronous(gate);
+  }
+
+  /** They would only hang elsewhere, in the middle of their commits. */
+  #checkSynchronous(gate: SimGate): void {
+    const { world, faults } = this;
+    const isCalm = faults.strikes.length === 0 && faults.lie === 0 && faults.stale === 0;
+    const primary = world.members.find((one) => one.writable);
+    const follows = world.members.some((one) => one !== primary && world.streams(one));
+    if (isCalm && world.cut.size === 0 && primary?.synchronousNames !== "" && !follows) {
+      world.violate(`${gate.name} lets its clients go before the synchronous standby streams`);
     }
   }
 }

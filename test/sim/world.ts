@@ -15,6 +15,8 @@ export interface SimRouter {
   readonly up: Set<string>;
   readonly passing: Set<string>;
   readonly rises: Map<string, number>;
+  /** Sessions that an old worker keeps open, by member. */
+  readonly leftover: Map<string, number>;
   nextCheck: number;
 }
 
@@ -39,6 +41,8 @@ export interface WorldOptions {
   readonly policies: readonly RestartPolicy[];
   readonly delayMs: number;
   readonly slowPromotion: boolean;
+  /** Not none: every member has synchronous_standby_names, and the flip this policy. */
+  readonly synchronous: "none" | "wait" | "relax";
 }
 
 export class World {
@@ -58,6 +62,9 @@ export class World {
   /** The member whose promotion was sent and cannot yet be ruled out, and whom it succeeds. */
   promising: { readonly to: string; readonly from: string } | null = null;
   grafted = false;
+  /** A failover has said that rows may be lost. */
+  mayLose = false;
+  lost = 0;
   failedStatements = 0;
   #rows = 0;
   #nextWrite = 0;
@@ -70,11 +77,15 @@ export class World {
       (name, index) =>
         new SimMember(name, index === 0 ? null : primary, options.policies[index] ?? "never"),
     );
+    for (const one of this.members) {
+      one.synchronousNames = options.synchronous === "none" ? "" : "ANY 1 (*)";
+    }
     this.routers = ["app-01", "app-02"].map((name, index) => ({
       name,
       up: new Set([primary]),
       passing: new Set([primary]),
       rises: new Map([[primary, 2]]),
+      leftover: new Map([[primary, 1]]),
       nextCheck: this.now + 300 * (index + 1),
     }));
     this.gates = this.routers.map((router) => ({
@@ -96,6 +107,13 @@ export class World {
     const line = `at ${this.now}: ${what}`;
     if (this.violations.length < 5) this.violations.push(line);
     this.trace.push(`!! ${line}`);
+  }
+
+  /** Ends what a fault has begun: links come back, and what was killed for good is started by hand. */
+  mend(): void {
+    this.cut.clear();
+    this.loseWalsenders = false;
+    for (const one of this.members) if (one.isKilled) this.start(one, "its operator");
   }
 
   /** Lets `ms` pass. */
@@ -122,7 +140,8 @@ export class World {
 
   #live(one: SimMember): void {
     if (one.promoteAt !== null && this.now >= one.promoteAt) this.#promoted(one);
-    if (one.restartAt !== null && this.now >= one.restartAt) this.start(one, "its supervisor");
+    const isDue = one.restartAt !== null && this.now >= one.restartAt;
+    if (isDue && this.now >= one.lingersUntil) this.start(one, "its supervisor");
     if (one.stopAt === null || this.now < one.stopAt) return;
     one.stopAt = null;
     if (one.inRecovery) {
@@ -144,11 +163,25 @@ export class World {
     one.promote();
     this.trace.push(`${this.now} ${one.name} is promoted, timeline ${one.timeline}`);
     this.promising = null;
+    if (this.mayLose) this.#forget(one);
     this.#checkRows(one);
     const former = old === undefined ? undefined : this.member(old);
-    if (former !== undefined && !former.isPrefixOf(one)) {
-      this.violate(`${one.name} was promoted without all WAL of ${former.name}`);
-    }
+    if (former === undefined || former.isPrefixOf(one) || this.mayLose) return;
+    const lacks = former.wal.length - one.wal.length;
+    const isAtCheckpoint = lacks === 1 && former.wal[former.checkpoint] === former.wal.at(-1);
+    this.violate(
+      isAtCheckpoint
+        ? `${one.name} was promoted exactly at the start of the shutdown checkpoint of ${former.name}`
+        : `${one.name} was promoted without all WAL of ${former.name}`,
+    );
+  }
+
+  /** What was announced as lost is not looked for any more. */
+  #forget(one: SimMember): void {
+    const has = new Set(one.wal.map((entry) => entry.row));
+    const kept = this.acked.filter((row) => has.has(row));
+    this.lost += this.acked.length - kept.length;
+    this.acked.splice(0, Infinity, ...kept);
   }
 
   #checkRows(one: SimMember): void {
@@ -204,6 +237,7 @@ export class World {
     );
     if (waits) return;
     one.down();
+    if (this.chance.hit(0.1)) one.lingersUntil = this.now + this.chance.between(50, 3000);
   }
 
   #check(router: SimRouter): void {

@@ -3,13 +3,20 @@ import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { systemClock, withDeadline } from "../../../kit/clock.ts";
+import { systemClock } from "../../../kit/clock.ts";
 import { execute } from "../../../router/operation/execute.ts";
 import { FileJournal, parseJournal, readJournal } from "../../../router/operation/journal-file.ts";
 import { fold, unfinished } from "../../../router/operation/records.ts";
 import type { JournalRecord, Phase } from "../../../router/operation/records.ts";
+import type { StepEvent } from "../../../router/operation/run-step.ts";
 import type { StepRow } from "../../../router/operation/step.ts";
-
+import {
+  listOperations,
+  makeOperationFolder,
+  operationFiles,
+} from "../../../router/operation/store.ts";
+import { back, fails, operationOf, row } from "./toy.ts";
+import type { Toy } from "./toy.ts";
 const record = (phase: Phase, step = "", facts: JournalRecord["facts"] = {}): JournalRecord => ({
   operationId: "one",
   step,
@@ -53,42 +60,6 @@ t.test("fold counts a record from two places once, and stuck is not an end", (t)
   t.end();
 });
 
-interface Toy {
-  readonly plan: string;
-  readonly seen: ReadonlySet<string>;
-  readonly actions: Set<string>;
-  readonly part: "all";
-}
-
-const row = (step: string, more: Partial<StepRow<Toy>> = {}): StepRow<Toy> => ({
-  step,
-  deadlineMs: 200,
-  lookEveryMs: 1,
-  looksAt: ["all"],
-  needsLock: false,
-  describe: () => step,
-  whyNot: () => undefined,
-  isDone: (_plan, seen) => seen.has(step),
-  run: ({ actions }) => void actions.add(step),
-  undo: [],
-  ...more,
-});
-
-const back = (step: string): StepRow<Toy> =>
-  row(`un${step}`, {
-    isDone: (_plan, seen) => !seen.has(step),
-    run: ({ actions }) => void actions.delete(step),
-  });
-
-const fails = (step: string, isDoneFirst: boolean): StepRow<Toy> =>
-  row(step, {
-    run: ({ actions }) => {
-      if (isDoneFirst) actions.add(step);
-      throw new Error("no");
-    },
-    undo: [back(step)],
-  });
-
 const cases: readonly {
   readonly name: string;
   readonly rows: readonly StepRow<Toy>[];
@@ -131,27 +102,172 @@ const cases: readonly {
 for (const { name, rows, result, world } of cases) {
   t.test(name, async (t) => {
     const actions = new Set<string>();
-    const hold = {
-      session: null,
-      stillHeld: () => Promise.resolve(false),
-      release: () => Promise.resolve(),
-    };
-    const outcome = await execute<Toy>({
-      operationId: "one",
-      plan: name,
-      rows,
-      direction: "forward",
-      crossed: false,
-      actions,
-      observe: () => Promise.resolve(new Set(actions)),
-      hold,
-      relock: () => Promise.resolve(hold),
-      journal: { append: () => Promise.resolve() },
-      timing: { clock: systemClock, limit: withDeadline },
-      signal: new AbortController().signal,
-      onEvent: () => undefined,
-    });
+    const outcome = await execute(operationOf(rows, actions));
     t.equal(outcome.result, result);
     t.same([...actions], world);
   });
 }
+
+t.test(
+  "the look that confirms a step serves the next one, unless something was done",
+  async (t) => {
+    const looks: string[] = [];
+    const actions = new Set<string>();
+    const waits = row("waits", { isDone: (_plan, seen) => seen.has("a"), run: () => undefined });
+    const rows = [row("a"), waits, row("b", { keepsLook: true }), row("c")];
+    await execute(
+      operationOf(rows, actions, {
+        observe: (parts) => {
+          looks.push(parts.join());
+          return Promise.resolve(new Set(actions));
+        },
+      }),
+    );
+    // Before and after a; waits is there already; after b; after c.
+    t.equal(looks.length, 4);
+  },
+);
+
+t.test("past the point of no return a step is tried again, before it is not", async (t) => {
+  const tries = { before: 0, after: 0 };
+  const flaky = (step: "before" | "after"): StepRow<Toy> =>
+    row(step, {
+      deadlineMs: 5000,
+      run: ({ actions }) => {
+        tries[step] += 1;
+        if (step === "after" && tries.after > 1) return void actions.add(step);
+        throw new Error("no");
+      },
+    });
+  const point = row("point", { pointOfNoReturn: true });
+  const past = await execute(operationOf([point, flaky("after")], new Set()));
+  t.equal(past.result, "done");
+  const back = await execute(operationOf([flaky("before"), point], new Set()));
+  t.equal(back.result, "undone");
+  t.same(tries, { before: 1, after: 2 });
+});
+
+t.test("takeBack undoes what an earlier run has left", async (t) => {
+  const actions = new Set(["left by an earlier run"]);
+  const left = back("left by an earlier run");
+  const takeBack = [
+    {
+      ...left,
+      isDone: (_plan: string, seen: Toy["seen"]) => seen.size === 0,
+      run: ({ actions: world }: { actions: Set<string> }): undefined => {
+        world.clear();
+      },
+    },
+  ];
+  const outcome = await execute(
+    operationOf([row("a", { whyNot: () => "no" })], actions, { takeBack }),
+  );
+  t.equal(outcome.result, "undone");
+  t.same([...actions], []);
+});
+
+t.test("an abort is heard before the point of no return, and not once that is sent", async (t) => {
+  for (const { at, result } of [
+    { at: "a", result: "undone" },
+    { at: "point", result: "done" },
+  ]) {
+    const interruption = new AbortController();
+    const rows = [
+      row("a", { undo: [back("a")] }),
+      row("point", { pointOfNoReturn: true }),
+      row("z"),
+    ];
+    const outcome = await execute(
+      operationOf(rows, new Set(), {
+        signal: interruption.signal,
+        onEvent: ({ step, phase }) => {
+          if (step === at && phase === "start") interruption.abort(new Error("interrupted"));
+        },
+      }),
+    );
+    t.equal(outcome.result, result, `interrupted in ${at}`);
+  }
+});
+
+t.test("a slow step says what it waits for, in its act and after it", async (t) => {
+  const events: StepEvent[] = [];
+  const begun = systemClock.monotonic();
+  const isLater = (ms: number): boolean => systemClock.monotonic() - begun > ms;
+  const slow = row("slow", {
+    deadlineMs: 10_000,
+    lookEveryMs: 5,
+    isDone: () => isLater(1600),
+    waitsFor: () => "walsender 7",
+    factsOf: () => ({ checkpoint: "0/64" }),
+    run: async (_context, signal) => {
+      await systemClock.sleep(900, signal);
+      return { sent: true };
+    },
+  });
+  await execute(operationOf([slow], new Set(), { onEvent: (event) => events.push(event) }));
+  const waiting = events.filter((one) => one.phase === "waiting");
+  t.ok(waiting.length >= 2, `${waiting.length} times`);
+  t.ok(waiting.every((one) => one.words === "walsender 7"));
+  const done = events.at(-1);
+  t.same(done?.facts, { sent: true, checkpoint: "0/64" });
+  t.equal(done?.words, "slow");
+});
+
+t.test("what is only noted is on the disk with the next record, and at the end", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "switchyard-journal-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const path = join(folder, "journal");
+  const journal = await FileJournal.open(path);
+  journal.note(record("done", "arm"));
+  t.same(await readJournal(path), []);
+  await journal.append(record("started", "stop"));
+  t.same(
+    (await readJournal(path)).map((one) => one.step),
+    ["arm", "stop"],
+  );
+  journal.note(record("done", "stop"));
+  await journal.close();
+  t.same((await readJournal(path)).length, 3);
+});
+
+t.test("a host lists its operations, newest last, also one that it cannot read", async (t) => {
+  const home = await mkdtemp(join(tmpdir(), "switchyard-store-"));
+  t.teardown(() => rm(home, { recursive: true }));
+  const folder = join(home, "operations", "lab");
+  t.same(await listOperations(folder), []);
+  await makeOperationFolder(folder);
+  t.equal((await stat(folder)).mode & 0o777, 0o700);
+  for (const [id, at] of [
+    ["late", 30],
+    ["early", 20],
+  ] as const) {
+    const journal = await FileJournal.open(operationFiles(folder, id).journal);
+    await journal.append({ ...record("intent"), operationId: id, at });
+    await journal.close();
+  }
+  await writeFile(operationFiles(folder, "odd").journal, '{"not":"a record"}\n{}\n');
+  await writeFile(join(folder, "notes.txt"), "");
+  const found = await listOperations(folder);
+  t.same(
+    found.map((one) => one.id),
+    ["odd", "early", "late"],
+  );
+  t.equal(found[0]?.state, undefined);
+  t.match(found[0]?.fault, /line 1 is not a record/);
+  t.equal(found[2]?.state?.operationId, "late");
+  t.same(
+    (await listOperations(folder, 1)).map((one) => one.id),
+    ["late"],
+  );
+  for (const id of ["", "../x", "a/b", "-x", "x".repeat(65)]) {
+    t.throws(() => operationFiles(folder, id), { code: "ERR_OPERATION_ID" });
+  }
+});
+
+t.test("an operation that is stuck later than it was closed is open again", (t) => {
+  const undone = { ...record("outcome", "", { result: "undone" }), at: 5 };
+  const stuck = { ...record("outcome", "", { result: "stuck" }), at: 9 };
+  t.equal(unfinished(fold([record("intent"), stuck, undone]))?.operationId, "one");
+  t.equal(unfinished(fold([record("intent"), { ...stuck, at: 2 }, undone])), undefined);
+  t.end();
+});

@@ -1,0 +1,48 @@
+/** What the planner is asked, and the words that all of its parts use. */
+import type { FlipGoal, FlipPlan } from "./flip-actions.ts";
+import type { FlipObservation } from "./observation.ts";
+import { memberOf } from "./proof.ts";
+
+export interface FlipRequest {
+  readonly goal: FlipGoal;
+  /** Signs this run; new for every start of the tool. */
+  readonly run: string;
+  /** The id of a new flip, or of the one to resume or abort. */
+  readonly operationId?: string;
+  readonly to?: string;
+  readonly mode: "seamless" | "fast";
+  /** The environment, for the commands that refusals name. */
+  readonly environment: string;
+  /** All members, by name. */
+  readonly members: readonly string[];
+  /** flip.synchronous of the environment. */
+  readonly synchronous?: "wait" | "relax";
+  /** Names of risks that the operator accepts: what is cut off may then be left out. */
+  readonly acceptedRisks?: readonly string[];
+  /** failover: the operator has typed that the old primary is dead. */
+  readonly operatorSaysDead?: boolean;
+}
+
+export interface Refusal {
+  readonly refused: string;
+}
+
+/** What a plan is made of before its steps are known. */
+export type Base = Omit<FlipPlan, "goal" | "crossed" | "steps">;
+
+/** The whole command line of `recovery`, for the operator to copy. */
+export function commandFor({ environment }: FlipRequest, words: string): string {
+  return `bin/recovery ${environment} ${words}`;
+}
+
+/** Whether the new primary will ask for a standby's confirmation, and what clients then do. */
+export function synchronousOf(
+  seen: FlipObservation,
+  request: FlipRequest,
+  to: string,
+): FlipPlan["synchronous"] {
+  const { synchronousNames } = memberOf(seen, to);
+  return synchronousNames === null || synchronousNames === ""
+    ? "none"
+    : (request.synchronous ?? "wait");
+}

@@ -1,0 +1,40 @@
+/** Which steps a flip has, in their order, by what kind of flip it is. */
+import type { FlipPlan } from "./flip-actions.ts";
+
+type Kind = Pick<FlipPlan, "mode" | "synchronous" | "cause">;
+
+/** Before the rest, where the new primary is found down. */
+export const startNewFirst: readonly string[] = ["await-new-end", "start-new"];
+
+/** From a primary that writes to the end. */
+export function wholeSteps(kind: Kind): readonly string[] {
+  const gate = kind.mode === "seamless" ? ["hold"] : [];
+  const before = ["record", "checkpoint", "slot", "warm", "arm", ...gate, "divert", "stop"];
+  return [...before, "prove", "promote", ...finishAfter(kind)];
+}
+
+/** Where clients must wait for the standby that is to confirm their commits. */
+const early = {
+  none: [],
+  wait: ["await-end-briefly", "stream-first"],
+  relax: ["await-end-briefly", "stream-briefly", "relax"],
+} as const;
+
+/** After the promotion. A lost primary is not started again: fence and rebuild-standby see to it. */
+export function finishAfter({ synchronous, cause }: Kind): readonly string[] {
+  const isLost = cause === "lost";
+  const lostRelax = synchronous === "relax" ? ["relax"] : [];
+  const first = isLost ? lostRelax : early[synchronous];
+  const again = isLost ? [] : ["await-end", "rejoin"];
+  return [
+    "verify",
+    ...first,
+    "reconnect",
+    "route",
+    "release",
+    "sweep",
+    ...again,
+    "settle",
+    "close",
+  ];
+}

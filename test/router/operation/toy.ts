@@ -1,0 +1,71 @@
+/** The smallest operation there is: its world is a set of words, and each step adds its own. */
+import { every, systemClock, withDeadline } from "../../../kit/clock.ts";
+import type { Operation } from "../../../router/operation/execute.ts";
+import type { StepRow } from "../../../router/operation/step.ts";
+
+export interface Toy {
+  readonly plan: string;
+  readonly seen: ReadonlySet<string>;
+  readonly actions: Set<string>;
+  readonly part: "all";
+}
+
+export const row = (step: string, more: Partial<StepRow<Toy>> = {}): StepRow<Toy> => ({
+  step,
+  deadlineMs: 200,
+  lookEveryMs: 1,
+  looksAt: ["all"],
+  needsLock: false,
+  describe: () => step,
+  whyNot: () => undefined,
+  isDone: (_plan, seen) => seen.has(step),
+  run: ({ actions }) => void actions.add(step),
+  undo: [],
+  ...more,
+});
+
+export const back = (step: string): StepRow<Toy> =>
+  row(`un${step}`, {
+    isDone: (_plan, seen) => !seen.has(step),
+    run: ({ actions }) => void actions.delete(step),
+  });
+
+export const fails = (step: string, isDoneFirst: boolean): StepRow<Toy> =>
+  row(step, {
+    run: ({ actions }) => {
+      if (isDoneFirst) actions.add(step);
+      throw new Error("no");
+    },
+    undo: [back(step)],
+  });
+
+export type Toys = Operation<Toy>;
+
+/** An operation in which everything works; `more` says what does not. */
+export function operationOf(
+  rows: Toys["rows"],
+  actions: Set<string>,
+  more: Partial<Toys> = {},
+): Toys {
+  const hold = {
+    session: null,
+    stillHeld: () => Promise.resolve(false),
+    release: () => Promise.resolve(),
+  };
+  return {
+    operationId: "one",
+    plan: "toy",
+    rows,
+    direction: "forward",
+    crossed: false,
+    actions,
+    observe: () => Promise.resolve(new Set(actions)),
+    hold,
+    relock: () => Promise.resolve(hold),
+    journal: { append: () => Promise.resolve() },
+    timing: { clock: systemClock, limit: withDeadline, every },
+    signal: new AbortController().signal,
+    onEvent: () => undefined,
+    ...more,
+  };
+}
