@@ -4,18 +4,63 @@
  */
 import type { Facts } from "../operation/step.ts";
 
+export interface FlipPids {
+  /** Who carries it out; after that one's death the watcher itself. */
+  readonly executor: number;
+  readonly watcher: number | null;
+}
+
+/** The first line: what is about to be done. */
+export interface FlipBeginEvent {
+  readonly event: "begin";
+  readonly operationId: string;
+  readonly kind: FlipReport["kind"];
+  readonly from: string;
+  readonly to: string;
+  readonly mode: FlipReport["mode"];
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly pids: FlipPids;
+}
+
 export interface FlipStepEvent {
   readonly event: "step";
   readonly step: string;
   readonly phase: "start" | "done" | "failed" | "skipped" | "waiting";
   /** The processes of the flip: who carries it out and who watches over it. */
-  readonly pids: { readonly executor: number; readonly watcher: number | null };
+  readonly pids: FlipPids;
   /** Since the step began. */
   readonly ms: number;
   /** For the operator: what the step does, and with `waiting` what it waits for. */
   readonly words: string;
   readonly reason?: string;
+  /** In `--json`, which knows no phase `skipped`: with `done`, when it was so already. */
+  readonly skipped?: true;
+  /** What came out of it, with `done`. */
+  readonly facts?: Facts;
 }
+
+/** Something that the operator should know now. */
+export interface FlipNoteEvent {
+  readonly event: "note";
+  readonly pids: FlipPids;
+  readonly words: string;
+}
+
+/** The last line where there is no report: nothing was begun, so nothing was changed. */
+export interface FlipFailureEvent {
+  readonly event: "failure";
+  /** As in bin/cli/exit-codes.ts. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export type FlipEvent =
+  | FlipBeginEvent
+  | FlipStepEvent
+  | FlipNoteEvent
+  | FlipFailureEvent
+  | FlipReport;
 
 export interface FlipReport {
   readonly event: "report";
@@ -23,6 +68,8 @@ export interface FlipReport {
   readonly kind: "flip" | "resume" | "abort" | "failover";
   /** done: writes are on `to`; undone: writes are on `from`; stuck: see `next`; refused: nothing was done. */
   readonly result: "done" | "undone" | "stuck" | "refused";
+  /** The operator asked for the end of it, and it was taken back. */
+  readonly aborted: boolean;
   readonly from: string;
   readonly to: string;
   readonly mode: "seamless" | "fast";

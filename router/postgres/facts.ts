@@ -33,6 +33,8 @@ export interface PostgresFacts {
   readonly readOnly: boolean;
   /** A running primary whose data directory holds standby.signal; null where that is not known. */
   readonly armed: boolean | null;
+  /** Who signed its standby.signal, standby or not; null where nobody did or it is not known. */
+  readonly signature: string | null;
   readonly systemIdentifier: string;
   readonly timeline: number;
   /** Primary: where the timelines before its own ended; null where that is not known or empty. */

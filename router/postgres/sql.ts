@@ -17,6 +17,8 @@ const ownTimeline = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
 /** Columns that need the superuser, or EXECUTE granted on pg_stat_file and pg_read_file. */
 const privileged = {
   armed: "(pg_stat_file('standby.signal', true)).size IS NOT NULL",
+  signature:
+    "substring(pg_read_file('standby.signal', 0, 256, true) from '^switchyard (.+?)\\s*$')",
   mounts: "pg_read_file('/proc/self/mountinfo', 0, 262144, true)",
   history: `CASE WHEN NOT ${inRecovery}
     THEN pg_read_file('pg_wal/' || ${ownTimeline} || '.history', 0, 262144, true) END`,
@@ -86,6 +88,7 @@ export const observeStatement = select({ ...columns, ...privileged });
 export const observeStatementUnprivileged = select({
   ...columns,
   armed: "NULL::boolean",
+  signature: "NULL::text",
   mounts: "NULL::text",
   history: "NULL::text",
 });
@@ -101,6 +104,7 @@ export function parseFacts(row: Json): PostgresFacts {
     role: row["in_recovery"] === true ? "standby" : "primary",
     readOnly: settings["default_transaction_read_only"] === "on",
     armed: row["armed"] === null ? null : row["armed"] === true && row["in_recovery"] !== true,
+    signature: textOrNull(row["signature"]),
     systemIdentifier: String(row["system_identifier"]),
     timeline: Number(row["timeline"]),
     history: parseHistory(textOrNull(row["history"])),

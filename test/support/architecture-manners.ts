@@ -5,15 +5,19 @@ import type { Repository, Rule } from "./repository.ts";
 /** Files that may be short, and why. */
 const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = [
   {
-    files: /^bin\/cli\/(state-home|child-environment)\.ts$/,
+    files: /^bin\/cli\/(state-home|child-environment|step-json)\.ts$/,
     why: "one fact about this process",
   },
   { files: /^bench\/figures\.ts$/, why: "one concept" },
   { files: /^bin\/commands\//, why: "a verb reads its words; the work lies in a room" },
   { files: /^config\/secret\.ts$/, why: "one class" },
   { files: /^kit\/(address|checkout|fault-words|logger|lsn|nearest)\.ts$/, why: "one concept" },
-  { files: /^router\/cluster\/(findings\/row|verdict)\.ts$/, why: "one type, one decision" },
+  {
+    files: /^router\/cluster\/(conditions\/operations|findings\/row|verdict)\.ts$/,
+    why: "one type, one decision",
+  },
   { files: /^router\/pooler\/console-replies\.ts$/, why: "one type, one decision" },
+  { files: /^router\/flip-db\/signature\.ts$/, why: "one concept" },
   { files: /^router\/haproxy\/(render|runtime\/address)\.ts$/, why: "one step between two rooms" },
   { files: /^sidecars\/pg-health\/self\.ts$/, why: "one fact about this process" },
 ];
@@ -160,7 +164,7 @@ export const manners: readonly Rule[] = [
       ...linesThat(
         repository,
         isSource,
-        /\bmaster (node|database|postgres)|\bswitchover\b/i,
+        /\bmaster (node|database|postgres)|(?<!(patronictl|repmgr standby|pg_autoctl perform) )\bswitchover\b/i,
         withoutComments,
       ),
       ...linesThat(

@@ -15,6 +15,7 @@ import { assembleView } from "../../router/cluster/view.ts";
 import type { PoolerFacts } from "../../router/pooler/console-replies.ts";
 import type { PostgresFacts } from "../../router/postgres/facts.ts";
 import type { HealthStatus } from "../../sidecars/pg-health/contract.ts";
+import type { GateStatus } from "../../sidecars/pool-gate/contract.ts";
 
 export type Loose<T> = T extends bigint | string | number | boolean | null | undefined
   ? T
@@ -48,9 +49,13 @@ export function healthyWorld(): World {
       routers: appNames.map((name) => ({
         name,
         runtime: known(router()),
-        configuration: known({ drifted: false, firstDifference: "" }),
+        configuration: known({ drifted: false, firstDifference: "", fenced: [] }),
       })),
-      edgePoolers: appNames.map((name) => ({ name, pooler: known(pooler("10.0.1.1", 6433)) })),
+      edgePoolers: appNames.map((name) => ({
+        name,
+        pooler: known(pooler("10.0.1.1", 6433)),
+        gate: known(openGate()),
+      })),
     },
   };
 }
@@ -84,6 +89,7 @@ function environmentFile(): object {
       admin,
       databases: ["app"],
       poolMode: "transaction",
+      gate: { url: `http://10.0.1.${index + 1}:8009`, token: new Secret("secret") },
     })),
   };
 }
@@ -142,6 +148,7 @@ export function facts(role: "primary" | "standby"): PostgresFacts {
     role,
     readOnly: false,
     armed: false,
+    signature: null,
     systemIdentifier: "7000000000000000001",
     timeline: 2,
     history: isPrimary ? [{ timeline: 1, endLsn: parseLsn("0/4000000") }] : null,
@@ -244,6 +251,19 @@ function pooler(host: string, port: number): Loose<Console> {
   };
 }
 
+function openGate(): Loose<GateStatus> {
+  return {
+    state: "open",
+    reason: "nothing is paused",
+    holder: null,
+    expiresInMs: null,
+    databases: [],
+    waitingClients: 0,
+    busy: [],
+    pooler: { version: "1.24.1", poolModes: { app: "transaction" } },
+  };
+}
+
 function server(backend: string, name: string, isUp: boolean): Loose<RouterServer> {
   return {
     backend,
@@ -310,6 +330,8 @@ export function partsOf({ observation }: World) {
       if (found === undefined) throw new Error(`router ${name} has no ${backend}/${member}`);
       return found;
     },
+    gate: (name: string) =>
+      valueIn<GateStatus>(observation.edgePoolers.find((one) => one.name === name)?.gate as never),
     edge: (name: string) =>
       valueIn<Console>(observation.edgePoolers.find((one) => one.name === name)?.pooler as never),
   };

@@ -50,6 +50,7 @@ export const lintFaults: readonly LintFault[] = [
   importing("router/haproxy/b.ts", "../cluster/view.ts"),
   importing("router/haproxy/runtime/a.ts", "../../postgres/sql.ts"),
   importing("router/operation/a.ts", "../haproxy/model.ts"),
+  importing("router/postgres/a.ts", "../operation/execute.ts"),
   importing("registry/a.ts", "../lab/model.ts"),
   importing("lab/a.ts", "../bin/commands/lab.ts"),
   importing("bin/commands/a.ts", "../../sidecars/pg-health/main.ts"),

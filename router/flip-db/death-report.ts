@@ -1,0 +1,48 @@
+/**
+ * The report of a flip whose executor died where nothing has to be gone on with: before the stop of
+ * the old primary, or when the outcome was written already. Pure.
+ */
+import type { OperationState } from "../operation/records.ts";
+import type { FlipReport } from "./events.ts";
+import type { FlipRequest } from "./plan-request.ts";
+
+/**
+ * @param state what the operation's journal amounts to; undefined when nothing was written
+ * @returns the report: the cluster is as it was, and what the executor may have left behind is named
+ */
+export function deathReport(
+  environment: string,
+  request: FlipRequest & { readonly operationId: string },
+  state: OperationState | undefined,
+): FlipReport {
+  const text = (key: string): string => String(state?.intent?.[key] ?? "");
+  const [from, to] = [text("from"), text("to") || (request.to ?? "")];
+  const outcome = state?.outcome?.["result"];
+  const hasBegun = state !== undefined && state.started.length > 0;
+  const abort = `bin/recovery ${environment} flip-db --abort ${request.operationId}`;
+  return {
+    event: "report",
+    operationId: request.operationId,
+    kind: request.goal,
+    result: outcome === "done" ? "done" : hasBegun && outcome === undefined ? "stuck" : "undone",
+    aborted: false,
+    from,
+    to,
+    mode: request.mode,
+    startedAt: "",
+    tookMs: 0,
+    pauseMs: null,
+    longestHoldMs: null,
+    steps: (state?.done ?? []).map((step) => ({ step, ms: 0, facts: {} })),
+    sessionsClosed: 0,
+    timelines: { before: Number(text("timeline")), after: null },
+    lsns: { checkpoint: null, replayed: null },
+    loss:
+      outcome === "done"
+        ? "none: the flip had ended"
+        : `none: ${from || "the primary"} was not stopped, and takes writes as soon as the gates' leases end`,
+    rejoined: outcome === "done",
+    problems: [{ step: state?.started.at(-1) ?? "begin", reason: "the executor died" }],
+    next: hasBegun && outcome === undefined ? abort : `bin/recovery ${environment} topology`,
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * What else may die or come back in the middle of a flip: its watcher and its terminal, the old
+ * primary by somebody's hand, and an abort while a promotion is pending. SWITCHYARD_TEST_FULL=1
+ * restarts the old primary at every point.
+ */
+import t from "tap";
+import { eventually } from "../../../kit/clock.ts";
+import { chanceOf } from "../../sim/random.ts";
+import { endFlip, isWhole, killedFlip } from "./kill-stage.ts";
+import { startProber } from "./kill-prober.ts";
+import { flipStruck } from "./kill-strike.ts";
+import { handsOn, other, provesLossless } from "./pitfall-hands.ts";
+import type { RecoveryProcess } from "../../support/recovery-process.ts";
+
+const { SWITCHYARD_TEST_FULL: full, SWITCHYARD_TEST_SEED: text } = process.env;
+const seed = Number(text ?? 1);
+const chance = chanceOf(seed);
+const soon = { deadlineMs: 30_000, intervalMs: 50 };
+
+const hands = await handsOn(t);
+const { lab, sql, recovery, primary } = hands;
+const prober = await startProber(t, lab);
+const here = { ending: "resume", elsewhere: false } as const;
+
+/** A transaction behind the edge pooler: the hold waits for it, so the flip stands before the stop. */
+async function openTransaction(): Promise<() => Promise<void>> {
+  const client = await lab.connect(lab.json.edge);
+  await client.query("BEGIN");
+  await client.query("SELECT 1");
+  return async () => {
+    await client.query("COMMIT");
+    await client.end();
+  };
+}
+
+/** From now on a promotion of `member` takes some seconds. */
+async function slowPromotion(member: string): Promise<void> {
+  await hands.set(member, { restore_command: "'sleep 1.5; exit 1'" });
+}
+
+/** Ends `who` of the flip, as kill -9 does. */
+async function kill(
+  flip: RecoveryProcess,
+  who: "watcher" | "terminal",
+  pids: { watcher: number | null },
+): Promise<void> {
+  if (who === "terminal") flip.child.kill("SIGKILL");
+  else if (pids.watcher !== null) process.kill(pids.watcher, "SIGKILL");
+  if (who === "terminal") await flip.end();
+}
+
+async function flipped(to: string): Promise<void> {
+  await eventually(`${to} takes writes`, soon, async () =>
+    (await primary().catch(() => "")) === to ? true : undefined,
+  );
+}
+
+for (const who of ["watcher", "terminal"] as const) {
+  for (const when of ["before", "after"] as const) {
+    t.test(`the ${who} is killed ${when} the stop: the flip goes on`, async (t) => {
+      prober.begin();
+      const app = await hands.app(t);
+      const to = other(await primary());
+      const commit = when === "before" ? await openTransaction() : undefined;
+      if (when === "after") await slowPromotion(to);
+      const flip = recovery("flip-db", "--yes", "--json", "--accept-risk=long-transactions");
+      const { pids } = await flip.step(when === "before" ? "hold" : "promote", "start");
+      await kill(flip, who, pids);
+      await commit?.();
+      if (who === "watcher") t.equal(await flip.end(), 0, flip.out() + flip.notes());
+      await flipped(to);
+      if (when === "after") await hands.reset(to, "restore_command");
+      await isWhole(hands, [app]);
+      await hands.healthy();
+      await provesLossless(t, app);
+      await prober.proves(t);
+    });
+  }
+}
+
+/** With both gone nobody goes on by itself, and the operator does. */
+t.test("executor and watcher are killed after the stop", async (t) => {
+  prober.begin();
+  const app = await hands.app(t);
+  const from = await primary();
+  await slowPromotion(other(from));
+  const flip = recovery("flip-db", "--yes", "--json");
+  const { pids } = await flip.step("promote", "start");
+  if (pids.watcher !== null) process.kill(pids.watcher, "SIGKILL");
+  process.kill(pids.executor, "SIGKILL");
+  t.equal(await flip.end(), 1, flip.out() + flip.notes());
+  await endFlip(t, hands, here);
+  t.equal(await primary(), other(from));
+  await hands.reset(other(from), "restore_command");
+  await isWhole(hands, [app]);
+  await provesLossless(t, app);
+  await prober.proves(t);
+});
+
+t.test("an abort while a promotion is pending gives never two primaries", async (t) => {
+  for (const delayMs of full === "1" ? [0, 20, 200, 1500] : [chance.between(0, 200)]) {
+    prober.begin();
+    const app = await hands.app(t);
+    const to = other(await primary());
+    await slowPromotion(to);
+    await killedFlip(t, hands, { step: "promote", moment: "during", delayMs });
+    await endFlip(t, hands, { ending: "abort", elsewhere: chance.hit(0.5) });
+    await hands.reset(to, "restore_command");
+    await isWhole(hands, [app]);
+    await provesLossless(t, app);
+    await prober.proves(t);
+  }
+});
+
+const restarts = [
+  "hold",
+  "divert",
+  "stop",
+  "promote",
+  "verify",
+  "route",
+  "release",
+  "rejoin",
+] as const;
+const drawn =
+  full === "1"
+    ? restarts
+    : [chance.pick(["hold", "divert", "stop"]), chance.pick(["promote", "route"])];
+
+for (const step of drawn) {
+  t.test(`seed ${seed}: the old primary is restarted by hand as ${step} begins`, async (t) => {
+    prober.begin();
+    const app = await hands.app(t);
+    const from = await primary();
+    const roles: unknown[] = [];
+    const { result, operationId } = await flipStruck(hands, step, async () => {
+      await lab.run("kill", `${from}/postgres`);
+      await lab.run("start", `${from}/postgres`);
+      roles.push(...(await sql(from, "SELECT pg_is_in_recovery() AS standby")));
+    });
+    t.same(roles, [{ standby: true }], "armed, it comes up read-only");
+    t.comment(JSON.stringify(result));
+    if (result.kind === "ended" && result.outcome.result === "stuck") {
+      await endFlip(t, hands, { ending: "abort", elsewhere: false });
+    }
+    t.match(operationId, /./);
+    await isWhole(hands, [app]);
+    await provesLossless(t, app);
+    await prober.proves(t);
+  });
+}

@@ -1,0 +1,54 @@
+/** A flip in this process, at one place of which something happens to the cluster before it acts. */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { runFlip } from "../../../router/flip-db/flip.ts";
+import type { FlipResult, FlipWorld } from "../../../router/flip-db/flip.ts";
+import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
+import { openFlipWorld } from "../../../router/flip-db/world.ts";
+import { makeOperationFolder, operationFiles } from "../../../router/operation/store.ts";
+import type { Hands } from "./pitfall-hands.ts";
+
+/**
+ * Runs a seamless flip; once the record that `step` was begun is written, and before it acts,
+ * `strike` is done. A step whose effect is there already is not struck.
+ */
+export async function flipStruck(
+  { lab, stateHome }: Hands,
+  step: string,
+  strike: () => Promise<void>,
+): Promise<{ readonly result: FlipResult; readonly operationId: string }> {
+  const operationId = `struck-${randomUUID().slice(0, 8)}`;
+  const folder = join(stateHome, "switchyard/operations", lab.name);
+  await makeOperationFolder(folder);
+  const { environment } = lab;
+  const journalFile = operationFiles(folder, operationId).journal;
+  const real = await openFlipWorld(environment, { journalFile });
+  const { journal } = real;
+  const struck: FlipWorld = {
+    ...real,
+    journal: {
+      note: (record) => journal.note?.(record),
+      append: async (record) => {
+        await journal.append(record);
+        if (record.step === step && record.phase === "started") await strike();
+      },
+    },
+  };
+  const request: FlipRequest = {
+    ...({ goal: "flip", mode: "seamless" } as const),
+    ...{ run: `run-${operationId}`, operationId },
+    environment: environment.name,
+    members: environment.members.map((one) => one.name),
+    synchronous: environment.flip.synchronous,
+  };
+  try {
+    const result = await runFlip(request, struck, {
+      holder: "struck@localhost",
+      signal: new AbortController().signal,
+      onEvent: () => undefined,
+    });
+    return { result, operationId };
+  } finally {
+    await real.close();
+  }
+}
