@@ -1,0 +1,122 @@
+/**
+ * Why a rebuild, or one of its methods, must not be: a table for what holds always, and a function
+ * for each method. Each answers in words for the operator; undefined where nothing stands against.
+ */
+import type { MemberSeen, RebuildObservation } from "./observation.ts";
+import type { Case, RebuildRequest } from "./plan.ts";
+import { segmentStart } from "./timelines.ts";
+
+type Objection = (seen: RebuildObservation, request: RebuildRequest) => string | undefined;
+
+const never: readonly Objection[] = [
+  ({ source }, request) => {
+    if (!source.reached) return `the source ${request.source} does not answer`;
+    if (source.writable !== true) return `the source ${request.source} does not take writes`;
+    return source.systemIdentifier === null ? `${request.source} cannot be read` : undefined;
+  },
+  ({ member }, { member: name }) =>
+    member.writable === true || member.role === "primary"
+      ? `${name} is a primary: nothing of it is touched; fence it first`
+      : undefined,
+  ({ member }, { member: name }) =>
+    member.layout === null ? `the host of ${name} cannot be asked: ${member.hostError}` : undefined,
+  ({ member }, { member: name }) =>
+    member.process === "unknown" ? `whether Postgres runs on ${name} is not known` : undefined,
+  ({ member }, { member: name }) =>
+    member.process !== "gone" && !isSurelyStandby(member)
+      ? `Postgres runs on ${name} and does not say that it is a standby; fence it first`
+      : undefined,
+  ({ member }, { member: name }) =>
+    member.promoteFile === true ? `a promote file lies on ${name}: it may be promoted` : undefined,
+];
+
+/** Why this member must not be touched at all. */
+export function whyNever(seen: RebuildObservation, request: RebuildRequest): string | undefined {
+  for (const objection of never) {
+    const why = objection(seen, request);
+    if (why !== undefined) return why;
+  }
+  return undefined;
+}
+
+/** It answers as one, or it is a recovery that a signal file keeps from ending. */
+export function isSurelyStandby(member: MemberSeen): boolean {
+  if (member.reached) return member.role === "standby";
+  const isRecovering =
+    member.control?.state === "in archive recovery" ||
+    member.control?.state === "shut down in recovery";
+  return isRecovering && member.armed === true && member.promoteFile === false;
+}
+
+const gigabyte = 1024 ** 3;
+
+/** Why a second copy cannot be made and put in the place of the first. */
+export function whyNotCopy(
+  { source, member }: RebuildObservation,
+  { member: name, source: from }: RebuildRequest,
+): string | undefined {
+  const { layout } = member;
+  if (layout === null) return `the host of ${name} cannot be asked`;
+  const place = whyNotMovable(member, name);
+  if (place !== undefined) return place;
+  const [spaces] = [source.tablespaces.join(", ")];
+  if (spaces !== "") {
+    return `${from} has tablespaces (${spaces}): a second copy of them has no place; use pg_basebackup --tablespace-mapping by hand`;
+  }
+  // What is written while it copies comes on top: a tenth, and a gigabyte for small ones.
+  const needed = source.dataBytes + Math.max(source.dataBytes / 10, 4 * source.segmentBytes);
+  if (layout.freeBytes >= needed) return undefined;
+  return `a second copy needs ${gigabytes(needed)}, and ${gigabytes(layout.freeBytes)} are free beside the data of ${name}`;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / gigabyte).toFixed(2)} GB`;
+}
+
+function whyNotMovable({ layout }: MemberSeen, name: string): string | undefined {
+  if (layout?.isMountPoint === true) {
+    return `the data directory of ${name} is a mount point and cannot be renamed: let it be a directory inside the mount`;
+  }
+  return layout?.parentWritable === false
+    ? `the owner of the data directory of ${name} may not write beside it`
+    : undefined;
+}
+
+/** Why starting it on its own data would not make it follow. */
+export function whyNotStart(one: Case): string | undefined {
+  const { relation, seen, survey, request } = one;
+  const { layout } = seen.member;
+  const { source, member } = request;
+  if (relation.kind === "foreign") return `${member} holds no data of this cluster`;
+  if (relation.kind === "unread") return `the end of the WAL of ${member} cannot be read`;
+  if (relation.kind === "ahead") return `${member} has WAL that ${source} never had`;
+  if (relation.kind === "diverged") return `${member} wrote on after ${source} was promoted`;
+  if (layout?.hasConninfo !== true) return `${member} has no primary_conninfo`;
+  const { oldestWal } = seen.source;
+  const isKept = survey.end !== null && oldestWal !== null && oldestWal <= survey.end.lsn;
+  return isKept || layout.hasRestoreCommand
+    ? undefined
+    : `${source} no longer has the WAL that ${member} needs`;
+}
+
+/** Why pg_rewind cannot take back what it wrote. */
+export function whyNotRewind(one: Case): string | undefined {
+  const { relation, seen, request } = one;
+  const { layout, control } = seen.member;
+  const { member, source } = request;
+  if (relation.kind === "part") return `${member} has nothing to take back`;
+  if (relation.kind !== "diverged") {
+    return relation.kind === "ahead"
+      ? `${member} has WAL that ${source} never had: only a fresh copy is sure`
+      : whyNotStart(one);
+  }
+  if (control?.canRewind !== true) return `${member} has neither checksums nor wal_log_hints`;
+  if (layout?.hasConninfo !== true) return `${member} has no primary_conninfo`;
+  const place = whyNotMovable(seen.member, member);
+  if (place !== undefined) return place;
+  const oldest = segmentStart(layout.oldestSegment ?? "", seen.source.segmentBytes);
+  const isKept = oldest !== null && oldest <= relation.at;
+  return isKept || layout.hasRestoreCommand
+    ? undefined
+    : `${member} no longer has its WAL back to where ${source} left it`;
+}

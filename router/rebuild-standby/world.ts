@@ -1,0 +1,121 @@
+/** The real world of a rebuild: looks, the survey, acts, the lock and the journal of one run. */
+import type { Environment, Member } from "../../config/schema.ts";
+import { every, systemClock, withDeadline } from "../../kit/clock.ts";
+import type { Lsn } from "../../kit/lsn.ts";
+import { FileJournal } from "../operation/journal-file.ts";
+import type { Journal } from "../operation/journal-file.ts";
+import type { LockHold, LockPurpose } from "../operation/lock.ts";
+import type { Timing } from "../operation/run-step.ts";
+import { acquireClusterLock } from "../postgres/lock.ts";
+import { rebuildActions } from "./actions.ts";
+import { lookAtMember, lookAtSource } from "./look.ts";
+import { unknownMember, unknownSource } from "./observation.ts";
+import type { MemberSeen, RebuildObservation, RebuildPart, Survey } from "./observation.ts";
+import { openPlace } from "./place.ts";
+import type { RebuildPlace } from "./place.ts";
+import type { Amount } from "./progress.ts";
+import type { RebuildActions } from "./rebuild-actions.ts";
+import { takeSurvey } from "./survey.ts";
+
+export interface RebuildWorld {
+  /** Everything, WAL included. */
+  readonly survey: (
+    signal: AbortSignal,
+  ) => Promise<{ readonly seen: RebuildObservation; readonly survey: Survey }>;
+  readonly observe: (
+    parts: readonly RebuildPart[],
+    signal: AbortSignal,
+  ) => Promise<RebuildObservation>;
+  /** The acts, as the last survey has found the host. */
+  readonly actions: (onAmount: (step: string, amount: Amount) => void) => RebuildActions;
+  readonly lock: (purpose: LockPurpose, signal: AbortSignal) => Promise<LockHold>;
+  readonly journal: Journal;
+  readonly timing: Timing;
+  readonly close: () => Promise<void>;
+}
+
+export interface RebuildWorldOptions {
+  readonly member: Member;
+  readonly source: Member;
+  /** Signs what this run arms. */
+  readonly run: string;
+  /** The local journal of the operation; its folder exists. Null: nothing is written (dry run). */
+  readonly journalFile: string | null;
+}
+
+const lockDeadlineMs = 5000;
+const nowhere: Journal = { append: () => Promise.resolve() };
+
+/** Opens the world of one run. @throws HostControlError, or the file system's error */
+export async function openRebuildWorld(
+  environment: Environment,
+  options: RebuildWorldOptions,
+): Promise<RebuildWorld> {
+  const { member, source, run, journalFile } = options;
+  const place = openPlace(environment, member, source);
+  const file = journalFile === null ? undefined : await FileJournal.open(journalFile);
+  const known: { seen: RebuildObservation; mark: Lsn | null } = {
+    seen: { source: unknownSource, member: unknownMember },
+    mark: null,
+  };
+  return {
+    survey: async (signal) => {
+      known.seen = await lookWhole(place, signal);
+      return { seen: known.seen, survey: await takeSurvey(place, known.seen, signal) };
+    },
+    observe: async (parts, signal) => {
+      const { source: seenSource, member: seenMember } = await lookShort(place, parts, signal);
+      return { source: { ...seenSource, mark: known.mark }, member: seenMember };
+    },
+    actions: (onAmount) =>
+      rebuildActions({
+        place,
+        run,
+        ...hostFacts(known.seen.member),
+        segmentBytes: known.seen.source.segmentBytes,
+        versionNumber: known.seen.source.versionNumber,
+        onAmount,
+        onMark: (lsn) => {
+          known.mark = lsn;
+        },
+      }),
+    lock: (purpose, signal) =>
+      acquireClusterLock(environment, [source.name, member.name], purpose, {
+        deadlineMs: lockDeadlineMs,
+        signal,
+      }),
+    journal: file ?? nowhere,
+    timing: { clock: systemClock, limit: withDeadline, every },
+    close: async () => {
+      place.close();
+      await file?.close();
+    },
+  };
+}
+
+async function lookWhole(place: RebuildPlace, signal: AbortSignal): Promise<RebuildObservation> {
+  const source = await lookAtSource(place, "whole", signal);
+  const major = Math.floor(source.versionNumber / 10_000);
+  const member = await lookAtMember(place, { layout: "whole", major }, signal);
+  return { source, member };
+}
+
+async function lookShort(
+  place: RebuildPlace,
+  parts: readonly RebuildPart[],
+  signal: AbortSignal,
+): Promise<RebuildObservation> {
+  const how = { layout: "short", major: 0 } as const;
+  const [source, member] = await Promise.all([
+    parts.includes("source") ? lookAtSource(place, "short", signal) : unknownSource,
+    parts.includes("member") ? lookAtMember(place, how, signal) : unknownMember,
+  ]);
+  return { source, member };
+}
+
+function hostFacts({ layout }: MemberSeen): { programs: string; hasRestoreCommand: boolean } {
+  return {
+    programs: layout?.programs ?? "",
+    hasRestoreCommand: layout?.hasRestoreCommand === true,
+  };
+}
