@@ -7,6 +7,7 @@
 import type { Environment, Router } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
 import { serverDrift, serversIn } from "./drift.ts";
+import { keepFences } from "./fence-marks.ts";
 import { checkText, InstallError, readInstalled, runProgram, writeInstalled } from "./install.ts";
 import { haproxyNames } from "./model.ts";
 import { setServerState } from "./runtime/change.ts";
@@ -47,22 +48,24 @@ export interface ApplyPlan {
 }
 
 /**
- * Looks at what an apply of `text` would do; changes nothing.
+ * Looks at what an apply of `wanted` would do; changes nothing. Members that are fenced in the file
+ * as it is now stay fenced.
  * @throws InstallError when HAProxy refuses the text or there is no way to reload, HaproxyError
  * when the running HAProxy does not answer
  */
 export async function planApply(
   environment: Environment,
   router: Router,
-  text: string,
+  wanted: string,
   signal: AbortSignal,
 ): Promise<ApplyPlan> {
   if (router.master === undefined && router.configuration.reload === undefined) {
     const how = "it needs master (the master socket) or configuration.reload (a program)";
     throw new InstallError("ERR_HAPROXY_NO_RELOAD", `${router.name}: no way to reload it: ${how}`);
   }
-  const warnings = await checkText(environment, router, text, signal);
   const installed = await readInstalled(router, signal);
+  const text = keepFences(wanted, installed);
+  const warnings = await checkText(environment, router, text, signal);
   const view = await showRouter(runtimeOf(environment, router, signal));
   const onWrite = view.servers.filter(
     (one) => one.backend === haproxyNames.write && one.server !== haproxyNames.hold,
@@ -127,7 +130,7 @@ export async function applyPlan(
   signal: AbortSignal,
 ): Promise<Applied> {
   const { router } = plan;
-  if (plan.installed !== plan.text) await writeInstalled(router, plan.text, signal);
+  if (plan.installed !== plan.text) await replace(plan, signal);
   try {
     await reload(router, signal);
     const runtime = runtimeOf(environment, router, signal);
@@ -136,6 +139,15 @@ export async function applyPlan(
   } catch (error) {
     throw await putBack(plan, error as Error);
   }
+}
+
+/** Somebody may have fenced a member since the plan was made. */
+async function replace({ router, installed, text }: ApplyPlan, signal: AbortSignal): Promise<void> {
+  if ((await readInstalled(router, signal)) !== installed) {
+    const what = `${router.configuration.path} has changed since it was looked at`;
+    throw new InstallError("ERR_HAPROXY_FILE", `${router.name}: ${what}; nothing was written`);
+  }
+  await writeInstalled(router, text, signal);
 }
 
 async function reload(router: Router, signal: AbortSignal): Promise<void> {

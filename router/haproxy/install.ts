@@ -7,6 +7,7 @@ import type { Environment, Router } from "../../config/schema.ts";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
+import { keepFences } from "./fence-marks.ts";
 import { haproxyConfiguration, readBuild } from "./files.ts";
 import { connectRuntime, showInfo } from "./runtime/client.ts";
 import { HaproxyError } from "./runtime/transport.ts";
@@ -84,6 +85,24 @@ export async function renderRouter(
 ): Promise<string> {
   const build = await routerBuild(environment, router, signal, running);
   return await haproxyConfiguration(environment, router.name, { build, signal });
+}
+
+/**
+ * The same with the members fenced that are fenced in the router's file now; where that file cannot
+ * be read, without.
+ * @throws as renderRouter
+ */
+export async function renderWithFences(
+  environment: Environment,
+  router: Router,
+  signal: AbortSignal,
+): Promise<string> {
+  const [text, installed] = await Promise.all([
+    renderRouter(environment, router, signal),
+    readInstalled(router, signal).catch(() => undefined),
+  ]);
+  signal.throwIfAborted();
+  return keepFences(text, installed);
 }
 
 /**

@@ -2,14 +2,17 @@
  * check, diff and apply against every HAProxy at hand: what a reload keeps, what it must not bring
  * back, and what happens when it fails. G3 and so on number the facts as docs/router.md does.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import t from "tap";
 import type { Test } from "tap";
 import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
+import { fenceMarksIn, withFenceMarks } from "../../../router/haproxy/fence-marks.ts";
 import { checkText, readInstalled, runProgram } from "../../../router/haproxy/install.ts";
+import { setServerState } from "../../../router/haproxy/runtime/change.ts";
+import { connectRuntime } from "../../../router/haproxy/runtime/client.ts";
 import { startFakeMember, visit } from "../../support/fake-member.ts";
 import type { EnvironmentWishes } from "../../support/environment.ts";
 import { haproxyPrograms } from "../../support/haproxy.ts";
@@ -114,6 +117,32 @@ for (const program of programs) {
       // The old worker has the hard-stop-after of the configuration that it was started with.
       session.socket.destroy();
       reader.socket.destroy();
+    });
+
+    t.test("a fenced member stays down over every reload, until its mark is gone", async (t) => {
+      const { rendered, haproxy } = await running(t, program);
+      const { environment, router, text } = rendered;
+      const at = "2026-11-21T02:00:00.000Z";
+      const mark = { member: "chi-02", by: "anna@ops-1", at, why: "its disk" };
+      const servers = ["pg-primary/chi-02", "pg-replica/chi-02", "pg-replica/primary.chi-02"];
+      await writeFile(haproxy.configuration, withFenceMarks(text, [mark]));
+      const later = text.replace("refresh 5s", "refresh 6s");
+      const plan = await planApply(environment, router, later, signal);
+      await applyPlan(environment, plan, signal);
+      t.same(fenceMarksIn((await readInstalled(router, signal)) ?? ""), [mark]);
+      for (const name of servers) t.match(await statusOf(haproxy, name), /^MAINT/, name);
+      t.equal((await visit(listenHost, 6433)).landed, "dal-01");
+      const runtime = connectRuntime(router.runtime, { deadlineMs: 2000 });
+      for (const backend of ["pg-primary", "pg-replica"]) {
+        await setServerState(runtime, { backend, server: "chi-02" }, "ready");
+      }
+      await untilStatus(haproxy, "pg-replica/chi-02", /^UP/);
+      await untilStatus(haproxy, "pg-primary/chi-02", /^DOWN/);
+      const changed = await planApply(environment, router, later, signal);
+      await writeFile(haproxy.configuration, withFenceMarks(later, []));
+      await t.rejects(applyPlan(environment, { ...changed, text: `${later}# other` }, signal), {
+        message: /has changed since it was looked at; nothing was written/,
+      });
     });
 
     t.test("G3 hard-stop-after ends what a reload left behind", async (t) => {

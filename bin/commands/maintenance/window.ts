@@ -1,0 +1,88 @@
+/** What the verbs of `maintenance` have alike: the environment, its window, and how a report reads. */
+import { loadEnvironment } from "../../../config/load.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
+import type { StepEvent } from "../../../router/operation/run-step.ts";
+import type { WindowOptions, WindowReport } from "../../../router/maintenance/run.ts";
+import type { StepState, WindowView } from "../../../router/maintenance/window.ts";
+import { windowFolder } from "../../../router/maintenance/window-file.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import type { ExitCode } from "../../cli/exit-codes.ts";
+import { holderName, operationsPath } from "../flip-db/place.ts";
+import { printable } from "../../cli/output.ts";
+
+/** The environment that the first word names. @throws ConfigError */
+export async function environmentOf(invocation: Invocation): Promise<Environment> {
+  const [name = ""] = invocation.arguments;
+  return await loadEnvironment(name, { folder: inCheckout("config") });
+}
+
+/** Where the windows of an environment are kept. */
+export function folderOf(environment: Environment): string {
+  return windowFolder(operationsPath(environment.name));
+}
+
+/** The options of an up or a down: progress goes to standard error, or as JSON to standard output. */
+export function windowOptions(
+  invocation: Invocation,
+  environment: Environment,
+  signal: AbortSignal = invocation.signal,
+): WindowOptions {
+  const { output, flags } = invocation;
+  const onEvent = (event: StepEvent): void => {
+    if (flags["json"] === true) output.result(JSON.stringify({ event: "step", ...rounded(event) }));
+    else for (const line of linesOf(event)) output.note(printable(line));
+  };
+  return { folder: folderOf(environment), by: holderName(), signal, onEvent };
+}
+
+function rounded(event: StepEvent): StepEvent {
+  return { ...event, ms: Math.round(event.ms) };
+}
+
+function linesOf({ phase, words, ms, reason }: StepEvent): string[] {
+  if (phase === "start") return [];
+  const time = `${String(Math.round(ms)).padStart(7)} ms`;
+  if (phase === "skipped") return [`${time}  ${words}: it is so already`];
+  if (phase === "waiting") return [`${time}  ... ${words}`];
+  return [`${time}  ${words}${phase === "failed" ? `: FAILED: ${reason ?? ""}` : ""}`];
+}
+
+/** Prints a report; @returns the exit code: 1 when it is stuck */
+export function printReport(invocation: Invocation, report: WindowReport): ExitCode {
+  const { output, flags } = invocation;
+  if (flags["json"] === true) output.result(JSON.stringify(report));
+  else for (const line of reportLines(report)) output.result(printable(line));
+  return report.result === "stuck" ? exitCodes.failed : exitCodes.done;
+}
+
+const resultWords: Readonly<Record<string, string>> = {
+  "up done": "maintenance: the window is open",
+  "up nothing": "maintenance: the window was open already, and every step stands",
+  "down done": "maintenance: the window is closed",
+  "down nothing": "maintenance: no window was open",
+  "up stuck": "maintenance: NOT all of it is done",
+  "down stuck": "maintenance: NOT all of it is undone; the window is still open",
+};
+
+function reportLines(report: WindowReport): string[] {
+  const { command, result, window, next } = report;
+  const head = resultWords[`${command} ${result}`] ?? result;
+  if (result !== "stuck") return [head];
+  const steps = window === null ? [] : stepLines(window);
+  return [head, ...steps, ...(next === null ? [] : [`next: ${next}`])];
+}
+
+const stateWords: Readonly<Record<StepState, string>> = {
+  stands: "stands",
+  begun: "begun; whether it was done is not known",
+  failed: "failed; part of it may be done",
+  undone: "undone",
+  waiting: "not begun",
+};
+
+/** A line for each step of a window. */
+export function stepLines({ steps }: WindowView): string[] {
+  return steps.map(({ name, state }) => `  ${name}: ${stateWords[state]}`);
+}
