@@ -16,7 +16,13 @@ export interface OptionRow {
   readonly default?: string;
   /** The only values that are taken. */
   readonly choices?: readonly string[];
+  /** May stand without its value; the flag is true then. A value never begins with a dash. */
+  readonly optionalValue?: true;
+  /** May stand several times; the flag is a list then. */
+  readonly repeatable?: true;
 }
+
+export type Flag = string | boolean | readonly string[] | undefined;
 
 export interface ArgumentRow {
   /** As it stands in the help, in capitals. */
@@ -32,7 +38,7 @@ export interface Invocation {
   /** The environment named on the command line; "" for programs that take none. */
   readonly environment: string;
   readonly arguments: readonly string[];
-  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  readonly flags: Readonly<Record<string, Flag>>;
   readonly output: Output;
   /** Aborts when the operator presses Ctrl-C or the process is asked to end. */
   readonly signal: AbortSignal;
@@ -55,6 +61,8 @@ export interface ProgramRow {
   readonly summary: string;
   /** True when the first word is an environment: `recovery prod topology`. */
   readonly takesEnvironment: boolean;
+  /** The environment is the first argument of each command, and may stand before the command too. */
+  readonly environmentMayBeFirst?: true;
   readonly commands: readonly CommandRow[];
   readonly examples: readonly string[];
 }
@@ -74,7 +82,7 @@ export interface ParsedLine {
   readonly command: CommandRow;
   readonly environment: string;
   readonly arguments: readonly string[];
-  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  readonly flags: Readonly<Record<string, Flag>>;
 }
 
 const helpWords: readonly string[] = ["--help", "-h", "help"];
@@ -86,8 +94,9 @@ const helpWords: readonly string[] = ["--help", "-h", "help"];
  */
 export function parseLine(
   program: ProgramRow,
-  words: readonly string[],
+  given: readonly string[],
 ): ParsedLine | { help: CommandRow | undefined } {
+  const words = program.environmentMayBeFirst === true ? commandFirst(program, given) : given;
   const whole = commandNamed(program, "");
   if (whole !== undefined) {
     const help = words.some((word) => word === "--help" || word === "-h");
@@ -106,6 +115,15 @@ export function parseLine(
   const beforeDashes = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (beforeDashes.some((word) => word === "--help" || word === "-h")) return { help: command };
   return { command, environment, ...parseWords(program, command, rest) };
+}
+
+/** `prod up` is read as `up prod`. */
+function commandFirst(program: ProgramRow, words: readonly string[]): readonly string[] {
+  const [environment = "", command = "", ...rest] = words;
+  const isSwapped =
+    commandNamed(program, environment) === undefined &&
+    commandNamed(program, command) !== undefined;
+  return isSwapped ? [command, environment, ...rest] : words;
 }
 
 function commandNamed(program: ProgramRow, word: string): CommandRow | undefined {
@@ -155,8 +173,8 @@ function parseWords(
   const environment = program.takesEnvironment ? "ENVIRONMENT" : "";
   const spoken = [program.name, environment, command.name].filter((word) => word !== "");
   const seeHelp = `see ${spoken.join(" ")} --help`;
-  const parsed = parseStrictly(words, rows, seeHelp);
-  const flags = parsed.values as ParsedLine["flags"];
+  const parsed = parseStrictly(withoutValues(words, rows), rows, seeHelp);
+  const flags = withTrue(parsed.values as ParsedLine["flags"], rows);
   checkFlags(
     rows,
     flags,
@@ -168,6 +186,30 @@ function parseWords(
   return { arguments: parsed.positionals, flags };
 }
 
+/** Gives an empty value to every flag that stands without its optional one. */
+function withoutValues(
+  words: readonly string[],
+  rows: Readonly<Record<string, OptionRow>>,
+): readonly string[] {
+  const dashes = words.indexOf("--");
+  return words.map((word, index) => {
+    const isFlag = rows[word.replace(/^--/, "")]?.optionalValue === true && word.startsWith("--");
+    if (!isFlag || (dashes !== -1 && index > dashes)) return word;
+    const next = words[index + 1];
+    return next === undefined || next.startsWith("-") ? `${word}=` : word;
+  });
+}
+
+function withTrue(
+  flags: ParsedLine["flags"],
+  rows: Readonly<Record<string, OptionRow>>,
+): ParsedLine["flags"] {
+  const told = Object.entries(flags).map(([name, value]) =>
+    value === "" && rows[name]?.optionalValue === true ? [name, true] : [name, value],
+  );
+  return Object.fromEntries(told) as ParsedLine["flags"];
+}
+
 function parseStrictly(
   words: readonly string[],
   rows: Readonly<Record<string, OptionRow>>,
@@ -177,6 +219,7 @@ function parseStrictly(
   for (const [name, row] of Object.entries(rows)) {
     options[name] = {
       type: row.type,
+      ...(row.repeatable === true ? { multiple: true } : {}),
       ...(row.short === undefined ? {} : { short: row.short }),
       ...(row.default === undefined ? {} : { default: row.default }),
     };
@@ -209,11 +252,13 @@ function checkFlags(
   given: readonly string[],
   seeHelp: string,
 ): void {
-  const repeated = given.find((name, index) => given.indexOf(name) !== index);
+  const repeated = given.find(
+    (name, index) => given.indexOf(name) !== index && rows[name]?.repeatable !== true,
+  );
   if (repeated !== undefined) throw new UsageError(`--${repeated} stands twice`, seeHelp);
   for (const [name, row] of Object.entries(rows)) {
     const value = flags[name];
-    if (value === "") throw new UsageError(`--${name} needs a value`, seeHelp);
+    if ([value].flat().includes("")) throw new UsageError(`--${name} needs a value`, seeHelp);
     if (row.choices === undefined || value === undefined) continue;
     if (row.choices.includes(String(value))) continue;
     throw new UsageError(

@@ -6,19 +6,11 @@ import { enableCompileCache } from "node:module";
 import { inCheckout } from "../../kit/checkout.ts";
 import { commandUsage, programUsage } from "./usage.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { interruptions } from "./interrupts.ts";
 import { parseLine, UsageError } from "./command.ts";
 import type { ProgramRow } from "./command.ts";
 import { printable, processOutput } from "./output.ts";
 import type { Output } from "./output.ts";
-
-/** The operator ended the command with Ctrl-C, or the machine asked it to end. */
-export class InterruptedError extends Error {
-  override readonly name = "InterruptedError";
-  readonly code = "ERR_ABORTED";
-  constructor(signal: string) {
-    super(`interrupted by ${signal}`);
-  }
-}
 
 /** Runs `program` with the words of this process's command line and sets the exit code. */
 export async function main(program: ProgramRow): Promise<void> {
@@ -36,21 +28,6 @@ export async function main(program: ProgramRow): Promise<void> {
     complain(error, program.name, output);
     process.exitCode = exitCodeOf(error);
   }
-}
-
-/** A signal that aborts when the operator or the machine asks the process to end. */
-function interruptions(): AbortSignal {
-  const controller = new AbortController();
-  let asked = 0;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      asked += 1;
-      controller.abort(new InterruptedError(signal));
-      // A command that does not come to its end can still be left.
-      if (asked > 2) process.exit(exitCodes.aborted);
-    });
-  }
-  return controller.signal;
 }
 
 /** A reader that goes away (| head) is the end of the output; a full disk is a failure. */

@@ -40,14 +40,17 @@ export function commandUsage(program: ProgramRow, command: CommandRow): string {
   ].join("\n");
 }
 
-function flag(name: string, row: OptionRow): string {
+function flag(option: string, row: OptionRow): string {
   const short = row.short === undefined ? "" : `-${row.short}, `;
-  const value = row.type === "string" ? ` ${row.value ?? "VALUE"}` : "";
-  return `${short}--${name}${value}`;
+  const name = row.value ?? "VALUE";
+  const spoken = row.optionalValue === true ? ` [${name}]` : ` ${name}`;
+  const value = row.type === "string" ? spoken : "";
+  return `${short}--${option}${value}`;
 }
 
 function describe(row: OptionRow): string {
   const choices = row.choices === undefined ? "" : ` (${row.choices.join(" | ")})`;
   const fallback = row.default === undefined ? "" : ` [${row.default}]`;
-  return row.summary + choices + fallback;
+  const often = row.repeatable === true ? "; may stand several times" : "";
+  return row.summary + choices + often + fallback;
 }

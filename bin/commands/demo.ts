@@ -9,7 +9,7 @@ await main({
     {
       name: "",
       summary:
-        "Brings up a real Postgres pair behind HAProxy, lets an app write, changes the primary, and looks for every row.",
+        "Brings up a real Postgres pair behind HAProxy and PgBouncer, lets an app write, flips there and back, and looks for every row.",
       options: {
         json: { type: "boolean", summary: "print one JSON object on standard output" },
         keep: { type: "boolean", summary: "leave the lab running, and say what to try next" },

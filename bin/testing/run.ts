@@ -6,7 +6,7 @@
 import { exitCodes } from "../cli/exit-codes.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { UsageError } from "../cli/command.ts";
-import type { Invocation } from "../cli/command.ts";
+import type { Flag, Invocation } from "../cli/command.ts";
 import { printCount, printFile } from "./report.ts";
 import type { FileReport } from "./report.ts";
 import { runJob } from "./run-file.ts";
@@ -52,11 +52,11 @@ export async function run(invocation: Invocation): Promise<number> {
   return printCount(reports, output) ? exitCodes.done : exitCodes.failed;
 }
 
-function jobsOf(flag: string | boolean | undefined): number {
+function jobsOf(flag: Flag): number {
   if (flag === undefined) return jobsDefault;
   const jobs = Number(flag);
   if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
-  throw new UsageError(`--jobs takes a number from 1 to 64; got ${flag}`, "see test --help");
+  throw new UsageError(`--jobs takes a number from 1 to 64; got ${String(flag)}`, "see test --help");
 }
 
 function fileJobs(selection: Selection, kind: Kind): readonly Job[] {

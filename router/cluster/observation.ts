@@ -3,6 +3,9 @@
  * part said, or why nothing could be learned from it.
  */
 import type { HealthStatus } from "../../sidecars/pg-health/contract.ts";
+import type { GateStatus } from "../../sidecars/pool-gate/contract.ts";
+import type { FenceMark } from "../haproxy/fence-marks.ts";
+import type { WindowView } from "../maintenance/window.ts";
 import type { PoolerFacts } from "../pooler/console-replies.ts";
 import type { PostgresFacts } from "../postgres/facts.ts";
 
@@ -71,6 +74,8 @@ export interface RouterDrift {
   readonly drifted: boolean;
   /** The first line that differs, as it stands on the router; "" when none does. */
   readonly firstDifference: string;
+  /** Members that the file keeps down, with who fenced them and why. */
+  readonly fenced: readonly FenceMark[];
 }
 
 export interface RouterObservation {
@@ -82,6 +87,19 @@ export interface RouterObservation {
 export interface EdgePoolerObservation {
   readonly name: string;
   readonly pooler: Report<PoolerFacts>;
+  /** Null where no gate is declared. */
+  readonly gate: Report<GateStatus> | null;
+}
+
+/** A flip that was begun and has no end, from the cluster's journal and this host's. */
+export interface UnfinishedOperation {
+  readonly operationId: string;
+  readonly from: string | null;
+  readonly to: string | null;
+  /** ISO 8601; null when not known. */
+  readonly startedAt: string | null;
+  /** Who holds the cluster's lock and so may be working on it; null when nobody does. */
+  readonly holder: string | null;
 }
 
 export interface Observation {
@@ -91,4 +109,8 @@ export interface Observation {
   readonly members: readonly MemberObservation[];
   readonly routers: readonly RouterObservation[];
   readonly edgePoolers: readonly EdgePoolerObservation[];
+  /** The maintenance window that is open, as this machine knows it. */
+  readonly maintenance?: WindowView | null;
+  /** Left out by looks that do not ask the journals. */
+  readonly unfinished?: readonly UnfinishedOperation[];
 }

@@ -1,5 +1,6 @@
 /** Looks at one router: what its HAProxy says, and how its file compares to the environment. */
 import type { Environment, Router } from "../../config/schema.ts";
+import { fenceMarksIn, keepFences } from "../haproxy/fence-marks.ts";
 import { readInstalled, renderRouter } from "../haproxy/install.ts";
 import type { RunningVersion } from "../haproxy/install.ts";
 import { haproxyNames } from "../haproxy/model.ts";
@@ -76,7 +77,8 @@ function forcedBy(view: ServerView): string[] {
 }
 
 /**
- * Compares the router's file with what the environment renders for it, as `router diff` does.
+ * Compares the router's file with what the environment renders for it, as `router diff` does: fenced
+ * members belong there and are no difference.
  * `running` is the version of the running HAProxy: a router elsewhere need not have the HAProxy of
  * this machine.
  * @throws InstallError, ChildError, HaproxyVersionError, HaproxyModelError, TemplateError
@@ -91,8 +93,10 @@ export async function observeConfiguration(
     renderRouter(environment, router, signal, running),
     readInstalled(router, signal),
   ]);
-  if (actual === undefined) return { drifted: true, firstDifference: "there is no such file" };
-  return driftBetween(expected, actual);
+  if (actual === undefined) {
+    return { drifted: true, firstDifference: "there is no such file", fenced: [] };
+  }
+  return driftBetween(keepFences(expected, actual), actual);
 }
 
 /**
@@ -100,7 +104,8 @@ export async function observeConfiguration(
  * of a line written by hand may be a password.
  */
 export function driftBetween(expected: string, actual: string): RouterDrift {
-  if (expected === actual) return { drifted: false, firstDifference: "" };
+  const fenced = fenceMarksIn(actual);
+  if (expected === actual) return { drifted: false, firstDifference: "", fenced };
   const [wanted, found] = [expected.split("\n"), actual.split("\n")];
   const index = wanted.findIndex((line, at) => line !== found[at]);
   const at = index < 0 ? wanted.length : index;
@@ -109,5 +114,5 @@ export function driftBetween(expected: string, actual: string): RouterDrift {
     line === undefined
       ? "the file ends there"
       : JSON.stringify(line.split(/\s+/).slice(0, 2).join(" ").slice(0, 60));
-  return { drifted: true, firstDifference: `line ${at + 1}: ${shown}` };
+  return { drifted: true, firstDifference: `line ${at + 1}: ${shown}`, fenced };
 }

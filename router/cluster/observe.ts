@@ -3,16 +3,18 @@
  * dead part costs its deadline once, however many there are. What was seen is judged elsewhere, by
  * pure functions.
  */
-import type { Environment, Member, Router } from "../../config/schema.ts";
+import type { EdgePooler, Environment, Member, Router } from "../../config/schema.ts";
 import { formatAddress } from "../../kit/address.ts";
 import { systemClock, withDeadline } from "../../kit/clock.ts";
 import { fetchStatus } from "../../sidecars/pg-health/client.ts";
+import { fetchGateStatus } from "../../sidecars/pool-gate/client.ts";
 import { findingsOf } from "./findings.ts";
 import type { Finding } from "./findings.ts";
 import { verdictOf } from "./verdict.ts";
 import type { Verdict } from "./verdict.ts";
 import { assembleView } from "./view.ts";
 import type { ClusterView } from "./view.ts";
+import type { WindowView } from "../maintenance/window.ts";
 import { observePooler } from "../pooler/console.ts";
 import { observePostgres } from "../postgres/observe.ts";
 import { isRemote } from "../haproxy/install.ts";
@@ -23,6 +25,7 @@ import type {
   Observation,
   Report,
   RouterObservation,
+  UnfinishedOperation,
 } from "./observation.ts";
 
 /**
@@ -39,14 +42,7 @@ export async function observeCluster(
   const [members, routers, edgePoolers] = await Promise.all([
     Promise.all(environment.members.map((one) => observeMember(environment, one, look))),
     Promise.all(environment.routers.map((one) => observeRouter(environment, one, look))),
-    Promise.all(
-      environment.edgePoolers.map(
-        async ({ name, address, admin }): Promise<EdgePoolerObservation> => {
-          const what = `PgBouncer at ${formatAddress(address)}`;
-          return { name, pooler: await look(what, (o) => observePooler(address, admin, o)) };
-        },
-      ),
-    ),
+    Promise.all(environment.edgePoolers.map((one) => observeEdgePooler(one, look))),
   ]);
   const tookMs = Math.round(systemClock.monotonic() - start);
   return { at, tookMs, members, routers, edgePoolers };
@@ -59,14 +55,22 @@ export interface Topology {
 }
 
 /**
- * Looks once and judges: observe, join, find, weigh.
+ * Looks once and judges: observe, join, find, weigh. `maintenance` is the window that is open,
+ * `operations` the question to the journals, asked meanwhile.
  * @throws the signal's reason
  */
 export async function lookAtCluster(
   environment: Environment,
   signal?: AbortSignal,
+  maintenance: WindowView | null = null,
+  operations: Promise<readonly UnfinishedOperation[]> = Promise.resolve([]),
 ): Promise<Topology> {
-  const view = assembleView(environment, await observeCluster(environment, signal));
+  const [observed, unfinished] = await Promise.all([
+    observeCluster(environment, signal),
+    operations,
+  ]);
+  const observation = { ...observed, maintenance, unfinished };
+  const view = assembleView(environment, observation);
   const findings = findingsOf(view);
   return { view, findings, verdict: verdictOf(view, findings) };
 }
@@ -76,11 +80,16 @@ interface LookOptions {
   readonly signal: AbortSignal;
 }
 
-type Look = <T>(what: string, work: (options: LookOptions) => Promise<T>) => Promise<Report<T>>;
+/** Looks at one part; what fails is a report that says why. @throws the outer signal's reason */
+export type Look = <T>(
+  what: string,
+  work: (options: LookOptions) => Promise<T>,
+) => Promise<Report<T>>;
 
 const marginMs = 100;
 
-function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
+/** Looks that take `deadlineMs` each at most, and end with the outer signal. */
+export function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
   return async (what, work) => {
     const start = systemClock.monotonic();
     const took = (): number => Math.round(systemClock.monotonic() - start);
@@ -122,6 +131,23 @@ async function observeMember(
     ),
   ]);
   return { name: member.name, postgres, health, pooler };
+}
+
+async function observeEdgePooler(
+  { name, address, admin, gate }: EdgePooler,
+  look: Look,
+): Promise<EdgePoolerObservation> {
+  const [pooler, seen] = await Promise.all([
+    look(`PgBouncer at ${formatAddress(address)}`, (options) =>
+      observePooler(address, admin, options),
+    ),
+    gate === undefined
+      ? null
+      : look(`pool-gate at ${formatAddress(gate.url)}`, (options) =>
+          fetchGateStatus({ name, url: gate.url, token: () => gate.token.reveal() }, options),
+        ),
+  ]);
+  return { name, pooler, gate: seen };
 }
 
 async function observeRouter(

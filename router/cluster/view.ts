@@ -6,6 +6,7 @@
 import type { Environment, Member, Router } from "../../config/schema.ts";
 import { lsnDistance } from "../../kit/lsn.ts";
 import { haproxyNames } from "../haproxy/model.ts";
+import type { WindowView } from "../maintenance/window.ts";
 import type { PoolerFacts } from "../pooler/console-replies.ts";
 import type { PostgresFacts } from "../postgres/facts.ts";
 import type {
@@ -15,6 +16,7 @@ import type {
   Report,
   RouterObservation,
   RouterServer,
+  UnfinishedOperation,
 } from "./observation.ts";
 
 /** A probe older than this says nothing about now: pg-health looks four times a second. */
@@ -67,6 +69,9 @@ export interface ClusterView {
   readonly members: readonly MemberView[];
   readonly routers: readonly RouterView[];
   readonly edgePoolers: readonly EdgePoolerView[];
+  /** The maintenance window that is open, as this machine knows it; null when none is. */
+  readonly maintenance: WindowView | null;
+  readonly unfinished: readonly UnfinishedOperation[];
 }
 
 export type EdgePoolerView = EdgePoolerObservation & {
@@ -105,6 +110,8 @@ export function assembleView(environment: Environment, observation: Observation)
       declared,
       ...find(observation.edgePoolers, declared.name),
     })),
+    maintenance: observation.maintenance ?? null,
+    unfinished: observation.unfinished ?? [],
   };
 }
 

@@ -1,54 +1,119 @@
-/** The demo's result in plain words. */
-import type { PrimaryChange } from "../../../lab/change-primary.ts";
+/** The demo's results in plain words, and as the object that --json prints. */
 import { formatAddress } from "../../../kit/address.ts";
+import type { LabPlace } from "../../../lab/place.ts";
 import { secretFile } from "../../../lab/secrets.ts";
 import { labFolder } from "../../../lab/state.ts";
-import type { LabPlace } from "../../../lab/place.ts";
 import type { LabSummary } from "../../../lab/summary.ts";
 import type { WorkloadReport } from "../../../lab/tally.ts";
 import type { Verification } from "../../../lab/workload.ts";
+import type { FlipReport } from "../../../router/flip-db/events.ts";
+import type { Style } from "../../cli/output.ts";
 
-export interface DemoResult {
-  readonly change: PrimaryChange;
+/** One change of primary. */
+export interface Change {
+  readonly way: "flip-db" | "textbook";
+  readonly from: string;
+  readonly to: string;
+  /** Of flip-db. */
+  readonly report: FlipReport | null;
+}
+
+/** One change of primary with what the app saw of it. */
+export interface Act {
+  readonly change: Change;
   readonly report: WorkloadReport;
   readonly verification: Verification;
 }
 
-/** What happened, for somebody who sees it for the first time. */
-export function describeResult(lab: LabSummary, result: DemoResult): string[] {
-  const { change, report, verification } = result;
+const count = (number: number, one: string): string => `${number} ${one}${number === 1 ? "" : "s"}`;
+
+/** What the app saw of one change, for somebody who sees it for the first time. */
+export function describeAct({ report, verification, change }: Act, style: Style): string[] {
   const acknowledged = report.acknowledgedIds.length;
   const lost = acknowledged - verification.found;
-  const failed = report.failedIds.length;
-  const verdict =
-    acknowledged === 0
-      ? "Nothing was written: this shows nothing."
-      : lost === 0
-        ? "No acknowledged row was lost."
-        : `${lost} acknowledged ${lost === 1 ? "row is" : "rows are"} MISSING.`;
+  const verdict = lost === 0 ? "none is lost" : style.bad(`${count(lost, "row")} MISSING`);
   return [
-    `${change.from} was the primary, and ${change.to} is now. ${verdict}`,
-    "",
-    `  The app wrote through ${formatAddress(lab.write)} all the time; nobody told it of the change.`,
-    `  ${acknowledged} rows were acknowledged, and ${verification.found} of them were found on ${change.to}.`,
-    `  The longest time without an acknowledged row was ${Math.round(report.longestGapMs)} ms.`,
-    `  ${failed} ${failed === 1 ? "statement" : "statements"} failed while there was no primary, and the app was told so.`,
+    `  the app: ${count(acknowledged, "row")} acknowledged, ${verification.found} of them found on ${change.to}: ${verdict}`,
+    `  the app: longest time without an acknowledged row ${Math.round(report.longestGapMs)} ms, ${count(report.failedIds.length, "failed statement")}`,
   ];
+}
+
+/** The end of the demo. */
+export function describeAll(acts: readonly Act[]): string[] {
+  const rows = acts.map(({ change, report, verification }) => [
+    change.way,
+    `${change.from} to ${change.to}`,
+    `${Math.round(report.longestGapMs)} ms`,
+    String(report.failedIds.length),
+    String(report.acknowledgedIds.length - verification.found),
+  ]);
+  const table = [["change", "writes moved", "longest gap", "failed", "lost"], ...rows];
+  const widths = table[0]?.map((_, at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
+  const isWhole = acts.every(({ report, verification }) => {
+    const acknowledged = report.acknowledgedIds.length;
+    return acknowledged > 0 && verification.found === acknowledged;
+  });
+  return [
+    "",
+    ...table.map((row) => row.map((cell, at) => cell.padEnd(widths?.[at] ?? 0)).join("  ")),
+    "",
+    isWhole
+      ? "No acknowledged row was lost. The app used one address all the time; nobody told it of the changes."
+      : "Acknowledged rows are MISSING, or none was written: see above.",
+  ];
+}
+
+/** `bin/demo --json`; docs/cli-json.md has it as a contract. */
+export function jsonOf(acts: readonly Act[]): object {
+  const sum = (pick: (act: Act) => number): number => acts.reduce((all, one) => all + pick(one), 0);
+  const flips = acts.flatMap((act) =>
+    act.change.report === null
+      ? []
+      : [{ ...seenByApp(act), mode: act.change.report.mode, report: act.change.report }],
+  );
+  const [textbook] = acts.filter(({ change }) => change.way === "textbook").map(seenByApp);
+  const last = acts.at(-1)?.change;
+  return {
+    acknowledged: sum(({ report }) => report.acknowledgedIds.length),
+    found: sum(({ verification }) => verification.found),
+    failed: sum(({ report }) => report.failedIds.length),
+    longestGapMs: Math.round(Math.max(...acts.map(({ report }) => report.longestGapMs))),
+    from: last?.from,
+    to: last?.to,
+    flips,
+    textbook,
+  };
+}
+
+function seenByApp({ change, report, verification }: Act) {
+  return {
+    from: change.from,
+    to: change.to,
+    acknowledged: report.acknowledgedIds.length,
+    found: verification.found,
+    failed: report.failedIds.length,
+    failedConnects: report.failedConnects,
+    doubled: verification.doubled.length,
+    longestGapMs: Math.round(report.longestGapMs),
+    longestStallMs: Math.round(report.longestStallMs),
+  };
 }
 
 /** What to do with a lab that was left running. */
 export function whatToTry(place: LabPlace, lab: LabSummary): string[] {
   const name = lab.environment;
   const password = secretFile(labFolder(place, name), "app");
-  const { host, port } = lab.write;
+  const { host, port } = lab.edge;
   return [
     "",
-    `lab ${name} is still there: writes ${formatAddress(lab.write)}, reads ${formatAddress(lab.read)}, statistics ${lab.stats}`,
+    `lab ${name} is still there: writes ${formatAddress(lab.edge)}, reads ${formatAddress(lab.read)}, statistics ${lab.stats}`,
     "what to try next:",
     `  bin/recovery ${name} topology`,
+    `  bin/recovery ${name} flip-db`,
+    `  bin/recovery ${name} history`,
     `  PGPASSWORD=$(cat ${password}) psql -h ${host} -p ${port} -U ${lab.user} ${lab.database}`,
     `  bin/lab status --name ${name}`,
-    `  bin/lab stop dal-01 --name ${name}`,
+    `  bin/lab kill dal-01 --name ${name}`,
     `  bin/lab down --name ${name}`,
   ];
 }

@@ -6,12 +6,25 @@ import { formatDuration } from "../../../config/units.ts";
 import type { Environment, Router } from "../../../config/schema.ts";
 import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
 import type { ApplyPlan } from "../../../router/haproxy/apply.ts";
+import { clusterRecords } from "../../../router/flip-db/history.ts";
+import { LockedError } from "../../../router/operation/lock.ts";
 import { renderRouter } from "../../../router/haproxy/install.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodeOf, exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
-import { chooseFleet, RefusedError } from "./fleet.ts";
+import { RefusedError } from "../../cli/confirm.ts";
+import { chooseFleet } from "./fleet.ts";
+
+/**
+ * A reload in the middle of a flip would leave sessions behind where the flip does not see them.
+ * @throws LockedError while an operation holds the cluster's lock
+ */
+async function refuseWhileLocked(environment: Environment, signal: AbortSignal): Promise<void> {
+  const cluster = await clusterRecords(environment, signal);
+  if (!("holder" in cluster) || cluster.holder === null) return;
+  throw new LockedError(`cluster ${environment.cluster}`, cluster.holder);
+}
 
 type Look =
   | { readonly router: Router; readonly plan: ApplyPlan }
@@ -31,11 +44,13 @@ type Fates = Map<string, Fate>;
 
 /**
  * 0 when all routers run what is rendered, 1 when one failed, was not tried or not reached, 69 when
- * none was reached, 3 when something was refused and nothing changed, 78 for what cannot be rendered.
+ * none was reached, 3 when something was refused and nothing changed, 75 while another operation
+ * holds the cluster's lock, 78 for what cannot be rendered.
  */
 export async function run(invocation: Invocation): Promise<number> {
   const { output, signal } = invocation;
   const { environment, routers } = await chooseFleet(invocation);
+  if (invocation.flags["dry-run"] !== true) await refuseWhileLocked(environment, signal);
   const looks = await Promise.all(routers.map((router) => lookAt(environment, router, signal)));
   for (const look of looks) for (const line of linesOf(environment, look)) output.note(line);
   const blocked = looks.find((one) => "error" in one && !isUnreached(one));

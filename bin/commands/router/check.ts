@@ -1,6 +1,6 @@
 /** `router ENV check`: renders each router's configuration and lets HAProxy check it. */
 import { flapGuardWarnings } from "../../../router/haproxy/flap-guard.ts";
-import { checkText, InstallError, renderRouter } from "../../../router/haproxy/install.ts";
+import { checkText, InstallError, renderWithFences } from "../../../router/haproxy/install.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { chooseFleet } from "./fleet.ts";
@@ -14,7 +14,7 @@ export async function run(invocation: Invocation): Promise<number> {
     for (const line of flapGuardWarnings(environment.members, router)) {
       output.note(`${router.name}: warning: ${environment.file}: ${line}`);
     }
-    const text = await renderRouter(environment, router, signal);
+    const text = await renderWithFences(environment, router, signal);
     try {
       const warnings = await checkText(environment, router, text, signal);
       for (const line of warnings) output.note(`${router.name}: ${line}`);

@@ -10,7 +10,7 @@ import type { ClosedOnOldWorkers } from "../../../router/haproxy/runtime/master.
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
-import { RefusedError } from "./fleet.ts";
+import { RefusedError } from "../../cli/confirm.ts";
 
 const closeDeadlineMs = 10_000;
 

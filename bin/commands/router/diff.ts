@@ -1,4 +1,5 @@
 /** `router ENV diff`: what an apply would change in the file on each router. */
+import { keepFences } from "../../../router/haproxy/fence-marks.ts";
 import { readInstalled, renderRouter } from "../../../router/haproxy/install.ts";
 import { unifiedDiff } from "../../../router/haproxy/text-diff.ts";
 import type { Invocation } from "../../cli/command.ts";
@@ -11,8 +12,8 @@ export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   let different = 0;
   for (const router of routers) {
-    const text = await renderRouter(environment, router, signal);
     const installed = await readInstalled(router, signal);
+    const text = keepFences(await renderRouter(environment, router, signal), installed);
     const { path } = router.configuration;
     if (installed === undefined) output.note(`${router.name}: there is no ${path}`);
     const diff = unifiedDiff(

@@ -11,12 +11,6 @@ import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
 
-/** What was asked for would hurt those who write, and --yes was not given. */
-export class RefusedError extends Error {
-  override readonly name = "RefusedError";
-  readonly code = "ERR_REFUSED";
-}
-
 export interface Fleet {
   readonly environment: Environment;
   readonly routers: readonly Router[];

@@ -1,7 +1,7 @@
 /** `router ENV render`: prints the configuration of one router or of one pooler. */
 import { join } from "node:path";
 import type { Environment, Router } from "../../../config/schema.ts";
-import { renderRouter } from "../../../router/haproxy/install.ts";
+import { renderWithFences } from "../../../router/haproxy/install.ts";
 import { edgePoolerConfiguration, nodePoolerConfiguration } from "../../../router/pooler/files.ts";
 import type { PoolerPlace } from "../../../router/pooler/model.ts";
 import { UsageError } from "../../cli/command.ts";
@@ -24,7 +24,7 @@ export async function run(invocation: Invocation): Promise<number> {
       ? await nodePooler(environment, pooler)
       : typeof edge === "string"
         ? await edgePooler(environment, edge, onlyRouter(environment, routers))
-        : await renderRouter(environment, onlyRouter(environment, routers), invocation.signal);
+        : await renderWithFences(environment, onlyRouter(environment, routers), invocation.signal);
   invocation.output.result(text.replace(/\n$/, ""));
   return exitCodes.done;
 }

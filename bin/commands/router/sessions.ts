@@ -6,7 +6,7 @@ import { observeRouter, overRouters } from "../../../router/haproxy/runtime/flee
 import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
 import type { Session } from "../../../router/haproxy/runtime/sessions.ts";
 import { UsageError } from "../../cli/command.ts";
-import type { Invocation } from "../../cli/command.ts";
+import type { Flag, Invocation } from "../../cli/command.ts";
 import { printable } from "../../cli/output.ts";
 import type { Style } from "../../cli/output.ts";
 import { tableLines } from "../../cli/table.ts";
@@ -95,7 +95,7 @@ function heldIn(results: Results, rows: readonly SessionRow[]): HeldSessions[] {
 
 type Results = readonly FleetResult<Router, RouterSessions>[];
 
-function chooseRows(results: Results, backend: string | boolean | undefined): SessionRow[] {
+function chooseRows(results: Results, backend: Flag): SessionRow[] {
   const answered = results.filter((one) => "value" in one);
   const rows = answered.flatMap((one) => one.value.rows);
   if (typeof backend !== "string" || answered.length === 0) return rows;

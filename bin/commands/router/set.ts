@@ -15,7 +15,8 @@ import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
-import { chooseFleet, exitCodeOfFleet, nearestHint, RefusedError } from "./fleet.ts";
+import { RefusedError } from "../../cli/confirm.ts";
+import { chooseFleet, exitCodeOfFleet, nearestHint } from "./fleet.ts";
 
 const states = ["ready", "drain", "maint"] as const satisfies readonly AdminState[];
 

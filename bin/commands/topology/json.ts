@@ -21,10 +21,16 @@ export function topologyJson({ view, findings, verdict, exitCode }: JudgedTopolo
     writable: view.writable,
     members: view.members.map(memberJson),
     routers: view.routers.map(routerJson),
-    edgePoolers: view.edgePoolers.map(({ name, declared, pooler }) => ({
+    edgePoolers: view.edgePoolers.map(({ name, declared, pooler, gate }) => ({
       name,
       pooler: { address: formatAddress(declared.address), ...reportJson(pooler) },
+      gate:
+        gate === null || declared.gate === undefined
+          ? null
+          : { address: `http://${formatAddress(declared.gate.url)}`, ...reportJson(gate) },
     })),
+    maintenance: view.maintenance,
+    unfinished: view.unfinished,
     findings,
   };
   return JSON.stringify(object, (_key, value: unknown) =>

@@ -4,12 +4,19 @@ import type { Environment } from "../../../config/schema.ts";
 import { parseDuration } from "../../../config/units.ts";
 import { systemClock } from "../../../kit/clock.ts";
 import { lookAtCluster } from "../../../router/cluster/observe.ts";
+import type { WindowView } from "../../../router/maintenance/window.ts";
+import { lookAtWindow, windowFolder } from "../../../router/maintenance/window-file.ts";
 import type { VerdictLevel } from "../../../router/cluster/verdict.ts";
 import { inCheckout } from "../../../kit/checkout.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
+import { operationsPath } from "../flip-db/place.ts";
+import type { UnfinishedOperation } from "../../../router/cluster/observation.ts";
+import { unfinishedOf } from "../../../router/cluster/conditions/operations.ts";
+import { clusterRecords, mergeHistory } from "../../../router/flip-db/history.ts";
+import { listOperations } from "../../../router/operation/store.ts";
 import { topologyJson } from "./json.ts";
 import type { JudgedTopology } from "./json.ts";
 import { topologyScreen } from "./screen.ts";
@@ -47,8 +54,33 @@ function intervalOf({ flags }: Invocation): number {
 }
 
 async function look(environment: Environment, signal: AbortSignal): Promise<JudgedTopology> {
-  const topology = await lookAtCluster(environment, signal);
+  const window = await windowOf(environment);
+  const operations = operationsOf(environment, signal);
+  const topology = await lookAtCluster(environment, signal, window, operations);
   return { ...topology, exitCode: exitCodeByLevel[topology.verdict.level] };
+}
+
+/** A window that cannot be read is the affair of `maintenance status`, and hides no topology. */
+async function windowOf({ name }: Environment): Promise<WindowView | null> {
+  const window = await lookAtWindow(windowFolder(operationsPath(name))).catch(() => undefined);
+  return window ?? null;
+}
+
+/** Of members that give no journal only this host's own operations are known. */
+async function operationsOf(
+  environment: Environment,
+  signal: AbortSignal,
+): Promise<readonly UnfinishedOperation[]> {
+  const [local, cluster] = await Promise.all([
+    listOperations(operationsPath(environment.name)).catch(() => []),
+    clusterRecords(environment, signal),
+  ]);
+  const { records, holder } = "records" in cluster ? cluster : { records: [], holder: null };
+  const past = mergeHistory(
+    local.map((stored) => ({ stored, reports: [] })),
+    records,
+  );
+  return unfinishedOf(past, holder === null ? null : `${holder.holder} (${holder.why})`);
 }
 
 async function watch(

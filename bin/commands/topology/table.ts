@@ -172,12 +172,14 @@ const edgeHeading = [
   "WAITING",
   "SERVERS",
   "PGBOUNCER",
+  "GATE",
 ];
 
 function edgeRow(
-  { name, declared, pooler }: ClusterView["edgePoolers"][number],
+  { name, declared, pooler, gate }: ClusterView["edgePoolers"][number],
   style: Style,
 ): Cell[] {
+  const last = gateCell(gate, style);
   const facts = valueOf(pooler);
   const head = [
     { text: name, paint: style.bold },
@@ -185,7 +187,7 @@ function edgeRow(
     { text: declared.poolMode },
   ];
   if (facts === null || !facts.console)
-    return [...head, ...["-", "-", "-", "-"].map((text) => ({ text }))];
+    return [...head, ...["-", "-", "-", "-"].map((text) => ({ text })), last];
   const { pools } = facts;
   const sum = (count: (pool: PoolerPool) => number): Cell => ({
     text: String(pools.reduce((total, pool) => total + count(pool), 0)),
@@ -196,5 +198,13 @@ function edgeRow(
     sum((pool) => pool.clientsWaiting),
     sum((pool) => pool.servers),
     { text: facts.version },
+    last,
   ];
+}
+
+function gateCell(gate: ClusterView["edgePoolers"][number]["gate"], style: Style): Cell {
+  if (gate === null) return { text: "none", paint: style.dim };
+  const state = valueOf(gate)?.state ?? "unreachable";
+  if (state === "open") return { text: state };
+  return { text: state, paint: state === "unreachable" ? style.bad : style.warn };
 }

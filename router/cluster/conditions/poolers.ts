@@ -4,6 +4,7 @@ import { valueOf } from "../view.ts";
 import type { ClusterView } from "../view.ts";
 import type { Report } from "../observation.ts";
 import type { Condition } from "./condition.ts";
+import { isHeldByGate } from "./gates.ts";
 
 interface SeenPooler {
   readonly name: string;
@@ -21,7 +22,11 @@ function down(side: Side): Condition {
     );
 }
 
-function paused(side: Side): Condition {
+/** `isMeant` holds for a database whose pause is reported elsewhere. */
+function paused(
+  side: Side,
+  isMeant: (view: ClusterView, name: string, database: string) => boolean,
+): Condition {
   return (view) =>
     side(view).flatMap(({ name, pooler }) => {
       const facts = valueOf(pooler);
@@ -31,7 +36,7 @@ function paused(side: Side): Condition {
           ? [`PgBouncer as a whole is ${facts.state}`]
           : [];
       const databases = facts.databases
-        .filter((one) => one.paused || one.disabled)
+        .filter((one) => one.disabled || (one.paused && !isMeant(view, name, one.name)))
         .map((one) => `database ${one.name} is ${one.paused ? "paused" : "disabled"}`);
       return [...whole, ...databases].map((says) => ({ part: name, says }));
     });
@@ -55,10 +60,12 @@ function clientsWait(side: Side): Condition {
 }
 
 export const poolerDown = down(node);
-export const poolerPaused = paused(node);
+export const poolerPaused = paused(node, () => false);
 export const poolerClientsWait = clientsWait(node);
 export const edgePoolerDown = down(edge);
-export const edgePoolerPaused = paused(edge);
+export const edgePoolerPaused = paused(edge, (view, name, database) =>
+  view.edgePoolers.some((one) => one.name === name && isHeldByGate(one, database)),
+);
 export const edgePoolerClientsWait = clientsWait(edge);
 
 /** A node pooler leads to another member's Postgres. */

@@ -4,6 +4,7 @@ import { formatAddress } from "../../../kit/address.ts";
 import { ageInWords } from "../../../config/units.ts";
 import { haproxyNames } from "../../haproxy/model.ts";
 import { formatServerName } from "../../haproxy/runtime/servers.ts";
+import type { RouterServer } from "../observation.ts";
 import { valueOf } from "../view.ts";
 import type { ClusterView, RouterView } from "../view.ts";
 import type { Condition, Occurrence } from "./condition.ts";
@@ -129,9 +130,15 @@ export const routerConfigUnread: Condition = (view) =>
 /** Somebody overrode what the checks say. */
 export const serverForced: Condition = eachRouter((router) =>
   (valueOf(router.runtime)?.servers ?? [])
-    .filter((one) => one.forced.length > 0)
+    .filter((one) => one.forced.length > 0 && !isFenced(router, one))
     .map((one) => `${formatServerName(one)} is forced: ${one.forced.join(", ")}`),
 );
+
+/** What a fence did to a server of its member is reported as the fence. */
+function isFenced(router: RouterView, { server, forced }: RouterServer): boolean {
+  const marks = valueOf(router.configuration)?.fenced ?? [];
+  return marks.some((one) => one.member === server) && forced.every((one) => one === "maint");
+}
 
 /** Sessions that no check and no flip reaches. */
 export const oldWorkerSessions: Condition = eachRouter((router) =>

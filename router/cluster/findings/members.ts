@@ -1,6 +1,8 @@
 /** Who takes writes, and each member by itself. Rows of the findings table, the most urgent first. */
+import { maintenanceWindow, memberFenced } from "../conditions/fences.ts";
+import { flipUnfinished } from "../conditions/operations.ts";
 import * as members from "../conditions/members.ts";
-import { rebuildByHand, stopByHand } from "./row.ts";
+import { rebuildIt, fenceIt } from "./row.ts";
 import type { FindingRow } from "./row.ts";
 
 export const memberFindings = [
@@ -9,14 +11,14 @@ export const memberFindings = [
     severity: "unsafe",
     condition: members.splitBrain,
     means: "Two members take writes at once; each write on the wrong one will be lost.",
-    todo: `Decide which one is right (newest timeline, latest data), then stop the other for good: ${stopByHand}.`,
+    todo: `Decide which one is right (newest timeline, latest data), then stop the other for good: ${fenceIt}.`,
   },
   {
     code: "no-primary",
     severity: "degraded",
     condition: members.noPrimary,
     means: "Writes wait in the routers, then fail.",
-    todo: "Start the old primary if it is only stopped. If it is lost for good: prove that it stays down, then SELECT pg_promote() on the standby that is furthest ahead.",
+    todo: "Start the old primary if it is only stopped. If it is lost for good: bin/recovery ENV failover shows what may be lost, and promotes the standby.",
   },
   {
     code: "member-unreachable",
@@ -46,7 +48,22 @@ export const memberFindings = [
     condition: members.primaryArmed,
     means:
       "This primary takes writes now, and any restart would bring it up as a standby: a flip was begun and not ended.",
-    todo: "Finish or undo the flip. If none runs: remove standby.signal from the data directory of PART.",
+    todo: "Finish or undo the flip: bin/recovery ENV flip-db --resume or --abort. If there is none: bin/recovery ENV unfence PART.",
+  },
+  {
+    code: "flip-unfinished",
+    severity: "degraded",
+    condition: flipUnfinished,
+    means: "A flip was begun and has not ended: members may be armed or stopped.",
+    todo: "If nobody works on it: bin/recovery ENV flip-db --resume PART finishes it, bin/recovery ENV flip-db --abort PART takes it back.",
+  },
+  {
+    code: "member-fenced",
+    severity: "degraded",
+    condition: memberFenced,
+    means:
+      "An operator keeps this member down: it is out of service in these routers, also after a reload.",
+    todo: "When it may serve again: bin/recovery ENV unfence PART. If its data went another way: bin/recovery ENV rebuild-standby --member PART.",
   },
   {
     code: "primary-read-only",
@@ -61,21 +78,21 @@ export const memberFindings = [
     severity: "degraded",
     condition: members.peerFenced,
     means: "pg-health saw another primary and keeps this member out of every router.",
-    todo: `Find out which member is right; stop the other for good: ${stopByHand}.`,
+    todo: `Find out which member is right; stop the other for good: ${fenceIt}.`,
   },
   {
     code: "system-identifier-differs",
     severity: "degraded",
     condition: members.systemIdentifierDiffers,
     means: "The members are different databases: one can never follow the other.",
-    todo: `Check the addresses in the environment. If they are right: ${rebuildByHand}.`,
+    todo: `Check the addresses in the environment. If they are right: ${rebuildIt}.`,
   },
   {
     code: "server-version-differs",
     severity: "degraded",
     condition: members.serverVersionDiffers,
     means: "Different major versions cannot stream to each other.",
-    todo: `Install the major version of the primary on PART; then ${rebuildByHand}.`,
+    todo: `Install the major version of the primary on PART; then ${rebuildIt}.`,
   },
   {
     code: "archiver-failing",
@@ -96,7 +113,7 @@ export const memberFindings = [
     severity: "degraded",
     condition: members.checksumFailing,
     means: "A disk or a controller damages data.",
-    todo: `Do not rely on PART. If it is the primary, change the primary by hand first (same runbook); check its disk; then ${rebuildByHand}.`,
+    todo: `Do not rely on PART. If it is the primary: bin/recovery ENV flip-db first; check its disk; then ${rebuildIt}.`,
   },
   {
     code: "wraparound-near",
@@ -146,6 +163,13 @@ export const memberFindings = [
     condition: members.healthSlow,
     means: "Postgres is busy or frozen; its member stays in service for slowGrace.",
     todo: "Look at the load of PART.",
+  },
+  {
+    code: "maintenance-window",
+    severity: "note",
+    condition: maintenanceWindow,
+    means: "Somebody works here, and what the window closed is closed on purpose.",
+    todo: "bin/maintenance status ENV shows its steps; bin/maintenance down ENV closes it.",
   },
   {
     code: "minor-version-differs",

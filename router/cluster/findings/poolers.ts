@@ -1,4 +1,5 @@
 /** The poolers beside the members and before the routers. Rows of the findings table, the most urgent first. */
+import * as gates from "../conditions/gates.ts";
 import * as poolers from "../conditions/poolers.ts";
 import type { FindingRow } from "./row.ts";
 
@@ -47,6 +48,27 @@ export const poolerFindings = [
     todo: "If no flip runs: RESUME (or ENABLE the database) on the admin console of PART.",
   },
   {
+    code: "gate-foreign-pause",
+    severity: "degraded",
+    condition: gates.gateForeignPause,
+    means: "The gate did not pause it and will not end it; a flip refuses to begin.",
+    todo: "Find out who paused it and why; then RESUME on the admin console of PART.",
+  },
+  {
+    code: "gate-paused",
+    severity: "degraded",
+    condition: gates.gatePaused,
+    means: "A flip lets the apps of this host wait for a moment.",
+    todo: "Wait: the gate resumes by itself when nobody renews. If it stays, see what its holder does.",
+  },
+  {
+    code: "gate-unreachable",
+    severity: "degraded",
+    condition: gates.gateUnreachable,
+    means: "No flip can hold the apps of this host, and each would fail there once.",
+    todo: "Start bin/pool-gate on its host; check the gate's url and token in the environment.",
+  },
+  {
     code: "edge-pooler-clients-wait",
     severity: "degraded",
     condition: poolers.edgePoolerClientsWait,
@@ -59,5 +81,12 @@ export const poolerFindings = [
     condition: poolers.edgePoolerMode,
     means: "A flip would judge wrongly whom a pause can hold.",
     todo: "Render its file again (bin/router ENV render --edge PART), or correct poolMode in the environment.",
+  },
+  {
+    code: "edge-pooler-without-gate",
+    severity: "note",
+    condition: gates.edgePoolerWithoutGate,
+    means: "A flip cannot hold the apps of this host: each of their sessions is closed once.",
+    todo: "Run bin/pool-gate beside PART and declare it as its gate (docs/pool-gate.md).",
   },
 ] as const satisfies readonly FindingRow[];

@@ -1,6 +1,6 @@
 /** How the standbys follow, and what the members promise to keep. Rows of the findings table, the most urgent first. */
 import * as replication from "../conditions/replication.ts";
-import { rebuildByHand } from "./row.ts";
+import { rebuildIt } from "./row.ts";
 import type { FindingRow } from "./row.ts";
 
 export const replicationFindings = [
@@ -10,14 +10,14 @@ export const replicationFindings = [
     condition: replication.timelineDiverged,
     means:
       "Its data went another way than the primary's: it cannot follow, and rows on it are missing on the primary.",
-    todo: `Save what is only there, if it matters; then ${rebuildByHand}.`,
+    todo: `Save what is only there, if it matters; then ${rebuildIt}.`,
   },
   {
     code: "standby-not-streaming",
     severity: "degraded",
     condition: replication.standbyNotStreaming,
     means: "New commits do not reach it: it must not be promoted, and falls further behind.",
-    todo: `Read its Postgres log; check primary_conninfo, the slot, and that it reaches the primary. If WAL is gone: ${rebuildByHand}.`,
+    todo: `Read its Postgres log; check primary_conninfo, the slot, and that it reaches the primary. If WAL is gone: ${rebuildIt}.`,
   },
   {
     code: "standby-silent",

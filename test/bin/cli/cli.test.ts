@@ -22,6 +22,8 @@ const topology: CommandRow = {
     watch: { type: "boolean", summary: "looks again and again", short: "w" },
     interval: { type: "string", summary: "time between looks", value: "TIME", default: "2s" },
     mode: { type: "string", summary: "how", choices: ["auto", "fast"] },
+    resume: { type: "string", summary: "goes on", value: "ID", optionalValue: true },
+    risk: { type: "string", summary: "accepts", value: "NAME", repeatable: true },
   },
   details: "More about it.",
   load,
@@ -69,11 +71,28 @@ const demo: ProgramRow = {
   ],
 };
 
+const base = { command: "topology", environment: "prod", arguments: [] };
+
 const parsed: readonly {
   program: ProgramRow;
   line: string;
   want: { command: string; environment: string; arguments: string[]; flags: object };
 }[] = [
+  {
+    program: recovery,
+    line: "prod topology --resume",
+    want: { ...base, flags: { interval: "2s", resume: true } },
+  },
+  {
+    program: recovery,
+    line: "prod topology --resume --json",
+    want: { ...base, flags: { interval: "2s", resume: true, json: true } },
+  },
+  {
+    program: recovery,
+    line: "prod topology --json --resume 4f1c --risk=a --risk b",
+    want: { ...base, flags: { interval: "2s", json: true, resume: "4f1c", risk: ["a", "b"] } },
+  },
   {
     program: recovery,
     line: "prod topology",
@@ -315,6 +334,8 @@ t.test("help texts come from the tables", (t) => {
       "  -w, --watch      looks again and again",
       "  --interval TIME  time between looks [2s]",
       "  --mode VALUE     how (auto | fast)",
+      "  --resume [ID]    goes on",
+      "  --risk NAME      accepts; may stand several times",
       "",
       "More about it.",
     ].join("\n"),

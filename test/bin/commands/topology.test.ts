@@ -39,9 +39,9 @@ t.test("a healthy cluster on one screen", async (t) => {
     "app-02  dal-01  UP      DOWN   L7OK/200 in 1ms   5 min  4         as declared",
     "        chi-02  DOWN    UP     L7STS/503 in 1ms  5 min  4",
     "",
-    "EDGE POOLER  STATE  POOLED BY    CLIENTS  WAITING  SERVERS  PGBOUNCER",
-    "app-01       ok     transaction  3        0        2        1.24.1",
-    "app-02       ok     transaction  3        0        2        1.24.1",
+    "EDGE POOLER  STATE  POOLED BY    CLIENTS  WAITING  SERVERS  PGBOUNCER  GATE",
+    "app-01       ok     transaction  3        0        2        1.24.1     open",
+    "app-02       ok     transaction  3        0        2        1.24.1     open",
   ]);
 });
 
@@ -131,8 +131,9 @@ function keysOf(value: unknown, found: Set<string> = new Set()): Set<string> {
   else if (value !== null && typeof value === "object") {
     for (const [key, inner] of Object.entries(value)) {
       found.add(key);
-      // What lies under these is named by others: settings by PostgreSQL, backends by HAProxy.
-      if (!["settings", "queued", "health"].includes(key)) keysOf(inner, found);
+      // What lies under these is named by others: settings by PostgreSQL, backends by HAProxy,
+      // databases by their owner.
+      if (!["settings", "queued", "health", "poolModes"].includes(key)) keysOf(inner, found);
     }
   }
   return found;

@@ -69,6 +69,65 @@ export const poolerCases = {
       },
     },
   ],
+  "gate-foreign-pause": [
+    {
+      part: "app-01",
+      says: /somebody else paused app/,
+      also: ["edge-pooler-paused"],
+      breaks: (parts) => {
+        const reason = "somebody else paused app at PgBouncer's console";
+        Object.assign(parts.gate("app-01"), { state: "foreign", reason, databases: ["app"] });
+        for (const one of parts.edge("app-01").databases) one.paused = true;
+      },
+    },
+  ],
+  "gate-paused": [
+    {
+      part: "app-02",
+      says: /^app held by flip-db 4f1c, for another 3 s unless it is renewed; 2 clients wait$/,
+      breaks: (parts) => {
+        const lease = { holder: "flip-db 4f1c", expiresInMs: 2100, databases: ["app"] };
+        Object.assign(parts.gate("app-02"), { state: "paused", waitingClients: 2, ...lease });
+        for (const one of parts.edge("app-02").databases) one.paused = true;
+      },
+    },
+    {
+      part: "app-02",
+      says: /being paused by flip-db/,
+      breaks: (parts) => {
+        const lease = { holder: "flip-db", expiresInMs: 900, databases: ["app"] };
+        Object.assign(parts.gate("app-02"), { state: "pausing", ...lease });
+      },
+    },
+  ],
+  "gate-unreachable": [
+    {
+      part: "app-01",
+      says: /connection refused/,
+      breaks: (_parts, world) => {
+        const edge = world.observation.edgePoolers.find((one) => one.name === "app-01");
+        if (edge !== undefined) edge.gate = unreachable("GET /status: connection refused");
+      },
+    },
+    {
+      part: "app-01",
+      says: /PgBouncer does not answer/,
+      breaks: (parts) => {
+        const reason = "PgBouncer does not answer: connection refused";
+        Object.assign(parts.gate("app-01"), { state: "unreachable", reason, pooler: null });
+      },
+    },
+  ],
+  "edge-pooler-without-gate": [
+    {
+      part: "app-02",
+      says: /no gate is declared/,
+      breaks: (_parts, world) => {
+        const edge = world.observation.edgePoolers.find((one) => one.name === "app-02");
+        if (edge !== undefined) edge.gate = null;
+      },
+    },
+  ],
   "edge-pooler-clients-wait": [
     {
       part: "app-01",

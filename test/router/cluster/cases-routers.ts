@@ -117,7 +117,11 @@ export const routerCases = {
       part: "app-01",
       says: /\/etc\/app-01\.cfg differs: line 12/,
       breaks: (parts) => {
-        parts.router("app-01").configuration = known({ drifted: true, firstDifference: "line 12" });
+        parts.router("app-01").configuration = known({
+          drifted: true,
+          firstDifference: "line 12",
+          fenced: [],
+        });
       },
     },
     {

@@ -8,6 +8,7 @@ import { verdictOf } from "../../../router/cluster/verdict.ts";
 import { parseSynchronousNames } from "../../../router/cluster/conditions/replication.ts";
 import { healthyWorld, partsOf, viewOf } from "../../support/cluster-world.ts";
 import { memberCases } from "./cases-members.ts";
+import { operatorCases } from "./cases-operators.ts";
 import { poolerCases } from "./cases-poolers.ts";
 import { replicationCases } from "./cases-replication.ts";
 import { routerCases } from "./cases-routers.ts";
@@ -18,6 +19,7 @@ const findingCases: Readonly<Record<FindingCode, readonly FindingCase[]>> = {
   ...replicationCases,
   ...routerCases,
   ...poolerCases,
+  ...operatorCases,
 };
 
 t.test("a healthy cluster has no finding", async (t) => {

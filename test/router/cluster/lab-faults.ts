@@ -209,10 +209,11 @@ export const routingFaults: readonly LabFault[] = [
   partFault("dal-01/pooler", "kill", "pooler-down"),
   partFault("dal-01/health", "kill", "health-unreachable"),
   partFault("app-02/edge", "kill", "edge-pooler-down"),
+  partFault("app-02/gate", "kill", "gate-unreachable"),
   partFault("app-02/router", "freeze", "router-unreachable"),
   {
     name: "a database of an edge pooler is paused",
-    codes: ["edge-pooler-paused"],
+    codes: ["edge-pooler-paused", "gate-foreign-pause"],
     exitCode: 1,
     cause: async ({ lab }) => {
       await onConsole(lab, lab.json.edge, "PAUSE app");

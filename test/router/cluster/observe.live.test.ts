@@ -101,7 +101,7 @@ t.test("a lab with two app hosts", async (t) => {
       return { ...one, configuration: { ...one.configuration, read: ["cat", path] } };
     });
     const { view } = await lookAtCluster({ ...lab.environment, routers });
-    const same = { drifted: false, firstDifference: "" };
+    const same = { drifted: false, firstDifference: "", fenced: [] };
     t.same(
       view.routers.map((one) => valueOf(one.configuration)),
       [same, same],

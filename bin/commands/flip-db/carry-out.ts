@@ -1,0 +1,176 @@
+/**
+ * Carries out one flip, resume, abort or failover and writes what happens into the operation's
+ * event file, the report last. The executor and, after its death, the watcher do it this way.
+ */
+import type { OperationFiles } from "../../../router/operation/store.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { systemClock } from "../../../kit/clock.ts";
+import { LockedError } from "../../../router/operation/lock.ts";
+import type { StepEvent } from "../../../router/operation/run-step.ts";
+import type { Facts } from "../../../router/operation/step.ts";
+import { EventLog } from "../../../router/flip-db/event-log.ts";
+import type { FlipFailureEvent, FlipPids, FlipReport } from "../../../router/flip-db/events.ts";
+import { runFlip } from "../../../router/flip-db/flip.ts";
+import type { FlipResult, FlipWorld } from "../../../router/flip-db/flip.ts";
+import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
+import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
+import { flipReport } from "../../../router/flip-db/report.ts";
+import { openFlipWorld } from "../../../router/flip-db/world.ts";
+import type { TimedStep } from "../../../router/flip-db/report.ts";
+import type { Order } from "./order.ts";
+
+/** What the executor, or the watcher in its place, has to carry out. */
+export interface OrderTask {
+  readonly environment: Environment;
+  readonly order: Order;
+  readonly files: OperationFiles;
+  readonly pids: FlipPids;
+  /** The operator's wish to abort. */
+  readonly signal: AbortSignal;
+  /** How long a lock that is held is waited for: the sessions of a dead executor may linger. */
+  readonly lockPatienceMs?: number;
+}
+
+/**
+ * Opens what is needed, carries the order out and closes everything again.
+ * @returns the last event; what could not even be opened is one as well
+ * @throws the file system's error when the event file cannot be written
+ */
+export async function carryOutOrder(task: OrderTask): Promise<Ending> {
+  const { environment, order, files, pids, signal, lockPatienceMs = 0 } = task;
+  const log = await EventLog.open(files.events);
+  try {
+    const world = await openFlipWorld(environment, { journalFile: files.journal });
+    try {
+      const { request, holder } = order;
+      return await carryOut({
+        environment,
+        request,
+        holder,
+        pids,
+        world,
+        log,
+        signal,
+        lockPatienceMs,
+      });
+    } finally {
+      await world.close();
+    }
+  } finally {
+    await log.close();
+  }
+}
+
+export interface Task {
+  readonly environment: Environment;
+  readonly request: FlipRequest;
+  /** A person and a host. */
+  readonly holder: string;
+  readonly pids: FlipPids;
+  readonly world: FlipWorld;
+  readonly log: EventLog;
+  /** The operator's wish to abort. */
+  readonly signal: AbortSignal;
+  /** How long a lock that is held is waited for: the sessions of a dead executor may linger. */
+  readonly lockPatienceMs: number;
+}
+
+export type Ending = FlipReport | FlipFailureEvent;
+
+/** Runs it to its end. @returns the last event, which stands in the log as well; never throws */
+export async function carryOut(task: Task): Promise<Ending> {
+  const began = systemClock.monotonic();
+  const startedAt = new Date(systemClock.now()).toISOString();
+  const told: Told = { steps: [], plan: undefined };
+  const unhear = hearAborts(task, told);
+  try {
+    const result = await run(task, told, startedAt);
+    if (result.kind === "refused") return end(task, failure("ERR_REFUSED", result.why));
+    const { plan, outcome } = result;
+    const tookMs = systemClock.monotonic() - began;
+    const wasAborted = task.signal.aborted;
+    const before = await factsBefore(task, plan.operationId);
+    const facts = { environment: task.environment.name, plan, outcome, wasAborted, before };
+    return end(task, flipReport({ ...facts, steps: told.steps, startedAt, tookMs }));
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: string };
+    return end(task, failure(typeof code === "string" ? code : "ERR_FLIP_PROCESS", message ?? ""));
+  } finally {
+    unhear();
+  }
+}
+
+interface Told {
+  readonly steps: TimedStep[];
+  plan: FlipPlan | undefined;
+}
+
+function failure(code: string, message: string): FlipFailureEvent {
+  return { event: "failure", code, message };
+}
+
+function end(task: Task, ending: Ending): Ending {
+  task.log.append(ending);
+  return ending;
+}
+
+const lockAgainMs = 200;
+
+async function run(task: Task, told: Told, startedAt: string): Promise<FlipResult> {
+  const until = systemClock.monotonic() + task.lockPatienceMs;
+  for (;;) {
+    try {
+      return await runFlip(task.request, task.world, {
+        holder: task.holder,
+        signal: task.signal,
+        onPlan: (plan) => begin(task, told, plan, startedAt),
+        onEvent: (event) => step(task, told, event),
+      });
+    } catch (error) {
+      if (!(error instanceof LockedError) || systemClock.monotonic() > until) throw error;
+      await systemClock.sleep(lockAgainMs, task.signal);
+    }
+  }
+}
+
+function begin(task: Task, told: Told, plan: FlipPlan, startedAt: string): void {
+  told.plan = plan;
+  const { operationId, asked: kind, from, to, mode } = plan;
+  const { pids } = task;
+  task.log.append({ event: "begin", operationId, kind, from, to, mode, startedAt, pids });
+}
+
+function step(task: Task, told: Told, event: StepEvent): void {
+  told.steps.push({ ...event, at: systemClock.monotonic() });
+  const { step: name, phase, words, reason, facts } = event;
+  task.log.append({
+    event: "step",
+    step: name,
+    phase,
+    pids: task.pids,
+    ms: Math.round(event.ms),
+    words,
+    ...(reason === undefined ? {} : { reason }),
+    ...(facts === undefined || Object.keys(facts).length === 0 ? {} : { facts }),
+  });
+}
+
+/** Says at once what becomes of the wish to abort. */
+function hearAborts(task: Task, told: Told): () => void {
+  const hear = (): void => {
+    const isSent = told.steps.some((one) => one.step === "promote" && one.phase === "start");
+    const isLate = told.plan?.crossed === true || isSent;
+    const late = `the promotion of ${told.plan?.to} may have happened: going on is the only safe way, so the flip goes on`;
+    const words = isLate ? late : "taking back what was begun";
+    task.log.append({ event: "note", pids: task.pids, words });
+  };
+  task.signal.addEventListener("abort", hear, { once: true });
+  return () => task.signal.removeEventListener("abort", hear);
+}
+
+/** What the steps of all runs of this operation have told, as far as this host knows. */
+async function factsBefore(task: Task, operationId: string): Promise<Record<string, Facts>> {
+  const records = await task.world.records();
+  const own = records.filter((one) => one.operationId === operationId && one.phase === "done");
+  return Object.fromEntries(own.map(({ step: name, facts }) => [name, facts]));
+}

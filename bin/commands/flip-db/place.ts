@@ -1,0 +1,37 @@
+/** Where the operations of an environment leave their files, and how an operation is named. */
+import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { homedir, hostname, userInfo } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../../kit/clock.ts";
+import { stateHome } from "../../cli/state-home.ts";
+
+/** The folder of an environment's operations, made for its owner alone if it is not there. */
+export async function operationsFolder(environment: string): Promise<string> {
+  const folder = operationsPath(environment);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** The same, not made. */
+export function operationsPath(environment: string): string {
+  const given = stateHome() ?? "";
+  const base = given.startsWith("/") ? given : join(homedir(), ".local/state");
+  return join(base, "switchyard/operations", environment);
+}
+
+/** A new operation's id: when it was begun (UTC), so that ids sort, and four digits of chance. */
+export function newOperationId(): string {
+  const time = new Date(systemClock.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
+  return `${time}-${randomBytes(2).toString("hex")}`;
+}
+
+/** A new name for one run of the tool: it signs what the run arms, holds and pauses. */
+export function newRun(): string {
+  return randomBytes(8).toString("hex");
+}
+
+/** Who runs this, as others see it who find the lock taken. */
+export function holderName(): string {
+  return `${userInfo().username}@${hostname()}`;
+}

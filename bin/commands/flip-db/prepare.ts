@@ -1,0 +1,134 @@
+/**
+ * What is found out before a flip, without changing anything: the prechecks of a new one, and the
+ * plan of each. The executor plans again, under the lock.
+ */
+import { withDeadline } from "../../../kit/clock.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { fold, unfinished } from "../../../router/operation/records.ts";
+import type { JournalRecord, OperationState } from "../../../router/operation/records.ts";
+import { readJournal } from "../../../router/operation/journal-file.ts";
+import { listOperations } from "../../../router/operation/store.ts";
+import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
+import { allParts } from "../../../router/flip-db/observation.ts";
+import type { FlipObservation } from "../../../router/flip-db/observation.ts";
+import type { FlipRequest, Refusal } from "../../../router/flip-db/plan-request.ts";
+import { checkFlip } from "../../../router/flip-db/precheck-facts.ts";
+import type { FlipCheckRequest } from "../../../router/flip-db/precheck-facts.ts";
+import { plan } from "../../../router/flip-db/plan.ts";
+import type { Precheck } from "../../../router/flip-db/prechecks.ts";
+import { openFlipWorld } from "../../../router/flip-db/world.ts";
+import type { Asked } from "./request.ts";
+
+export interface Prepared {
+  /** As the executor gets it. */
+  readonly request: FlipRequest;
+  readonly plan: FlipPlan | Refusal;
+  /** Of a new flip alone. */
+  readonly prechecks: readonly Precheck[];
+}
+
+export interface Preparation {
+  readonly environment: Environment;
+  readonly asked: Asked;
+  /** Where this host keeps its operations. */
+  readonly folder: string;
+  /** Of a new flip. */
+  readonly operationId: string;
+  readonly run: string;
+  readonly signal: AbortSignal;
+}
+
+/** Every part has a shorter one; this is for all of them together. */
+const lookDeadlineMs = 30_000;
+
+/** No member can be reached, so nothing can be said or done. */
+export class FlipUnreachableError extends Error {
+  override readonly name = "FlipUnreachableError";
+  readonly code = "ERR_FLIP_UNREACHABLE";
+  constructor(environment: string) {
+    super(
+      `${environment}: no member can be reached; bin/recovery ${environment} topology says why`,
+    );
+  }
+}
+
+/**
+ * Looks, judges and plans.
+ * @throws FlipUnreachableError when nothing of any member answers; what looking throws; the
+ * signal's reason
+ */
+export async function prepare(preparation: Preparation): Promise<Prepared> {
+  const { environment, asked, folder, signal } = preparation;
+  const local = await openRecords(folder);
+  const [seen, check] = await withDeadline(
+    `look at ${environment.name}`,
+    lookDeadlineMs,
+    (inner) => {
+      const request = checkRequest({ ...preparation, signal: inner }, local);
+      const checks = asked.goal === "flip" ? checkFlip(environment, request) : null;
+      return Promise.all([lookOnce(environment, inner), checks]);
+    },
+    signal,
+  );
+  const members = Object.values(seen.members);
+  if (members.every((one) => !one.reached && one.process === "unknown")) {
+    throw new FlipUnreachableError(environment.name);
+  }
+  // The same operation may have been ended from another host.
+  const states = fold([...local, ...seen.journal]);
+  const request = requestOf(preparation, states, check?.mode ?? modeOf(environment));
+  return { request, plan: plan(seen, states, request), prechecks: check?.prechecks ?? [] };
+}
+
+/** The records of the operations that this host has not seen the end of. */
+async function openRecords(folder: string): Promise<JournalRecord[]> {
+  const local = await listOperations(folder);
+  const open = local.filter(({ state }) => state !== undefined && state.outcome === null);
+  const records = await Promise.all(open.map(({ files }) => readJournal(files.journal)));
+  return records.flat();
+}
+
+function checkRequest(
+  { asked, signal }: Preparation,
+  localRecords: readonly JournalRecord[],
+): FlipCheckRequest {
+  const { wanted, acceptedRisks, to } = asked;
+  return { wanted, acceptedRisks, signal, localRecords, ...(to === undefined ? {} : { to }) };
+}
+
+async function lookOnce(environment: Environment, signal: AbortSignal): Promise<FlipObservation> {
+  const world = await openFlipWorld(environment, { journalFile: null });
+  try {
+    return await world.observe(allParts, undefined, signal);
+  } finally {
+    await world.close();
+  }
+}
+
+/** Seamless where every edge pooler can be paused. */
+function modeOf({ edgePoolers }: Environment): "seamless" | "fast" {
+  const isHeld = edgePoolers.every((one) => one.poolMode === "transaction" && one.gate);
+  return isHeld && edgePoolers.length > 0 ? "seamless" : "fast";
+}
+
+function requestOf(
+  { environment, asked, operationId, run }: Preparation,
+  states: readonly OperationState[],
+  mode: "seamless" | "fast",
+): FlipRequest {
+  const { operatorSaysDead = false } = asked;
+  const isNew = asked.goal === "flip" || asked.goal === "failover";
+  const id = isNew ? operationId : (asked.operationId ?? unfinished(states)?.operationId);
+  return {
+    goal: asked.goal,
+    run,
+    mode,
+    environment: environment.name,
+    members: environment.members.map((one) => one.name),
+    synchronous: environment.flip.synchronous,
+    operatorSaysDead,
+    acceptedRisks: asked.acceptedRisks,
+    ...(id === undefined ? {} : { operationId: id }),
+    ...(asked.to === undefined ? {} : { to: asked.to }),
+  };
+}

@@ -1,0 +1,111 @@
+/** What a flip looks like on a terminal, and as well in a pipe: a line for each step. Pure. */
+import type { FlipEvent, FlipReport, FlipStepEvent } from "../../../router/flip-db/events.ts";
+import { unaccepted } from "../../../router/flip-db/report.ts";
+import type { Facts } from "../../../router/operation/step.ts";
+import { printable } from "../../cli/output.ts";
+import type { Style } from "../../cli/output.ts";
+
+const timeWidth = 7;
+
+/** The lines for one event, as it comes; none for what needs no line. */
+export function eventLines(event: FlipEvent, style: Style): string[] {
+  if (event.event === "step") return stepLines(event, style);
+  if (event.event === "note") {
+    return [style.warn(`${" ".repeat(timeWidth)}  note: ${printable(event.words)}`)];
+  }
+  if (event.event !== "begin") return [];
+  const { kind, from, to, mode, operationId } = event;
+  const what = kind === "flip" ? `flip ${operationId}` : `${kind} of flip ${operationId}`;
+  return [style.bold(printable(`${what}: ${from} to ${to}, ${mode}`))];
+}
+
+type Paint = (words: string, style: Style) => string;
+
+/** What stands behind the time of a step; a start has no line. */
+const phaseWords: Readonly<Record<FlipStepEvent["phase"], Paint | undefined>> = {
+  start: undefined,
+  done: (words) => words,
+  skipped: (words, style) => style.dim(`${words}: is so already`),
+  waiting: (words, style) => style.dim(`... ${words}`),
+  failed: (words, style) => `${style.bad("FAILED")} ${words}`,
+};
+
+function stepLines(event: FlipStepEvent, style: Style): string[] {
+  const { ms, words, reason } = event;
+  const phase = event.skipped === true ? "skipped" : event.phase;
+  const paint = phaseWords[phase];
+  if (paint === undefined) return [];
+  const time = `${Math.round(ms)} ms`.padStart(timeWidth);
+  const said = reason === undefined ? words : `${words}: ${reason}`;
+  return [
+    `${phase === "skipped" ? " ".repeat(timeWidth) : time}  ${paint(printable(said), style)}`,
+  ];
+}
+
+const headings: Readonly<Record<FlipReport["result"], (report: FlipReport) => string>> = {
+  done: ({ to, from, rejoined, kind }) => {
+    const follows = rejoined ? `, and ${from} follows` : `; ${from} does not follow it`;
+    return `DONE  ${to} takes writes${kind === "failover" ? "" : follows}`;
+  },
+  undone: ({ from, aborted }) =>
+    `${aborted ? "ABORTED" : "UNDONE"}  ${from} takes writes, as before`,
+  stuck: ({ from, to, loss }) =>
+    `STUCK  between ${from} and ${to}; rows at risk: ${loss.startsWith("none") ? "none" : "see loss"}`,
+  refused: () => "REFUSED  nothing was changed",
+};
+
+/** The report for people; the steps only when `withSteps`. */
+export function reportLines(report: FlipReport, style: Style, withSteps: boolean): string[] {
+  const isGood = report.result === "done" && unaccepted(report).length === 0;
+  const paint = isGood ? style.good : style.bad;
+  const rows: readonly (readonly [string, string | null])[] = [
+    ["flip", `${report.operationId} (${report.kind}, ${report.mode}), from ${report.startedAt}`],
+    ["took", `${report.tookMs} ms`],
+    ["pause", pauseWords(report)],
+    ["sessions", sessionsWords(report)],
+    ["timelines", `${report.timelines.before} to ${report.timelines.after ?? "the same"}`],
+    ["LSNs", lsnWords(report)],
+    ["loss", report.loss],
+    ...report.problems.map(({ step, reason }) => ["problem", withStep(step, reason)] as const),
+    ["next", report.next],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return [
+    paint(printable(headings[report.result](report))),
+    ...rows.flatMap(([name, text]) =>
+      text === null ? [] : [`  ${name.padEnd(width)}  ${printable(text)}`],
+    ),
+    ...(withSteps ? report.steps.map(stepOfReport) : []),
+  ];
+}
+
+function withStep(step: string, reason: string): string {
+  return reason.startsWith(`${step}: `) ? reason : `${step}: ${reason}`;
+}
+
+function pauseWords({ pauseMs, longestHoldMs, mode }: FlipReport): string | null {
+  if (pauseMs === null) return null;
+  const held = longestHoldMs === null ? "" : `; no client was held longer than ${longestHoldMs} ms`;
+  return `${pauseMs} ms ${mode === "seamless" ? "from hold to release" : "from stop to the new route"}${held}`;
+}
+
+function sessionsWords({ sessionsClosed, mode }: FlipReport): string {
+  if (sessionsClosed > 0) return `${sessionsClosed} closed at the routers`;
+  return mode === "seamless" ? "none of the clients' was closed" : "none closed at the routers";
+}
+
+function lsnWords({ lsns, from, to }: FlipReport): string | null {
+  const { checkpoint, replayed } = lsns;
+  if (checkpoint === null && replayed === null) return null;
+  return `${from} shut down at ${checkpoint ?? "unknown"}; ${to} had replayed to ${replayed ?? "unknown"}`;
+}
+
+function stepOfReport({ step, ms, facts }: FlipReport["steps"][number]): string {
+  const time = `${ms} ms`.padStart(timeWidth);
+  return printable(`${time}  ${step}${factWords(facts)}`);
+}
+
+function factWords(facts: Facts): string {
+  const shown = Object.entries(facts).filter(([key]) => key !== "ms");
+  return shown.length === 0 ? "" : `  ${shown.map(([key, one]) => `${key} ${one}`).join(", ")}`;
+}

@@ -1,0 +1,78 @@
+/**
+ * The watcher of a flip: waits for the end of the executor, and if that one died in the middle goes
+ * on once. Before the stop of the old primary nothing that holds clients up outlives the executor,
+ * so there it only says so.
+ */
+import { once } from "node:events";
+import { loadEnvironment } from "../../../config/load.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
+import { EventLog } from "../../../router/flip-db/event-log.ts";
+import { deathReport } from "../../../router/flip-db/death-report.ts";
+import { readJournal } from "../../../router/operation/journal-file.ts";
+import { fold } from "../../../router/operation/records.ts";
+import type { OperationState } from "../../../router/operation/records.ts";
+import { operationFiles } from "../../../router/operation/store.ts";
+import type { Invocation } from "../../cli/command.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { InterruptedError, takeInterrupts } from "../../cli/interrupts.ts";
+import { carryOutOrder } from "./carry-out.ts";
+import { endedWord, linesOf, nextOrder } from "./order.ts";
+import type { Order } from "./order.ts";
+
+/** The server notices within this time that the sessions of a dead executor are gone. */
+const lockPatienceMs = 20_000;
+
+/** Watches over one order. 0 when it was carried out, or there was none. */
+export async function run(invocation: Invocation): Promise<number> {
+  const [name = "", , folder = ""] = invocation.arguments;
+  const wish = new AbortController();
+  takeInterrupts((signal) => {
+    if (signal !== "SIGHUP") wish.abort(new InterruptedError(signal));
+  });
+  const environment = await loadEnvironment(name, { folder: inCheckout("config") });
+  const lines = linesOf(process.stdin);
+  process.stdout.write("ready\n");
+  const ended = once(wish.signal, "abort").then(() => undefined);
+  const order = await Promise.race([nextOrder(lines), ended]);
+  // The executor needs no more of it; writing to a dead one would be an error.
+  process.stdout.destroy();
+  if (order === undefined) return exitCodes.done;
+  const last = await Promise.race([lines.next(), ended]);
+  if (last === undefined || (last.done !== true && last.value === endedWord)) return exitCodes.done;
+  await goOn(environment, folder, order, wish.signal);
+  return exitCodes.done;
+}
+
+async function goOn(
+  environment: Environment,
+  folder: string,
+  order: Order,
+  signal: AbortSignal,
+): Promise<void> {
+  const { operationId } = order.request;
+  const files = operationFiles(folder, operationId);
+  const pids = { executor: process.pid, watcher: null };
+  const records = await readJournal(files.journal);
+  const state = fold(records).find((one) => one.operationId === operationId);
+  const goal = goalOf(order, state);
+  const log = await EventLog.open(files.events);
+  if (goal === undefined) log.append(deathReport(environment.name, order.request, state));
+  else
+    log.append({ event: "note", pids, words: `the executor died; the watcher goes on: ${goal}` });
+  await log.close();
+  if (goal === undefined) return;
+  // The same run: what the dead executor has paused can then be released before its lease ends.
+  const again = { ...order, request: { ...order.request, goal } };
+  await carryOutOrder({ environment, order: again, files, pids, signal, lockPatienceMs });
+}
+
+/** An abort is begun again, all else that has begun to stop the old primary is resumed. */
+function goalOf(
+  { request }: Order,
+  state: OperationState | undefined,
+): "resume" | "abort" | undefined {
+  if (state === undefined || state.outcome !== null) return undefined;
+  if (request.goal === "abort") return "abort";
+  return ["stop", "promote"].some((step) => state.started.includes(step)) ? "resume" : undefined;
+}

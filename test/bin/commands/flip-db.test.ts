@@ -1,0 +1,400 @@
+/** flip-db, failover and history without a cluster: words, questions, reports, lines and JSON. */
+import { PassThrough } from "node:stream";
+import t from "tap";
+import { confirm, confirmWord, saidYes } from "../../../bin/cli/confirm.ts";
+import { exitCodeOf } from "../../../bin/cli/exit-codes.ts";
+import { processOutput } from "../../../bin/cli/output.ts";
+import { eventLines, reportLines } from "../../../bin/commands/flip-db/screen.ts";
+import { dryLines, dryObject, findingLines } from "../../../bin/commands/flip-db/findings.ts";
+import { linesOf, nextOrder, orderLine } from "../../../bin/commands/flip-db/order.ts";
+import { newOperationId } from "../../../bin/commands/flip-db/place.ts";
+import { readAsked } from "../../../bin/commands/flip-db/request.ts";
+import { exitCodeOfEnding } from "../../../bin/commands/flip-db/run.ts";
+import type { Flag } from "../../../bin/cli/command.ts";
+import { deathReport } from "../../../router/flip-db/death-report.ts";
+import { parseEvents } from "../../../router/flip-db/event-log.ts";
+import type { FlipReport, FlipStepEvent } from "../../../router/flip-db/events.ts";
+import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
+import { mergeHistory } from "../../../router/flip-db/history.ts";
+import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
+import type { Precheck } from "../../../router/flip-db/prechecks.ts";
+import { flipReport } from "../../../router/flip-db/report.ts";
+import type { ReportFacts, TimedStep } from "../../../router/flip-db/report.ts";
+import { unfinishedOf } from "../../../router/cluster/conditions/operations.ts";
+import type { JournalRecord } from "../../../router/operation/records.ts";
+
+const { style: plain } = processOutput();
+
+t.test("what the flags ask for", async (t) => {
+  const flip = { goal: "flip", wanted: "auto", acceptedRisks: [], isDry: false, json: false };
+  const rows: { flags: Record<string, Flag>; want: object }[] = [
+    { flags: {}, want: flip },
+    { flags: { to: "chi-02", mode: "fast" }, want: { ...flip, to: "chi-02", wanted: "fast" } },
+    { flags: { resume: true }, want: { goal: "resume", operationId: undefined } },
+    { flags: { abort: "20261121T071659-1be2" }, want: { operationId: "20261121T071659-1be2" } },
+    { flags: { "accept-risk": ["lag", "archiver"] }, want: { acceptedRisks: ["lag", "archiver"] } },
+  ];
+  for (const { flags, want } of rows) t.match(readAsked({ flags }), want, JSON.stringify(flags));
+  const wrong: { flags: Record<string, Flag>; says: RegExp }[] = [
+    { flags: { resume: true, abort: true }, says: /give one/ },
+    { flags: { resume: true, to: "chi-02" }, says: /--to has no say/ },
+    { flags: { abort: "a/../b" }, says: /not the id of a flip/ },
+    { flags: { "accept-risk": ["logical-slot"] }, says: /no risk "logical-slot"/ },
+  ];
+  for (const { flags, says } of wrong) {
+    t.throws(() => readAsked({ flags }), { code: "ERR_USAGE", message: says });
+  }
+  t.match(newOperationId(), /^[0-9]{8}T[0-9]{6}-[0-9a-f]{4}$/);
+});
+
+t.test("without a terminal nothing dangerous is confirmed", async (t) => {
+  const { signal } = new AbortController();
+  const asking = (flags: Record<string, Flag>) => ({ flags, output: processOutput(), signal });
+  const question = { text: "Sure?", otherwise: "--yes does it" };
+  t.equal(saidYes({ flags: { yes: true } }), true);
+  t.equal(saidYes({ flags: {} }), false);
+  await confirm(asking({ yes: true }), question);
+  await t.rejects(confirm(asking({ json: true }), question), { code: "ERR_REFUSED" });
+  await confirmWord(asking({}), "dal-01", "dal-01", question);
+  await t.rejects(confirmWord(asking({ yes: true }), "dal-01", "dal-1", question), {
+    code: "ERR_REFUSED",
+    message: /"dal-1", not dal-01/,
+  });
+  await t.rejects(confirmWord(asking({ yes: true, json: true }), "dal-01", undefined, question), {
+    code: "ERR_REFUSED",
+  });
+});
+
+const plan: FlipPlan = {
+  operationId: "op-1",
+  run: "aaaabbbbccccdddd",
+  asked: "flip",
+  goal: "forward",
+  from: "dal-01",
+  to: "chi-02",
+  mode: "seamless",
+  cause: "planned",
+  operatorSaysDead: false,
+  synchronous: "none",
+  timeline: 4,
+  systemIdentifier: "7000000000000000001",
+  hadSlot: true,
+  crossed: false,
+  leftOut: [],
+  loss: "none",
+  steps: ["record", "stop"],
+};
+
+const asRequest: FlipRequest & { readonly operationId: string } = {
+  goal: "flip",
+  run: "aaaabbbbccccdddd",
+  operationId: "op-1",
+  mode: "seamless",
+  environment: "lab",
+  members: ["dal-01", "chi-02"],
+};
+
+const at = (step: string, phase: TimedStep["phase"], ms: number, facts = {}): TimedStep => ({
+  step,
+  phase,
+  ms: 1,
+  at: ms,
+  words: `do ${step}`,
+  facts,
+});
+
+const whole: readonly TimedStep[] = [
+  at("hold", "start", 100),
+  at("hold", "done", 110),
+  at("stop", "done", 150, { checkpoint: "0/3000060" }),
+  at("prove", "skipped", 151, { checkpoint: "0/3000060", replayed: "0/30000D8" }),
+  at("promote", "start", 152),
+  at("promote", "done", 180, { timeline: 5 }),
+  at("route", "done", 184, { sessionsClosed: 3 }),
+  at("release", "done", 190, { longestHoldMs: 88 }),
+  at("rejoin", "done", 400),
+];
+
+const base: ReportFacts = {
+  environment: "lab",
+  plan,
+  outcome: { result: "done", failed: null, left: [] },
+  steps: whole,
+  startedAt: "2026-11-21T02:00:00.000Z",
+  tookMs: 456.7,
+  wasAborted: false,
+};
+
+const failed = { step: "hold", reason: "hold: interrupted by SIGINT" };
+
+t.test("the report says what happened, and the exit code follows from it", async (t) => {
+  const beforeStop = [
+    at("hold", "start", 1),
+    at("hold", "failed", 2),
+    at("release-back", "done", 9),
+  ];
+  const afterSent = [...whole.slice(0, 5), at("promote", "failed", 300)];
+  const lost = "possible: what dal-01 wrote after that is lost";
+  const left = [{ step: "rejoin", reason: "diverged" }];
+  const rows: { name: string; facts: Partial<ReportFacts>; want: object; code: number }[] = [
+    {
+      name: "a whole flip",
+      facts: {},
+      want: {
+        result: "done",
+        pauseMs: 90,
+        longestHoldMs: 88,
+        sessionsClosed: 3,
+        timelines: { before: 4, after: 5 },
+        lsns: { checkpoint: "0/3000060", replayed: "0/30000D8" },
+        loss: /^none, proven by dal-01 .*0\/3000060.*0\/30000D8/,
+        rejoined: true,
+        problems: [],
+        next: null,
+        tookMs: 457,
+      },
+      code: 0,
+    },
+    {
+      name: "the demoted member does not follow",
+      facts: { steps: whole.slice(0, -1), outcome: { result: "done", failed: null, left } },
+      want: { rejoined: false, problems: left, next: /rebuild-standby --member dal-01$/ },
+      code: 1,
+    },
+    {
+      name: "a router that was cut off is left out, as accepted",
+      facts: { plan: { ...plan, leftOut: ["router app-02"] } },
+      want: { problems: [{ reason: /^router app-02 was cut off and is left out/ }] },
+      code: 0,
+    },
+    {
+      name: "aborted by the operator",
+      facts: {
+        steps: beforeStop,
+        outcome: { result: "undone", failed, left: [] },
+        wasAborted: true,
+      },
+      want: { aborted: true, pauseMs: 8, loss: /^none: dal-01 keeps/, problems: [failed] },
+      code: 4,
+    },
+    {
+      name: "undone after a failure",
+      facts: { steps: beforeStop, outcome: { result: "undone", failed, left: [] } },
+      want: { aborted: false, next: /topology$/ },
+      code: 1,
+    },
+    {
+      name: "an abort that was asked for",
+      facts: {
+        plan: { ...plan, asked: "abort", goal: "back" },
+        steps: [],
+        outcome: { result: "undone", failed: null, left: [] },
+      },
+      want: { kind: "abort", pauseMs: null },
+      code: 0,
+    },
+    {
+      name: "stuck before the promotion was sent",
+      facts: { steps: whole.slice(0, 3), outcome: { result: "stuck", failed, left: [] } },
+      want: { next: /--resume op-1, or .*--abort op-1$/, loss: /^not decided/, pauseMs: null },
+      code: 1,
+    },
+    {
+      name: "stuck after it was sent",
+      facts: { steps: afterSent, outcome: { result: "stuck", failed, left: [] } },
+      want: { next: /--resume op-1$/, loss: /^none, proven/ },
+      code: 1,
+    },
+    {
+      name: "a resume knows the proof from the journal",
+      facts: {
+        plan: { ...plan, asked: "resume", crossed: true },
+        steps: whole.slice(6),
+        before: { prove: { checkpoint: "0/3000060", replayed: "0/30000D8" } },
+      },
+      want: { kind: "resume", loss: /^none, proven/, lsns: { replayed: "0/30000D8" } },
+      code: 0,
+    },
+    {
+      name: "a resume from another host does not",
+      facts: { plan: { ...plan, asked: "resume", crossed: true }, steps: whole.slice(6) },
+      want: { loss: /^not proven by this run/ },
+      code: 0,
+    },
+    {
+      name: "a failover owns up to its loss",
+      facts: {
+        plan: { ...plan, asked: "failover", cause: "lost", loss: lost },
+        steps: whole.slice(4, 8),
+      },
+      want: { kind: "failover", loss: lost, rejoined: false, next: /rebuild-standby/ },
+      code: 0,
+    },
+  ];
+  for (const { name, facts, want, code } of rows) {
+    const report = flipReport({ ...base, ...facts });
+    t.match(report, want, name);
+    t.equal(exitCodeOfEnding(report), code, `${name}: exit code`);
+    t.same(JSON.parse(JSON.stringify(report)), report, `${name}: plain JSON`);
+  }
+  const locked = { event: "failure", code: "ERR_LOCKED", message: "held by ann" } as const;
+  t.throws(() => exitCodeOfEnding(locked), { code: "ERR_LOCKED", message: "held by ann" });
+  t.equal(exitCodeOf({ code: "ERR_LOCKED" }), 75);
+});
+
+t.test("the keys of the JSON lines are those of docs/cli-json.md", async (t) => {
+  t.same(Object.keys(flipReport(base)).toSorted(), [
+    ...["aborted", "event", "from", "kind", "longestHoldMs", "loss", "lsns", "mode", "next"],
+    ...["operationId", "pauseMs", "problems", "rejoined", "result", "sessionsClosed", "startedAt"],
+    ...["steps", "timelines", "to", "tookMs"],
+  ]);
+});
+
+const pids = { executor: 7, watcher: 8 };
+const step = (phase: FlipStepEvent["phase"], more: Partial<FlipStepEvent> = {}): FlipStepEvent => ({
+  event: "step",
+  step: "stop",
+  phase,
+  pids,
+  ms: 34.4,
+  words: "stop Postgres on dal-01",
+  ...more,
+});
+
+t.test("a line for each event, right in a pipe as well", async (t) => {
+  const rows: { event: Parameters<typeof eventLines>[0]; want: string[] }[] = [
+    { event: step("start"), want: [] },
+    { event: step("done"), want: ["  34 ms  stop Postgres on dal-01"] },
+    { event: step("skipped"), want: ["         stop Postgres on dal-01: is so already"] },
+    {
+      event: step("waiting", { ms: 1500, words: "walsender 77" }),
+      want: ["1500 ms  ... walsender 77"],
+    },
+    {
+      event: step("failed", { reason: "no\u001B[2J answer" }),
+      want: ["  34 ms  FAILED stop Postgres on dal-01: no\uFFFD[2J answer"],
+    },
+    { event: { event: "note", pids, words: "too late" }, want: ["         note: too late"] },
+    {
+      event: { ...base.plan, event: "begin", kind: "flip", startedAt: base.startedAt, pids },
+      want: ["flip op-1: dal-01 to chi-02, seamless"],
+    },
+  ];
+  for (const { event, want } of rows) t.same(eventLines(event, plain), want);
+  const lines = reportLines(flipReport(base), plain, true).join("\n");
+  for (const words of [
+    /^DONE {2}chi-02 takes writes, and dal-01 follows/,
+    /pause +90 ms/,
+    /88 ms/,
+  ]) {
+    t.match(lines, words);
+  }
+  t.match(lines, /promote {2}timeline 5/);
+  const stuck: FlipReport = { ...flipReport(base), result: "stuck", problems: [failed], next: "x" };
+  t.match(
+    reportLines(stuck, plain, false).join("\n"),
+    /^STUCK[\s\S]*problem +hold: [\s\S]*next +x/,
+  );
+});
+
+t.test("events survive a torn end and foreign lines", async (t) => {
+  const text = `${JSON.stringify(step("done"))}\nnonsense\n{"a":1}\nnull\n${JSON.stringify(step("start"))}`;
+  const all = parseEvents(text);
+  t.equal(all.length, 2);
+  for (let cut = 0; cut <= text.length; cut += 1) {
+    const some = parseEvents(text.slice(0, cut));
+    t.same(some, all.slice(0, some.length), `cut at ${cut}`);
+  }
+});
+
+t.test("prechecks: what is not known for one reason is told once", async (t) => {
+  const one = (code: string, more: Partial<Precheck>): Precheck => ({
+    ...{
+      code,
+      title: `title of ${code}`,
+      outcome: "ok",
+      refuses: false,
+      finding: "",
+      help: "Mend.",
+    },
+    ...{ risk: null, ...more },
+  });
+  const silent = { outcome: "unknown", refuses: true, finding: "chi-02 does not answer" } as const;
+  const prechecks = [
+    one("H1-a", silent),
+    one("H2-b", silent),
+    one("H3-lag", { outcome: "refused", refuses: true, finding: "far behind", risk: "lag" }),
+    one("H4-c", {}),
+  ];
+  const request = asRequest;
+  const prepared = { request, prechecks, plan: { refused: "no" } };
+  t.same(findingLines(prepared, plain), [
+    "unknown   H1-a                  and 1 more: chi-02 does not answer",
+    "refused   H3-lag                far behind",
+    "          Mend. Or: --accept-risk=lag",
+  ]);
+  t.match(dryLines(prepared, plain).join("\n"), /ok +H4-c +title of H4-c[\s\S]*REFUSED {2}no/);
+  t.match(dryObject(prepared), { event: "dry-run", plan: null, refused: "no" });
+  const planned = { ...prepared, plan };
+  t.match(dryLines(planned, plain).join("\n"), /record .*journal\n +stop +stop Postgres on dal-01/);
+  t.match(dryObject(planned), { plan: { from: "dal-01", steps: [{ step: "record" }, {}] } });
+});
+
+const record = (
+  operationId: string,
+  phase: JournalRecord["phase"],
+  time: number,
+  facts = {},
+): JournalRecord => ({ operationId, step: "", phase, at: time, facts });
+
+t.test("history joins this host's files with the cluster's journal", async (t) => {
+  const ends = { from: "dal-01", to: "chi-02", mode: "fast" };
+  const records = [
+    record("there", "intent", 1000, ends),
+    record("there", "outcome", 2000, { result: "done" }),
+    record("here", "intent", 3000, ends),
+    record("here", "outcome", 4000, { result: "undone" }),
+    record("open", "intent", 5000, ends),
+  ];
+  const files = { journal: "", events: "" };
+  const intent = { operationId: "here", intent: ends, started: [], done: [], undone: [] };
+  const state = { ...intent, failed: null, outcome: null };
+  const local = [{ stored: { id: "here", files, state, fault: undefined }, reports: [] }];
+  const all = mergeHistory(local, records);
+  t.same(
+    all.map(({ operationId, source, result }) => [operationId, source, result]),
+    [
+      ["open", "cluster", "unfinished"],
+      ["here", "here", "undone"],
+      ["there", "cluster", "done"],
+    ],
+    "newest first; another host has ended the one that this host left open",
+  );
+  t.match(unfinishedOf(all, "ann@desk"), [
+    { operationId: "open", holder: "ann@desk", from: "dal-01" },
+  ]);
+});
+
+t.test("the report after the executor's death names what helps", async (t) => {
+  const request = asRequest;
+  const state = { operationId: "op-1", intent: { from: "dal-01", to: "chi-02", timeline: 4 } };
+  const rest = { done: [], undone: [], failed: null };
+  const begun = deathReport("lab", request, { ...state, ...rest, started: ["arm"], outcome: null });
+  t.match(begun, { result: "stuck", next: /--abort op-1$/, loss: /^none/, from: "dal-01" });
+  t.match(deathReport("lab", request, undefined), { result: "undone", next: /topology$/ });
+  const outcome = { result: "done" };
+  t.match(deathReport("lab", request, { ...state, ...rest, started: ["arm"], outcome }), {
+    result: "done",
+    rejoined: true,
+  });
+});
+
+t.test("an order is one line, and the end of the pipe is none", async (t) => {
+  const pipe = new PassThrough();
+  const lines = linesOf(pipe);
+  const request = asRequest;
+  const order = { request, holder: "ann@desk" };
+  pipe.end(orderLine(order));
+  t.same(await nextOrder(lines), order);
+  t.equal(await nextOrder(lines), undefined);
+});
