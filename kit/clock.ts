@@ -108,6 +108,21 @@ export function every(ms: number, tick: () => void): () => void {
   return () => clearInterval(timer);
 }
 
+/** Deadlines and ticks beside the clock they go by, for what has to be able to run in a test's time. */
+export interface Timing {
+  readonly clock: Clock;
+  limit<T>(
+    what: string,
+    deadlineMs: number,
+    work: (signal: AbortSignal) => Promise<T>,
+    outer?: AbortSignal,
+  ): Promise<T>;
+  /** As `every`; without it nothing ticks. */
+  every?(ms: number, tick: () => void): () => void;
+}
+
+export const systemTiming: Timing = { clock: systemClock, limit: withDeadline, every };
+
 /** Lets the event loop turn once: what is ready to be read or written comes first. */
 export function nextTurn(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -3,10 +3,35 @@
  * mean. Columns by name, because versions add some; values may be text or numbers. PgBouncer
  * manual, "Admin console"; what is read here is in 1.18 to 1.24.
  */
-import type { PgRow } from "./pg-connection.ts";
+import type { Address } from "./address.ts";
+import type { PgRow, PgTarget } from "./pg-connection.ts";
 
 /** The name of the database that is the console itself. */
 export const consoleDatabase = "pgbouncer";
+
+/** Who may use a console. */
+export interface ConsoleLogin {
+  readonly user: string;
+  readonly password: { readonly reveal: () => string };
+}
+
+/** How the console of the PgBouncer at `address` is reached; `title` is for messages. */
+export function consoleTarget(
+  title: string,
+  address: Address,
+  login: ConsoleLogin,
+  applicationName: string,
+): PgTarget {
+  return {
+    title,
+    ...address,
+    user: login.user,
+    password: () => login.password.reveal(),
+    database: consoleDatabase,
+    tls: { mode: "disable" },
+    applicationName,
+  };
+}
 
 const tables = ["version", "state", "databases", "pools", "lists", "config"] as const;
 export type ConsoleTable = (typeof tables)[number];

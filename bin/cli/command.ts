@@ -260,9 +260,10 @@ function checkFlags(
     const value = flags[name];
     if ([value].flat().includes("")) throw new UsageError(`--${name} needs a value`, seeHelp);
     if (row.choices === undefined || value === undefined) continue;
-    if (row.choices.includes(String(value))) continue;
+    const wrong = [value].flat().find((one) => row.choices?.includes(String(one)) !== true);
+    if (wrong === undefined) continue;
     throw new UsageError(
-      `--${name} takes ${row.choices.join(", ")}; got ${JSON.stringify(value)}`,
+      `--${name} takes ${row.choices.join(", ")}; got ${JSON.stringify(wrong)}`,
       seeHelp,
     );
   }

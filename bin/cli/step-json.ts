@@ -1,4 +1,5 @@
 /** How the steps of an operation stand in `--json`: the same for every command (docs/cli-json.md). */
+import type { StepEvent } from "../../router/operation/run-step.ts";
 
 interface Told {
   readonly event: string;
@@ -21,4 +22,10 @@ export function jsonLines<T extends Told>(told: T): string[] {
     JSON.stringify({ ...told, phase: "start", ms: 0, facts: undefined }),
     JSON.stringify({ ...told, phase: "done", skipped: true }),
   ];
+}
+
+/** The JSON lines of what the executor tells of a step; facts only where there are any. */
+export function stepJson({ ms, facts = {}, ...event }: StepEvent): string[] {
+  const more = Object.keys(facts).length === 0 ? {} : { facts };
+  return jsonLines({ event: "step", ...event, ms: Math.round(ms), ...more });
 }

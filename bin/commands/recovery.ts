@@ -165,6 +165,8 @@ const program: ProgramRow = {
         "accept-risk": {
           type: "string",
           value: "NAME",
+          repeatable: true,
+          choices: ["divergence", "ahead", "foreign", "unread"],
           summary: "divergence, ahead, foreign or unread; the plan says which it takes",
         },
       },

@@ -48,14 +48,26 @@ function base(request: FenceRequest) {
 }
 
 /** An unfence must bring it back as what it was, so a fence that is repeated must not forget that. */
-function wasStandby({ role, armed, process, control }: MemberSeen): boolean {
+function wasStandby(member: MemberSeen): boolean {
+  const { role, armed, process, control } = member;
   const by = armed === null || armed === "unknown" ? null : armed.by;
   if (by === fenceSignatures.standby) return true;
   if (by === fenceSignatures.primary || role === "primary") return false;
   // A flip arms its primary: restarted or down and armed by it, the member was the primary.
-  if (by !== null && parseSignature(by) !== undefined) return false;
+  if (isArmedByOpenFlip(member)) return false;
   if (role === "standby") return true;
   return by !== null && process === "gone" && control?.state !== "shut down";
+}
+
+/**
+ * True when a flip armed it that may be unfinished. The signature of one that was finished stays where
+ * it is, and names an older timeline than the member is on now.
+ */
+function isArmedByOpenFlip(member: MemberSeen): boolean {
+  const { armed } = member;
+  if (armed === null || armed === "unknown") return false;
+  const signature = parseSignature(armed.by);
+  return signature !== undefined && (timelineOf(member) ?? 0) <= signature.timeline;
 }
 
 /** The plan of an unfence, or why there is none. */
@@ -72,7 +84,7 @@ export function planUnfence(
   if (member.process === "stopping") {
     return { refused: `Postgres on ${name} is being stopped: try again when it has ended` };
   }
-  if (member.armed !== null && parseSignature(member.armed.by) !== undefined) {
+  if (isArmedByOpenFlip(member)) {
     const ways = `${command("flip-db --resume")} or ${command("flip-db --abort")}`;
     return { refused: `${name} is armed by a flip that is not finished: ${ways}` };
   }

@@ -3,13 +3,14 @@
  * is done and what is not. Both can be run again after anything: the world says what is left.
  */
 import type { Environment } from "../../config/schema.ts";
-import { every, systemClock, withDeadline } from "../../kit/clock.ts";
+import { systemClock, systemTiming } from "../../kit/clock.ts";
 import { PgConnectionError } from "../../kit/pg-connection.ts";
-import { execute } from "../operation/execute.ts";
+import { execute, problemsOf } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
 import { FileJournal } from "../operation/journal-file.ts";
 import type { LockHold } from "../operation/lock.ts";
 import type { StepEvent } from "../operation/run-step.ts";
+import { operationRecord } from "../operation/records.ts";
 import type { Facts } from "../operation/step.ts";
 import { acquireClusterLock } from "../postgres/lock.ts";
 import { standbySignature } from "./observation.ts";
@@ -103,7 +104,7 @@ function reportOf(
   outcome: Outcome,
   acts: number,
 ): Omit<FenceReport, "tookMs" | "proven" | "control"> {
-  const problems = outcome.failed === null ? outcome.left : [outcome.failed, ...outcome.left];
+  const problems = problemsOf(outcome);
   const { command, operationId, member } = plan;
   const isWhole = problems.length === 0;
   return {
@@ -121,7 +122,7 @@ function reportOf(
 function intentOf({ operationId, command, member, mark, restores }: FencePlan) {
   const { by, why } = mark;
   const facts: Facts = { command, member, by, why, restores };
-  return { operationId, step: "", phase: "intent", at: systemClock.now(), facts } as const;
+  return operationRecord(operationId, "intent", systemClock.now(), facts);
 }
 
 const noHold: LockHold = {
@@ -167,7 +168,7 @@ async function carryOut(
     hold,
     relock: async () => hold,
     journal,
-    timing: { clock: systemClock, limit: withDeadline, every },
+    timing: systemTiming,
     signal,
     onEvent,
   });

@@ -3,13 +3,13 @@ import { eventually, systemClock } from "../../kit/clock.ts";
 import type { Moved } from "../haproxy/runtime/channels.ts";
 import { heartbeatStatement } from "../postgres/journal.ts";
 import { askOf } from "../postgres/session.ts";
+import { resetSlots } from "../postgres/slots.ts";
 import { databaseActs } from "./database-acts.ts";
 import type { FlipActions, FlipPlan } from "./flip-actions.ts";
 import { channelsOf, lockSession } from "./flip-channels.ts";
 import type { FlipChannels } from "./flip-channels.ts";
 import { closeOldSessions } from "./old-workers.ts";
 import { promoteStatement, sleeperStatement } from "./promotion.ts";
-import { resetSlots } from "./slots.ts";
 
 /** The member is armed by someone else, or not at all; it was not stopped. */
 export class ArmedByAnotherError extends Error {

@@ -49,14 +49,32 @@ export const stop: Row = {
     return process === "gone" && control?.state === "shut down";
   },
   whyLost: (plan, seen) => {
-    const { process, role, control } = memberOf(seen, plan.from);
+    const { process, role, control, armed } = memberOf(seen, plan.from);
     if (role === "standby") return `${plan.from} was restarted, read-only`;
+    // Another run has taken over, while this one was frozen or had lost the lock.
+    if (armed !== "unknown" && !isArmedByUs(plan, seen)) {
+      return `${plan.from} is not armed by this run any more`;
+    }
     return process === "gone" && control !== null && control.state !== "shut down"
       ? `${plan.from} went down in disorder: ${control.state}`
       : undefined;
   },
   run: ({ plan, actions }, signal) => actions.stopOld(plan.from, signatureOf(plan), signal),
   undo: [undivert, releaseEarly, ...revive],
+};
+
+/** A shutdown that an earlier run has asked for is still on its way. */
+export const awaitShutdown: Row = {
+  ...locked,
+  ...stepTimes.shutdown,
+  step: "await-shutdown",
+  looksAt: ["from", "to"],
+  waitsLookAt: ["processes"],
+  describe: ({ from }) => `wait for a shutdown under way on ${from}`,
+  waitsFor: waitsForOldToEnd,
+  whyNot: () => undefined,
+  isDone: (plan, seen) => !["stopping", "unknown"].includes(memberOf(seen, plan.from).process),
+  run: () => undefined,
 };
 
 /** What the proof is made of, as LSN text. */
@@ -149,6 +167,15 @@ export function promote(proof: Proof): Row {
         return `${plan.from} is not armed, or may not be`;
       }
       return proof(plan, seen);
+    },
+    // Its control file is final; who still knocks at it is a process for a moment, which is turned
+    // away and writes nothing, but is not told apart from one that can.
+    passing: {
+      withinMs: stepTimes.prove.deadlineMs,
+      may: (plan, seen) => {
+        const { reached, control } = memberOf(seen, plan.from);
+        return !reached && control?.state === "shut down";
+      },
     },
     waitsFor: waitsForPromotion,
     factsOf: (plan, seen) => {

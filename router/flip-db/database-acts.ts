@@ -2,15 +2,16 @@
 import { escapeLiteral } from "pg";
 import type { Member } from "../../config/schema.ts";
 import { systemClock } from "../../kit/clock.ts";
+import { operationRecord } from "../operation/records.ts";
 import type { Facts } from "../operation/step.ts";
 import { appendRecord, ensureJournal, heartbeatStatement } from "../postgres/journal.ts";
 import { askOf, MemberSession } from "../postgres/session.ts";
+import { createSlot, dropSlot } from "../postgres/slots.ts";
 import type { FlipActions, FlipPlan } from "./flip-actions.ts";
 import { channelsOf, lockSession } from "./flip-channels.ts";
 import type { FlipChannels } from "./flip-channels.ts";
 import { intentFacts } from "./plan.ts";
 import { promote } from "./promotion.ts";
-import { createSlot, dropSlot } from "./slots.ts";
 
 const checkpointConnectMs = 5000;
 /** So much is written in no time at the shutdown; a checkpoint that took longer is done once more. */
@@ -66,7 +67,7 @@ export function databaseActs(channels: FlipChannels): DatabaseActs {
 }
 
 function recordOf(plan: FlipPlan, phase: "intent" | "outcome", facts: Facts) {
-  return { operationId: plan.operationId, step: "", phase, at: systemClock.now(), facts };
+  return operationRecord(plan.operationId, phase, systemClock.now(), facts);
 }
 
 /** Over a connection of its own: looks go on meanwhile. */

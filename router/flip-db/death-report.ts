@@ -1,10 +1,23 @@
 /**
- * The report of a flip whose executor died where nothing has to be gone on with: before the stop of
- * the old primary, or when the outcome was written already. Pure.
+ * What becomes of a flip whose executor died: whether the watcher goes on, and the report where nothing
+ * has to be gone on with, before the stop of the old primary or after the outcome was written. Pure.
  */
 import type { OperationState } from "../operation/records.ts";
 import type { FlipReport } from "./events.ts";
 import type { FlipRequest } from "./plan-request.ts";
+
+/**
+ * What the watcher goes on with: an abort is begun again, all else that has begun to stop the old
+ * primary is resumed; undefined where there is nothing to do.
+ */
+export function goalAfterDeath(
+  request: FlipRequest,
+  state: OperationState | undefined,
+): "resume" | "abort" | undefined {
+  if (state === undefined || state.outcome !== null) return undefined;
+  if (request.goal === "abort") return "abort";
+  return ["stop", "promote"].some((step) => state.started.includes(step)) ? "resume" : undefined;
+}
 
 /**
  * @param state what the operation's journal amounts to; undefined when nothing was written

@@ -167,6 +167,22 @@ const rejoin: Row = {
   run: ({ plan, actions }, signal) => actions.startMember(plan.from, signal),
 };
 
+/**
+ * The node pooler of the old primary has cached that its Postgres takes writes, and would pass for a
+ * primary with every libpq that asks for one.
+ */
+const reconnectOld: Row = {
+  ...reconnect,
+  step: "reconnect-old",
+  looksAt: ["from"],
+  describe: ({ from }) => `the node pooler of ${from} opens its connections anew`,
+  whyNot: (plan, seen) =>
+    memberOf(seen, plan.from).role === "standby"
+      ? undefined
+      : `${plan.from} does not answer as a standby`,
+  run: ({ plan, actions }, signal) => actions.reconnectPooler(plan.from, signal),
+};
+
 /** Before clients go on: they would wait for its confirmation in the middle of their commits. */
 const streamFirst: Row = {
   ...rejoin,
@@ -236,6 +252,7 @@ export const finishSteps: readonly Row[] = [
   sweep,
   awaitEnd,
   rejoin,
+  reconnectOld,
   settle,
   close,
 ];

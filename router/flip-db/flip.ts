@@ -2,13 +2,14 @@
  * One run of the flip: look, plan, take the lock, look and plan again under it, carry out. A new
  * flip, a resume and an abort, here or from another host, are this same code.
  */
+import type { Timing } from "../../kit/clock.ts";
 import { execute } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
 import type { Journal } from "../operation/journal-file.ts";
 import type { Lock, LockHold } from "../operation/lock.ts";
-import { fold } from "../operation/records.ts";
+import { fold, operationRecord } from "../operation/records.ts";
 import type { JournalRecord } from "../operation/records.ts";
-import type { StepEvent, Timing } from "../operation/run-step.ts";
+import type { StepEvent } from "../operation/run-step.ts";
 import type { StepRow } from "../operation/step.ts";
 import type { FlipActions, FlipKind, FlipPlan } from "./flip-actions.ts";
 import { allParts } from "./observation.ts";
@@ -96,7 +97,7 @@ export async function runFlip(
     const at = world.timing.clock.now();
     const { operationId } = chosen;
     const facts = intentFacts(chosen);
-    await world.journal.append({ operationId, step: "", phase: "intent", at, facts });
+    await world.journal.append(operationRecord(operationId, "intent", at, facts));
     const takeBack = machine.takeBack(machine.table, chosen);
     const ended = await execute<FlipKind>({
       operationId,

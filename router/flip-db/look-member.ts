@@ -8,31 +8,12 @@ import type { Lsn } from "../../kit/lsn.ts";
 import type { PgRow } from "../../kit/pg-connection.ts";
 import { openOperationSql } from "../postgres/journal.ts";
 import type { PreparedStatement } from "../postgres/session.ts";
+import { replayTimelineSql } from "../postgres/sql.ts";
 import type { HostFacts } from "../postgres/control/contract.ts";
 import { unknownMember } from "./observation.ts";
 import type { MemberSeen } from "./observation.ts";
 
 const inRecovery = "pg_is_in_recovery()";
-
-/**
- * The timeline that a standby replays. Its control file learns of a new one only at the next
- * restartpoint and its receiver is gone once the primary is, but the WAL that it replayed last lies
- * in a file that is named after the timeline. Flips can follow each other faster than restartpoints,
- * so a few timelines past the known one are looked for.
- */
-export const replayTimelineSql = `(SELECT coalesce(max(c.timeline), k.timeline)::int
-    FROM (SELECT greatest((SELECT timeline_id FROM pg_control_checkpoint()),
-        (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
-        (SELECT received_tli FROM pg_stat_wal_receiver)) AS timeline) k
-    LEFT JOIN LATERAL (SELECT t AS timeline
-      FROM (SELECT pg_size_bytes(current_setting('wal_segment_size')) AS size) s,
-        LATERAL (SELECT trunc((pg_last_wal_replay_lsn() - '0/0'::pg_lsn - 1) / s.size)::bigint AS number) n,
-        generate_series(k.timeline, k.timeline + 16) t
-      WHERE NOT EXISTS (SELECT FROM pg_stat_wal_receiver)
-        AND (pg_stat_file('pg_wal/' || upper(lpad(to_hex(t), 8, '0') ||
-          lpad(to_hex(n.number / (4294967296 / s.size)), 8, '0') ||
-          lpad(to_hex(n.number % (4294967296 / s.size)), 8, '0')), true)).size IS NOT NULL
-    ) c ON true GROUP BY k.timeline)`;
 
 /**
  * A slot that reserves no WAL yet, or has lost it, would not keep what its standby needs: it counts

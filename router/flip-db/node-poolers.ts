@@ -5,7 +5,7 @@
 import type { Environment } from "../../config/schema.ts";
 import { openPgConnection } from "../../kit/pg-connection.ts";
 import type { PgConnection } from "../../kit/pg-connection.ts";
-import { consoleDatabase } from "../../kit/pooler-console.ts";
+import { consoleTarget } from "../../kit/pooler-console.ts";
 import type { Facts } from "../operation/step.ts";
 
 const connectDeadlineMs = 2000;
@@ -45,15 +45,8 @@ export class NodePoolers {
     const pooler = this.#environment.members.find((one) => one.name === member)?.pooler;
     const admin = pooler?.admin;
     if (pooler === undefined || admin === undefined) return undefined;
-    const target = {
-      title: `node pooler of ${member}`,
-      ...pooler.address,
-      user: admin.user,
-      password: () => admin.password.reveal(),
-      database: consoleDatabase,
-      tls: { mode: "disable" },
-      applicationName: "switchyard flip",
-    } as const;
+    const title = `node pooler of ${member}`;
+    const target = consoleTarget(title, pooler.address, admin, "switchyard flip");
     const connection = await openPgConnection(target, {
       deadlineMs: connectDeadlineMs,
       signal,

@@ -37,7 +37,9 @@ export function fromIntent(open: OperationState, request: FlipRequest): Base | R
     timeline: Number(intent["timeline"]),
     systemIdentifier: text("systemIdentifier"),
     hadSlot: intent["hadSlot"] === true,
-    leftOut: text("leftOut").split(", ").filter((one) => one !== ""),
+    leftOut: text("leftOut")
+      .split(", ")
+      .filter((one) => one !== ""),
     loss: text("loss") || "none",
   };
 }

@@ -25,7 +25,7 @@ export function finishAfter({ synchronous, cause }: Kind): readonly string[] {
   const isLost = cause === "lost";
   const lostRelax = synchronous === "relax" ? ["relax"] : [];
   const first = isLost ? lostRelax : early[synchronous];
-  const again = isLost ? [] : ["await-end", "rejoin"];
+  const again = isLost ? [] : ["await-end", "rejoin", "reconnect-old"];
   return [
     "verify",
     ...first,

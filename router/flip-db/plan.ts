@@ -157,8 +157,13 @@ function planResume(seen: FlipObservation, base: Base, request: FlipRequest): Fl
   }
   if (oldWrites(forward, seen)) return whole(seen, base, request);
   if (!to.reached) return { refused: `${base.to} does not answer; if it is stopped: ${abort}` };
-  if (from.process !== "gone") return { refused: `${base.from} is ${roleWords(from)}: ${abort}` };
-  return { ...forward, steps: ["arm", "stop", "prove", "promote", ...finishAfter(base)] };
+  const isEnding = from.process === "stopping";
+  if (from.process !== "gone" && !isEnding) {
+    return { refused: `${base.from} is ${roleWords(from)}: ${abort}` };
+  }
+  const ended = isEnding ? ["await-shutdown"] : [];
+  const steps = [...ended, "arm", "stop", "prove", "promote", ...finishAfter(base)];
+  return { ...forward, steps };
 }
 
 function roleWords({ role, process }: MemberSeen): string {

@@ -73,7 +73,7 @@ const statementDeadlineMs = 5000;
  * Looks at everything that a flip depends on. What cannot be read is a report that says why.
  * @throws the signal's reason
  */
-export async function gatherPrecheckFacts(
+async function gatherPrecheckFacts(
   environment: Environment,
   options: GatherOptions = {},
 ): Promise<PrecheckFacts> {

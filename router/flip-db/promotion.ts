@@ -4,9 +4,9 @@ import { systemClock } from "../../kit/clock.ts";
 import { formatLsn } from "../../kit/lsn.ts";
 import type { Facts } from "../operation/step.ts";
 import { SessionLostError } from "../postgres/session.ts";
+import { replayTimelineSql } from "../postgres/sql.ts";
 import type { MemberSession, PreparedStatement } from "../postgres/session.ts";
 import type { PromotionTerms } from "./flip-actions.ts";
-import { replayTimelineSql } from "./look-member.ts";
 
 /** The standby is not in the state in which it may be promoted; nothing was sent. */
 export class PromotionRefusedError extends Error {

@@ -2,6 +2,7 @@
  * The report of a flip, made from its plan, its outcome and what its steps told. Pure: the same for
  * the terminal, for --json and for history.
  */
+import { problemsOf } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
 import type { StepEvent } from "../operation/run-step.ts";
 import type { Facts } from "../operation/step.ts";
@@ -44,7 +45,6 @@ export function flipReport(facts: ReportFacts): FlipReport {
   const done = steps.filter((one) => one.phase === "done" || one.phase === "skipped");
   const isThere = (step: string): boolean => done.some((one) => one.step === step);
   const rejoined = outcome.result === "done" && isThere("rejoin");
-  const { failed, left } = outcome;
   return {
     event: "report",
     operationId: plan.operationId,
@@ -67,8 +67,7 @@ export function flipReport(facts: ReportFacts): FlipReport {
     loss: lossWords(facts),
     rejoined,
     problems: [
-      ...(failed === null ? [] : [failed]),
-      ...left.filter((one) => one !== failed),
+      ...problemsOf(outcome),
       ...plan.leftOut.map((one) => ({ step: leftOutStep, reason: leftOutWords(one) })),
     ],
     next: nextCommand(facts, rejoined),

@@ -4,7 +4,7 @@
  * release. Each row judges the world as it was seen a moment ago.
  */
 import type { OperationKind, StepRow } from "../operation/step.ts";
-import { drain, keepDown, promote, prove, stop } from "./crossing-steps.ts";
+import { awaitShutdown, drain, keepDown, promote, prove, stop } from "./crossing-steps.ts";
 import type { Proof } from "./crossing-steps.ts";
 import { finishSteps } from "./finish-steps.ts";
 import type { FlipKind } from "./flip-actions.ts";
@@ -136,7 +136,7 @@ const divert: Row = {
 /** The table, in order. `proof` is whyNotProven; a test hands in a weaker one. */
 export function flipSteps(proof: Proof = whyNotProven): FlipTable {
   const before = [record, checkpoint, slot, warm, arm, hold, divert, stop];
-  return [...before, keepDown, drain, prove(proof), promote(proof), ...finishSteps];
+  return [...before, awaitShutdown, keepDown, drain, prove(proof), promote(proof), ...finishSteps];
 }
 
 /** The rows that are called so, in the order of `names`. @throws TypeError for an unknown name */

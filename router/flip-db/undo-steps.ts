@@ -21,6 +21,12 @@ type Row = StepRow<FlipKind>;
 
 const bothEnds = { looksAt: ["from", "to", "processes"], undo: [] } as const;
 
+const stopWhatIsArmed: Row["run"] = ({ plan, seen, actions }, signal) => {
+  const { armed } = memberOf(seen, plan.from);
+  // Who restarts it by himself may do so just before it is disarmed: then it has none, and follows.
+  return armed === "unknown" ? undefined : actions.stopOld(plan.from, armed?.by ?? null, signal);
+};
+
 const awaitStop: Row = {
   ...bothEnds,
   ...stepTimes.shutdown,
@@ -35,6 +41,23 @@ const awaitStop: Row = {
     return from.process === "gone" ? hasEnded(from) : from.process !== "stopping";
   },
   run: () => undefined,
+};
+
+/** The standby would not end before an old primary that was restarted, and follows it, has all. */
+const stopFollowingOld: Row = {
+  ...bothEnds,
+  ...stepTimes.shutdown,
+  step: "stop-following-old",
+  needsLock: true,
+  describe: ({ from, to }) => `stop ${from} if it follows ${to}, which would wait for it`,
+  whyNot: () => undefined,
+  isDone: (plan, seen) => {
+    const { role, process, armed } = memberOf(seen, plan.from);
+    const isOurs = armed !== null && armed !== "unknown" && armedByOther(armed) === undefined;
+    const isFollowing = role === "standby" && process === "alive" && isOurs;
+    return !isFollowing || !memberOf(seen, plan.to).reached || hasPromoted(plan, seen);
+  },
+  run: stopWhatIsArmed,
 };
 
 /** Of the standby, stopped by this or an earlier run: before it is stopped, and once more after. */
@@ -134,11 +157,7 @@ const stopReadOnlyOld: Row = {
   describe: ({ from }) => `stop ${from} if it runs as a standby`,
   whyNot: whyNotSecured,
   isDone: (plan, seen) => oldWrites(plan, seen) || hasEnded(memberOf(seen, plan.from)),
-  run: ({ plan, seen, actions }, signal) => {
-    const { armed } = memberOf(seen, plan.from);
-    // Who restarts it by himself may do so just before it is disarmed: then it has none, and follows.
-    return armed === "unknown" ? undefined : actions.stopOld(plan.from, armed?.by ?? null, signal);
-  },
+  run: stopWhatIsArmed,
 };
 
 const disarm: Row = {
@@ -198,6 +217,7 @@ const startStandby: Row = {
 /** Brings the old primary back, from wherever the flip stopped. */
 export const revive: readonly Row[] = [
   awaitStop,
+  stopFollowingOld,
   awaitStandby,
   wakeStandby,
   secureStandby,

@@ -2,7 +2,7 @@
  * The real world of a flip: looks, acts, the lock and the journal of one run, over channels that
  * are opened once and kept. What is opened here is closed by close().
  */
-import { every, systemClock, withDeadline } from "../../kit/clock.ts";
+import { systemTiming } from "../../kit/clock.ts";
 import type { Environment } from "../../config/schema.ts";
 import { FileJournal, readJournal } from "../operation/journal-file.ts";
 import type { Journal } from "../operation/journal-file.ts";
@@ -59,7 +59,7 @@ export async function openFlipWorld(
     lock: { acquire: (ends, purpose, signal) => acquire(channels, ends, purpose, signal) },
     records: async () => (journalFile === null ? [] : await readJournal(journalFile)),
     journal,
-    timing: { clock: systemClock, limit: withDeadline, every },
+    timing: systemTiming,
     close: async () => {
       closeChannels(channels);
       if (journal instanceof FileJournal) await journal.close();

@@ -2,13 +2,13 @@
  * What a maintenance step does to the world: programs here or through a shell on another host, and
  * a query on the primary that is asked until it returns nothing.
  */
-import { readFile } from "node:fs/promises";
-import type { Environment, MaintenanceStep, Member } from "../../config/schema.ts";
+import type { Environment, MaintenanceStep } from "../../config/schema.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { withPgSession } from "../../kit/pg-session.ts";
-import type { PgRow, PgTarget } from "../../kit/pg-connection.ts";
+import type { PgRow } from "../../kit/pg-connection.ts";
+import { memberTarget } from "../postgres/session.ts";
 import { deedsOf } from "./deeds.ts";
 import type { Argv, MaintenanceActions, MaintenanceKind } from "./deeds.ts";
 
@@ -136,10 +136,12 @@ async function askPrimary(
   signal: AbortSignal,
 ): Promise<readonly PgRow[]> {
   const { login, members, thresholds } = environment;
-  const ca = login.tlsCa === undefined ? undefined : await readFile(login.tlsCa, "utf8");
   const silent: string[] = [];
   for (const member of members) {
-    const target = targetOf(environment, member, wait.database ?? login.database, ca);
+    const target = await memberTarget(environment, member, "switchyard-maintenance", {
+      database: wait.database ?? login.database,
+      values: "parsed",
+    });
     const options = { deadlineMs: thresholds.probe, signal };
     const role = await withPgSession(target, options, (ask) =>
       ask("SELECT pg_is_in_recovery() AS standby"),
@@ -154,20 +156,3 @@ async function askPrimary(
 }
 
 const queryDeadlineMs = 30_000;
-
-function targetOf(
-  { login }: Environment,
-  member: Member,
-  database: string,
-  ca: string | undefined,
-): PgTarget {
-  return {
-    title: "Postgres",
-    ...member.postgres,
-    user: login.user,
-    password: () => login.password.reveal(),
-    database,
-    tls: { mode: login.tls, ...(ca === undefined ? {} : { ca }) },
-    applicationName: "switchyard-maintenance",
-  };
-}

@@ -6,8 +6,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { Environment } from "../../config/schema.ts";
-import { every, systemClock, withDeadline } from "../../kit/clock.ts";
-import { execute } from "../operation/execute.ts";
+import { systemClock, systemTiming } from "../../kit/clock.ts";
+import { execute, problemsOf } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
 import { FileJournal, readJournal } from "../operation/journal-file.ts";
 import type { LockHold } from "../operation/lock.ts";
@@ -133,7 +133,7 @@ async function carryOut(
     result: isStuck ? "stuck" : command === "up" && done.acts === 0 ? "nothing" : "done",
     tookMs: Math.round(systemClock.monotonic() - began),
     window: windowView(window, await readJournal(path)),
-    problems: outcome.failed === null ? outcome.left : [outcome.failed, ...outcome.left],
+    problems: problemsOf(outcome),
     next: isStuck ? nextWords(command, environment.name) : null,
   };
 }
@@ -170,7 +170,7 @@ async function runRows(
       hold: heldAround,
       relock: async () => heldAround,
       journal,
-      timing: { clock: systemClock, limit: withDeadline, every },
+      timing: systemTiming,
       signal: options.signal,
       onEvent: (event) => {
         // A step that stood before is part of the window from now on.

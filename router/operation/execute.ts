@@ -4,12 +4,13 @@
  * latest step first; after it the operation stops and can be resumed. What was seen counts,
  * never what an act answered or the journal says.
  */
+import type { Timing } from "../../kit/clock.ts";
 import type { Journal } from "./journal-file.ts";
 import type { LockHold } from "./lock.ts";
 import { Looks } from "./looks.ts";
 import type { Observe } from "./looks.ts";
 import { runStep } from "./run-step.ts";
-import type { StepEvent, StepResult, Timing } from "./run-step.ts";
+import type { StepEvent, StepResult } from "./run-step.ts";
 import type { Phase } from "./records.ts";
 import type { Facts, OperationKind, StepRow } from "./step.ts";
 
@@ -45,6 +46,11 @@ export interface Outcome {
   readonly failed: { readonly step: string; readonly reason: string } | null;
   /** Steps that failed and did not end the operation, and undoing steps that failed. */
   readonly left: readonly { readonly step: string; readonly reason: string }[];
+}
+
+/** Everything that failed, what ended the operation first. */
+export function problemsOf({ failed, left }: Outcome): Outcome["left"] {
+  return failed === null ? left : [failed, ...left.filter((one) => one !== failed)];
 }
 
 interface Progress<K extends OperationKind> {
@@ -147,7 +153,7 @@ async function undoStarted<K extends OperationKind>(
   for (const row of progress.started.toReversed()) {
     const before = progress.left.length;
     for (const back of row.undo) await undoOne(operation, back, progress);
-    if (progress.left.length === before) await remember(operation, row.step, "undone", {});
+    if (progress.left.length <= before) await remember(operation, row.step, "undone", {});
   }
 }
 
@@ -179,7 +185,13 @@ async function undoOne<K extends OperationKind>(
   if (row.closes === true && progress.left.length > 0) return;
   if (row.needsLock) await keepLock(operation, progress);
   const result = await attempt(operation, row, progress, never);
-  if (result.kind === "failed") progress.left.push({ step: row.step, reason: result.reason });
+  if (result.kind === "failed") {
+    progress.left.push({ step: row.step, reason: result.reason });
+    return;
+  }
+  // Undoing comes by the same row again, and what holds now is no longer left to be undone.
+  const isOther = ({ step }: { readonly step: string }): boolean => step !== row.step;
+  progress.left.splice(0, Infinity, ...progress.left.filter(isOther));
 }
 
 /** Undoing may have ended the session itself; whoever took the lock meanwhile keeps it. */

@@ -3,7 +3,7 @@
  * confirmed one step serves the next one, as long as nothing was done in between. Between hold and
  * release clients wait for every look.
  */
-import type { Timing } from "./run-step.ts";
+import type { Timing } from "../../kit/clock.ts";
 import type { OperationKind } from "./step.ts";
 
 /** A look at the world. */

@@ -19,6 +19,16 @@ export interface JournalRecord {
   readonly facts: Facts;
 }
 
+/** A record about the whole of an operation: its intent, or its outcome. `at` is ms since the epoch. */
+export function operationRecord(
+  operationId: string,
+  phase: "intent" | "outcome",
+  at: number,
+  facts: Facts,
+): JournalRecord {
+  return { operationId, step: "", phase, at, facts };
+}
+
 /** What the journal says of one operation. It says what was tried; the world says what is. */
 export interface OperationState {
   readonly operationId: string;

@@ -3,7 +3,7 @@
  * "started", act under a deadline, and look again until the effect shows. An act that reports a
  * failure may have been done all the same, and one that reports success may not.
  */
-import type { Clock } from "../../kit/clock.ts";
+import type { Timing } from "../../kit/clock.ts";
 import { LockLostError } from "./lock.ts";
 import type { LockHold } from "./lock.ts";
 import { lookDeadlineMs, lookServesMs } from "./looks.ts";
@@ -11,19 +11,6 @@ import type { Looks } from "./looks.ts";
 import type { Facts, OperationKind, StepRow } from "./step.ts";
 import { waitingWords } from "./waiting.ts";
 import type { Waiting } from "./waiting.ts";
-
-/** Time as the executor needs it; `limit` and `every` are kit's. */
-export interface Timing {
-  readonly clock: Clock;
-  limit<T>(
-    what: string,
-    deadlineMs: number,
-    work: (signal: AbortSignal) => Promise<T>,
-    outer?: AbortSignal,
-  ): Promise<T>;
-  /** Calls `tick` until the returned function is called; without it slow acts say nothing. */
-  every?(ms: number, tick: () => void): () => void;
-}
 
 export interface StepEvent {
   readonly step: string;
@@ -75,13 +62,11 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
   };
   let started = false;
   try {
-    const seen = await run.looks.recent(row.step, row.looksAt, run.signal);
-    if (row.isDone?.(plan, seen) === true) {
+    const { seen, isDone } = await firstLook(run);
+    if (isDone) {
       tell("skipped", { facts: row.factsOf?.(plan, seen) ?? {} });
       return { kind: "done" };
     }
-    const why = row.whyNot(plan, seen);
-    if (why !== undefined) throw new StepError(row.step, why);
     await requireLock(run);
     run.signal.throwIfAborted();
     await run.onStart();
@@ -98,6 +83,28 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
     const ms = tell("failed", { reason });
     await run.remember("failed", { reason, ms });
     return { kind: "failed", started, reason };
+  }
+}
+
+/**
+ * The look by which a row is allowed to run, or need not.
+ * @throws StepError with why it must not run; what looking throws
+ */
+async function firstLook<K extends OperationKind>(
+  run: StepRun<K>,
+): Promise<{ readonly seen: K["seen"]; readonly isDone: boolean }> {
+  const { row, plan, looks, signal } = run;
+  const { clock } = run.timing;
+  const end = clock.monotonic() + (row.passing?.withinMs ?? 0);
+  let seen = await looks.recent(row.step, row.looksAt, signal);
+  for (;;) {
+    if (row.isDone?.(plan, seen) === true) return { seen, isDone: true };
+    const why = row.whyNot(plan, seen);
+    if (why === undefined) return { seen, isDone: false };
+    const mayPass = row.passing?.may(plan, seen) === true && clock.monotonic() < end;
+    if (!mayPass) throw new StepError(row.step, why);
+    await clock.sleep(row.lookEveryMs, signal);
+    seen = await looks.fresh(row.step, row.looksAt, signal);
   }
 }
 

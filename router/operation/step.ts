@@ -48,6 +48,11 @@ export interface StepRow<K extends OperationKind> {
   readonly describe: (plan: K["plan"]) => string;
   /** Why it must not run now; undefined when all holds that must. */
   readonly whyNot: (plan: K["plan"], seen: K["seen"]) => string | undefined;
+  /** What `whyNot` says may pass by itself: then it is looked at again for `withinMs`. */
+  readonly passing?: {
+    readonly withinMs: number;
+    readonly may: (plan: K["plan"], seen: K["seen"]) => boolean;
+  };
   /** Whether the world shows its effect. Left out where nothing shows: then its answer counts. */
   readonly isDone?: (plan: K["plan"], seen: K["seen"]) => boolean;
   /** Why waiting for the effect makes no sense any more; undefined while it does. */

@@ -2,8 +2,9 @@
  * Says what a slow step waits for: first after half a second, then every second, so that nobody
  * has to guess whether it hangs.
  */
-import type { StepRun } from "./run-step.ts";
-import type { OperationKind } from "./step.ts";
+import type { Timing } from "../../kit/clock.ts";
+import type { Looks } from "./looks.ts";
+import type { OperationKind, StepRow } from "./step.ts";
 
 const firstAfterMs = 500;
 const againAfterMs = 1000;
@@ -16,10 +17,12 @@ export interface Waiting {
   duringConfirm(): Promise<void>;
 }
 
-interface WaitingRun<K extends OperationKind> extends Pick<
-  StepRun<K>,
-  "row" | "plan" | "looks" | "timing" | "signal"
-> {
+interface WaitingRun<K extends OperationKind> {
+  readonly row: StepRow<K>;
+  readonly plan: K["plan"];
+  readonly looks: Looks<K>;
+  readonly timing: Timing;
+  readonly signal: AbortSignal;
   readonly tell: (words: string) => void;
 }
 

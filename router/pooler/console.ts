@@ -2,19 +2,14 @@
  * Looks at a PgBouncer through its admin console, or at its port alone where no admin login is
  * declared.
  */
-import type { Secret } from "../../config/secret.ts";
 import type { Address } from "../../kit/address.ts";
 import { knock } from "../../kit/knock.ts";
 import { describeTarget } from "../../kit/pg-connection.ts";
 import { withPgSession } from "../../kit/pg-session.ts";
-import { consoleDatabase, showTables } from "../../kit/pooler-console.ts";
+import { consoleTarget, showTables } from "../../kit/pooler-console.ts";
+import type { ConsoleLogin } from "../../kit/pooler-console.ts";
 import { factTables, parsePoolerFacts } from "./console-replies.ts";
 import type { PoolerFacts } from "./console-replies.ts";
-
-export interface ConsoleLogin {
-  readonly user: string;
-  readonly password: Secret;
-}
 
 /**
  * What the PgBouncer at `address` says about itself; without `admin` only that its port is open
@@ -31,15 +26,7 @@ export async function observePooler(
     await knock(address, { what: describeTarget({ title, ...address }), ...options });
     return { console: false };
   }
-  const target = {
-    title,
-    ...address,
-    user: admin.user,
-    password: () => admin.password.reveal(),
-    database: consoleDatabase,
-    tls: { mode: "disable" },
-    applicationName: "switchyard-topology",
-  } as const;
+  const target = consoleTarget(title, address, admin, "switchyard-topology");
   return await withPgSession(target, options, async (ask) =>
     parsePoolerFacts(await showTables(ask, factTables)),
   );

@@ -1,9 +1,9 @@
 /** Looks at one member's Postgres: one connection, one statement, one deadline. */
-import { readFile } from "node:fs/promises";
 import type { Login, Member } from "../../config/schema.ts";
 import { PgSessionError, withPgSession } from "../../kit/pg-session.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 import type { PostgresFacts } from "./facts.ts";
+import { memberTarget } from "./session.ts";
 import { observeStatement, observeStatementUnprivileged, parseFacts } from "./sql.ts";
 
 /** SQLSTATE insufficient_privilege. */
@@ -20,16 +20,11 @@ export async function observePostgres(
   login: Login,
   options: { readonly deadlineMs: number; readonly signal?: AbortSignal },
 ): Promise<PostgresFacts> {
-  const ca = login.tlsCa === undefined ? undefined : await readFile(login.tlsCa, "utf8");
-  const target = {
+  const target = await memberTarget({ login }, member, "switchyard-topology", {
     title: "Postgres",
-    ...member.postgres,
-    user: login.user,
-    password: () => login.password.reveal(),
     database: login.database,
-    tls: { mode: login.tls, ...(ca === undefined ? {} : { ca }) },
-    applicationName: "switchyard-topology",
-  };
+    values: "parsed",
+  });
   return await withPgSession(target, options, askFacts);
 }
 

@@ -200,11 +200,16 @@ async function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T>
   }
 }
 
-/** How database postgres of `member` is reached. @throws the file system's error for login.tlsCa */
+/**
+ * How `member` is reached: its database postgres, with every value as text, unless `other` says
+ * otherwise.
+ * @throws the file system's error for login.tlsCa
+ */
 export async function memberTarget(
-  { login }: Environment,
+  { login }: Pick<Environment, "login">,
   member: Member,
   applicationName: string,
+  other: Partial<Pick<PgTarget, "title" | "database" | "values">> = {},
 ): Promise<PgTarget> {
   const ca = login.tlsCa === undefined ? undefined : await readFile(login.tlsCa, "utf8");
   return {
@@ -216,6 +221,7 @@ export async function memberTarget(
     tls: { mode: login.tls, ...(ca === undefined ? {} : { ca }) },
     applicationName,
     values: "text",
+    ...other,
   };
 }
 

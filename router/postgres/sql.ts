@@ -14,6 +14,26 @@ const currentLsn = `CASE WHEN ${inRecovery}
 /** The first eight digits of a WAL file's name are its timeline; it is right before a checkpoint. */
 const ownTimeline = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
 
+/**
+ * SQL for the timeline that a standby replays; it takes EXECUTE on pg_stat_file. The control file
+ * learns of a new one only at the next restartpoint and the receiver is gone once the primary is, but
+ * the WAL that was replayed last lies in a file that is named after the timeline. Flips can follow
+ * each other faster than restartpoints, so a few timelines past the known one are looked for.
+ */
+export const replayTimelineSql = `(SELECT coalesce(max(c.timeline), k.timeline)::int
+    FROM (SELECT greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+        (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+        (SELECT received_tli FROM pg_stat_wal_receiver)) AS timeline) k
+    LEFT JOIN LATERAL (SELECT t AS timeline
+      FROM (SELECT pg_size_bytes(current_setting('wal_segment_size')) AS size) s,
+        LATERAL (SELECT trunc((pg_last_wal_replay_lsn() - '0/0'::pg_lsn - 1) / s.size)::bigint AS number) n,
+        generate_series(k.timeline, k.timeline + 16) t
+      WHERE NOT EXISTS (SELECT FROM pg_stat_wal_receiver)
+        AND (pg_stat_file('pg_wal/' || upper(lpad(to_hex(t), 8, '0') ||
+          lpad(to_hex(n.number / (4294967296 / s.size)), 8, '0') ||
+          lpad(to_hex(n.number % (4294967296 / s.size)), 8, '0')), true)).size IS NOT NULL
+    ) c ON true GROUP BY k.timeline)`;
+
 /** Columns that need the superuser, or EXECUTE granted on pg_stat_file and pg_read_file. */
 const privileged = {
   armed: "(pg_stat_file('standby.signal', true)).size IS NOT NULL",
@@ -22,6 +42,8 @@ const privileged = {
   mounts: "pg_read_file('/proc/self/mountinfo', 0, 262144, true)",
   history: `CASE WHEN NOT ${inRecovery}
     THEN pg_read_file('pg_wal/' || ${ownTimeline} || '.history', 0, 262144, true) END`,
+  timeline: `CASE WHEN ${inRecovery} THEN ${replayTimelineSql}
+    ELSE ('x' || ${ownTimeline})::bit(32)::int END`,
 };
 
 /** An archive_command may carry keys to a store: it is enough to know that there is one. */

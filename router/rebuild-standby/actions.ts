@@ -2,11 +2,11 @@
  * What a rebuild does, bound to the real parts: programs on the member's host, statements on the
  * source. Whether an act took effect is judged by the looks, not by what it answers.
  */
-import { escapeLiteral } from "pg";
 import { eventually } from "../../kit/clock.ts";
 import { parseLsn } from "../../kit/lsn.ts";
 import { fetchStatus } from "../../sidecars/pg-health/client.ts";
 import type { Facts } from "../operation/step.ts";
+import { createSlotStatement, dropSlotStatement } from "../postgres/slots.ts";
 import * as scripts from "./act-scripts.ts";
 import { copyActs } from "./copy-acts.ts";
 import type { Script } from "./look-scripts.ts";
@@ -121,19 +121,14 @@ type SourceActs = "makeSlot" | "dropSlot" | "checkpoint" | "mark" | "freshenSlot
 
 function sourceActs({ place, onMark }: ActionOptions): Pick<RebuildActions, SourceActs> {
   const { source, member, environment } = place;
-  const drop = (slot: string): string =>
-    `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-      WHERE slot_name = ${escapeLiteral(slot)} AND NOT active`;
   const tell = async (on: typeof source, text: string, signal: AbortSignal): Promise<undefined> => {
     await askMember(place, on, { deadlineMs: quickMs, signal }, (ask) => ask(text));
     return undefined;
   };
   return {
-    makeSlot: (slot, signal) => {
-      const make = `SELECT pg_create_physical_replication_slot(${escapeLiteral(slot)}, true)`;
-      return tell(source, `${drop(slot)}; ${make}`, signal);
-    },
-    dropSlot: (slot, signal) => tell(source, drop(slot), signal),
+    makeSlot: (slot, signal) =>
+      tell(source, `${dropSlotStatement(slot)}; ${createSlotStatement(slot, true)}`, signal),
+    dropSlot: (slot, signal) => tell(source, dropSlotStatement(slot), signal),
     checkpoint: async (signal) => {
       await askMember(place, source, { deadlineMs: endlessMs, signal }, (ask) => ask("CHECKPOINT"));
       return undefined;
@@ -153,8 +148,7 @@ function sourceActs({ place, onMark }: ActionOptions): Pick<RebuildActions, Sour
       const others = environment.members.filter((one) => one.name !== member.name);
       const slots = others.flatMap(({ slot }) => (slot === undefined ? [] : [slot]));
       const texts = slots.map(
-        (slot) => `${drop(slot)}; SELECT pg_create_physical_replication_slot(${escapeLiteral(slot)})
-          WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = ${escapeLiteral(slot)})`,
+        (slot) => `${dropSlotStatement(slot)}; ${createSlotStatement(slot, false)}`,
       );
       if (texts.length > 0) await tell(member, texts.join("; "), signal);
       return undefined;

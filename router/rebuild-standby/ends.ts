@@ -1,5 +1,6 @@
 /** Which member is rebuilt and from which: the one that is not primary, and the one that is. */
-import type { Refusal } from "./plan.ts";
+import { whyManaged } from "../cluster/managers.ts";
+import type { Refusal } from "./rebuild-actions.ts";
 
 /** A member as far as it matters here. */
 export interface Candidate {
@@ -10,24 +11,13 @@ export interface Candidate {
   readonly hasControl: boolean;
 }
 
-/** What a cluster's own manager calls the same thing. */
-const managersCommand: Readonly<Record<string, string>> = {
-  patroni: "patronictl reinit",
-  pg_auto_failover:
-    "pg_autoctl node run, which rejoins by itself, or pg_autoctl drop node and create postgres",
-  repmgr: "repmgr node rejoin or repmgr standby clone",
-};
-
 /** Finds both ends; `wanted` is the operator's word for the member, where there was one. */
 export function chooseEnds(
   members: readonly Candidate[],
   wanted: string | undefined,
 ): { readonly member: string; readonly source: string } | Refusal {
-  const managed = members.find(({ manager }) => manager !== "none");
-  if (managed !== undefined) {
-    const command = managersCommand[managed.manager] ?? managed.manager;
-    return { refused: `${managed.name} is run by ${managed.manager}: use ${command}` };
-  }
+  const managed = whyManaged(members, "rebuild");
+  if (managed !== undefined) return { refused: managed };
   if (wanted !== undefined && !members.some(({ name }) => name === wanted)) {
     return { refused: `there is no member ${wanted}` };
   }

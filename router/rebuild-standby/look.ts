@@ -5,6 +5,7 @@
 import { parseLsn } from "../../kit/lsn.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 import type { HostFacts } from "../postgres/control/contract.ts";
+import { replayTimelineSql } from "../postgres/sql.ts";
 import { readLayout } from "./layout.ts";
 import { shortLayout, wholeLayout } from "./look-scripts.ts";
 import { unknownMember, unknownSource } from "./observation.ts";
@@ -102,10 +103,7 @@ const memberStatement = `SELECT pg_is_in_recovery()::text AS standby,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END AS replay,
   CASE WHEN pg_is_in_recovery() THEN
     greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text END AS received,
-  CASE WHEN pg_is_in_recovery() THEN greatest(
-    (SELECT timeline_id FROM pg_control_checkpoint()),
-    (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
-    (SELECT received_tli FROM pg_stat_wal_receiver)) END AS timeline`;
+  CASE WHEN pg_is_in_recovery() THEN ${replayTimelineSql} END AS timeline`;
 
 type Answer = Pick<
   MemberSeen,

@@ -4,37 +4,16 @@
  */
 import { formatLsn } from "../../kit/lsn.ts";
 import type { MemberSeen, RebuildObservation, Survey } from "./observation.ts";
-import type { RebuildMethod, RebuildPlan, Risk } from "./rebuild-actions.ts";
+import type {
+  Case,
+  RebuildMethod,
+  RebuildPlan,
+  RebuildRequest,
+  Refusal,
+  Risk,
+} from "./rebuild-actions.ts";
 import { whyNever, whyNotCopy, whyNotRewind, whyNotStart } from "./refusals.ts";
 import { relateEnd } from "./timelines.ts";
-import type { Relation } from "./timelines.ts";
-
-export interface RebuildRequest {
-  readonly operationId: string;
-  readonly member: string;
-  readonly source: string;
-  readonly method: "auto" | "start" | "rewind" | "basebackup";
-  /** The member's slot, by the environment. */
-  readonly slot: string | null;
-  readonly keepOld: boolean;
-  readonly exportTo: string | null;
-  /** Hooks that the environment has for the member. */
-  readonly hooks: { readonly snapshot: boolean; readonly restartPooler: boolean };
-}
-
-export interface Refusal {
-  readonly refused: string;
-}
-
-/** What the choice of a method is made from. */
-export interface Case {
-  readonly request: RebuildRequest;
-  readonly seen: RebuildObservation;
-  readonly survey: Survey;
-  /** foreign: another cluster's data, or none that can be read. */
-  readonly relation: Relation | { readonly kind: "foreign" | "unread" };
-  readonly streams: boolean;
-}
 
 /** Plans a rebuild of `request.member` from `request.source`, or says why there is none. */
 export function plan(

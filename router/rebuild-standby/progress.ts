@@ -67,7 +67,7 @@ export function progressWords(progress: Progress): string {
 }
 
 /** Whole seconds as an operator says them: 45 s, 3 min 10 s, 2 h 5 min. */
-export function timeWords(seconds: number): string {
+function timeWords(seconds: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes === 0) return `${seconds} s`;
   if (minutes < 60) return `${minutes} min ${seconds % 60} s`;

@@ -3,7 +3,36 @@
  * effect is judged by looking.
  */
 import type { Facts, OperationKind } from "../operation/step.ts";
-import type { RebuildObservation, RebuildPart } from "./observation.ts";
+import type { RebuildObservation, RebuildPart, Survey } from "./observation.ts";
+import type { Relation } from "./timelines.ts";
+
+/** A rebuild as the operator wants it. */
+export interface RebuildRequest {
+  readonly operationId: string;
+  readonly member: string;
+  readonly source: string;
+  readonly method: "auto" | "start" | "rewind" | "basebackup";
+  /** The member's slot, by the environment. */
+  readonly slot: string | null;
+  readonly keepOld: boolean;
+  readonly exportTo: string | null;
+  /** Hooks that the environment has for the member. */
+  readonly hooks: { readonly snapshot: boolean; readonly restartPooler: boolean };
+}
+
+export interface Refusal {
+  readonly refused: string;
+}
+
+/** What the choice of a method is made from. */
+export interface Case {
+  readonly request: RebuildRequest;
+  readonly seen: RebuildObservation;
+  readonly survey: Survey;
+  /** foreign: another cluster's data, or none that can be read. */
+  readonly relation: Relation | { readonly kind: "foreign" | "unread" };
+  readonly streams: boolean;
+}
 
 /**
  * nothing: it streams already; start: its WAL is a part of the source's; rewind: take back what it

@@ -5,12 +5,12 @@
  */
 import { execute } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
+import { operationRecord } from "../operation/records.ts";
 import type { StepEvent } from "../operation/run-step.ts";
 import type { StepRow } from "../operation/step.ts";
 import { plan } from "./plan.ts";
-import type { RebuildRequest, Refusal } from "./plan.ts";
+import type { RebuildKind, RebuildPlan, RebuildRequest, Refusal } from "./rebuild-actions.ts";
 import type { Amount } from "./progress.ts";
-import type { RebuildKind, RebuildPlan } from "./rebuild-actions.ts";
 import { rebuildSteps } from "./steps.ts";
 import type { RebuildWorld } from "./world.ts";
 
@@ -120,7 +120,7 @@ async function remember(world: RebuildWorld, chosen: RebuildPlan): Promise<void>
   const { operationId, member, source, method, copyId } = chosen;
   const facts = { kind: "rebuild", member, source, method, copyId };
   const at = world.timing.clock.now();
-  await world.journal.append({ operationId, step: "", phase: "intent", at, facts });
+  await world.journal.append(operationRecord(operationId, "intent", at, facts));
 }
 
 /** The rows of a plan, in its order. @throws TypeError for an unknown name */

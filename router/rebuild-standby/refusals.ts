@@ -3,7 +3,7 @@
  * for each method. Each answers in words for the operator; undefined where nothing stands against.
  */
 import type { MemberSeen, RebuildObservation } from "./observation.ts";
-import type { Case, RebuildRequest } from "./plan.ts";
+import type { Case, RebuildRequest } from "./rebuild-actions.ts";
 import { segmentStart } from "./timelines.ts";
 
 type Objection = (seen: RebuildObservation, request: RebuildRequest) => string | undefined;
@@ -59,7 +59,7 @@ export function whyNotCopy(
   if (layout === null) return `the host of ${name} cannot be asked`;
   const place = whyNotMovable(member, name);
   if (place !== undefined) return place;
-  const [spaces] = [source.tablespaces.join(", ")];
+  const spaces = source.tablespaces.join(", ");
   if (spaces !== "") {
     return `${from} has tablespaces (${spaces}): a second copy of them has no place; use pg_basebackup --tablespace-mapping by hand`;
   }

@@ -1,10 +1,47 @@
-/** What is left to say when a rebuild has ended: made of its events and its outcome. */
+/** The report of a rebuild that has ended: made of its events and its outcome. */
+import { problemsOf } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
 import type { StepEvent } from "../operation/run-step.ts";
-import type { RebuildReport } from "./events.ts";
-import type { RebuildRequest } from "./plan.ts";
+import type { Facts } from "../operation/step.ts";
+import type { RebuildMethod, RebuildPlan, RebuildRequest } from "./rebuild-actions.ts";
 import type { Progress } from "./progress.ts";
-import type { RebuildPlan } from "./rebuild-actions.ts";
+
+/** The last line of `rebuild-standby --json`; docs/cli-json.md has it as a contract. */
+export interface RebuildReport {
+  readonly event: "report";
+  readonly operationId: string;
+  readonly kind: "rebuild";
+  /** done: it streams; undone: it is as before; stuck: see `next`; refused: nothing was done. */
+  readonly result: "done" | "undone" | "stuck" | "refused";
+  readonly member: string;
+  readonly source: string;
+  /** Null when it was refused. */
+  readonly method: RebuildMethod | null;
+  /** Why this method, or why nothing was done. */
+  readonly why: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly tookMs: number;
+  readonly steps: readonly { readonly step: string; readonly ms: number; readonly facts: Facts }[];
+  /** What was copied, by pg_basebackup or pg_rewind; null where nothing was. */
+  readonly copied: {
+    readonly bytes: number;
+    readonly ms: number;
+    readonly bytesPerSecond: number;
+  } | null;
+  /** WAL of the member that its source never had; null when there was none. */
+  readonly thrownAway: {
+    readonly walBytes: number;
+    readonly transactions: number;
+    readonly exportedTo: string | null;
+  } | null;
+  /** Whether the member streams from its source now. */
+  readonly streams: boolean;
+  /** What failed, or failed without ending the rebuild. */
+  readonly problems: readonly { readonly step: string; readonly reason: string }[];
+  /** The command that helps; null when nothing is left to do. */
+  readonly next: string | null;
+}
 
 /** Everything that a report is made of. */
 export interface RebuildRecord {
@@ -48,14 +85,9 @@ export function rebuildReport(record: RebuildRecord): RebuildReport {
         ? { ...lost.thrownAway, exportedTo: lost.exportTo }
         : null,
     streams: result === "done" && last?.method !== "put-back",
-    problems: problemsOf(outcome),
+    problems: outcome === null ? [] : problemsOf(outcome),
     next: nextOf(record, result),
   };
-}
-
-function problemsOf(outcome: Outcome | null): RebuildReport["problems"] {
-  if (outcome === null) return [];
-  return [...(outcome.failed === null ? [] : [outcome.failed]), ...outcome.left];
 }
 
 function copiedOf({ events, copied }: RebuildRecord): RebuildReport["copied"] {

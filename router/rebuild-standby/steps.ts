@@ -8,7 +8,7 @@ import { streamsFromSource } from "./plan.ts";
 import { act, dataIs, has, whyNotDown, whyNotSafe } from "./step-row.ts";
 import type { Row } from "./step-row.ts";
 
-export const exchanging: readonly Row[] = [
+const exchanging: readonly Row[] = [
   act(
     "export",
     "long",
@@ -37,7 +37,7 @@ export const exchanging: readonly Row[] = [
   },
 ];
 
-export const following: readonly Row[] = [
+const following: readonly Row[] = [
   {
     ...act(
       "start",

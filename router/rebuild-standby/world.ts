@@ -1,11 +1,11 @@
 /** The real world of a rebuild: looks, the survey, acts, the lock and the journal of one run. */
 import type { Environment, Member } from "../../config/schema.ts";
-import { every, systemClock, withDeadline } from "../../kit/clock.ts";
+import { systemTiming } from "../../kit/clock.ts";
+import type { Timing } from "../../kit/clock.ts";
 import type { Lsn } from "../../kit/lsn.ts";
 import { FileJournal } from "../operation/journal-file.ts";
 import type { Journal } from "../operation/journal-file.ts";
 import type { LockHold, LockPurpose } from "../operation/lock.ts";
-import type { Timing } from "../operation/run-step.ts";
 import { acquireClusterLock } from "../postgres/lock.ts";
 import { rebuildActions } from "./actions.ts";
 import { lookAtMember, lookAtSource } from "./look.ts";
@@ -85,7 +85,7 @@ export async function openRebuildWorld(
         signal,
       }),
     journal: file ?? nowhere,
-    timing: { clock: systemClock, limit: withDeadline, every },
+    timing: systemTiming,
     close: async () => {
       place.close();
       await file?.close();

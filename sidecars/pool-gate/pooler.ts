@@ -9,7 +9,7 @@ import { DeadlineError, systemClock, withDeadline } from "../../kit/clock.ts";
 import { openPgConnection, PgConnectionError } from "../../kit/pg-connection.ts";
 import type { PgConnection, PgRow, PgTarget } from "../../kit/pg-connection.ts";
 import {
-  consoleDatabase,
+  consoleTarget,
   readBusy,
   readDatabases,
   readPoolModes,
@@ -41,16 +41,8 @@ export class PoolerConsole {
   #idle: PgConnection[] = [];
 
   constructor(login: PoolerLogin) {
-    this.#target = {
-      title: "PgBouncer",
-      ...login.address,
-      user: login.user,
-      password: () => login.password.reveal(),
-      database: consoleDatabase,
-      tls: { mode: "disable" },
-      applicationName: "switchyard-pool-gate",
-      values: "text",
-    };
+    const target = consoleTarget("PgBouncer", login.address, login, "switchyard-pool-gate");
+    this.#target = { ...target, values: "text" };
   }
 
   /** @throws PgConnectionError, DeadlineError */

@@ -32,6 +32,7 @@ const acts: Readonly<Record<string, string>> = {
   release: "releaseClients",
   sweep: "sweepSessions",
   rejoin: "startMember",
+  "reconnect-old": "reconnectPooler",
   close: "recordOutcome",
 };
 

@@ -16,8 +16,11 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
     files: /^router\/cluster\/(conditions\/operations|findings\/row|verdict)\.ts$/,
     why: "one type, one decision",
   },
-  { files: /^router\/pooler\/console-replies\.ts$/, why: "one type, one decision" },
-  { files: /^router\/flip-db\/signature\.ts$/, why: "one concept" },
+  { files: /^router\/pooler\/console(-replies)?\.ts$/, why: "one type, one decision" },
+  {
+    files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off|signature)\.ts$/,
+    why: "one concept",
+  },
   { files: /^router\/haproxy\/(render|runtime\/address)\.ts$/, why: "one step between two rooms" },
   { files: /^sidecars\/pg-health\/self\.ts$/, why: "one fact about this process" },
 ];

@@ -216,6 +216,21 @@ export const papers: readonly Rule[] = [
     ],
   },
   {
+    rule: "every step of an operation stands in its runbook",
+    check: (repository) =>
+      [...repository].flatMap(([path, { text }]) => {
+        const room = /^router\/(flip-db|rebuild-standby|fence)\/[\w-]*steps\.ts$/.exec(path)?.[1];
+        if (room === undefined) return [];
+        const runbook = textOf(repository, `docs/runbooks/${room}.md`);
+        return [...text.matchAll(/\b(?:step: |act\(\s*)"([a-z-]+)"/g)]
+          .filter(([, step]) => !runbook.includes(`\`${step}\``))
+          .map(([, step]) => `${path}: ${step} is not in the runbook`);
+      }),
+    planted: [
+      { "router/fence/steps.ts": 'step: "arm",', "docs/runbooks/fence.md": "It can disarm it." },
+    ],
+  },
+  {
     rule: "every command that a finding or a runbook names is there today",
     check: (repository) =>
       [...repository].flatMap(([path, { text }]) =>

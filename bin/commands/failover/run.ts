@@ -3,12 +3,11 @@
  * for the operator's word where nothing proves that the old primary cannot write, and then runs the
  * machinery of a flip.
  */
-import { loadEnvironment } from "../../../config/load.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { confirm, confirmWord } from "../../cli/confirm.ts";
 import { printable } from "../../cli/output.ts";
+import { environmentNamed } from "../environment.ts";
 import { prepare } from "../flip-db/prepare.ts";
 import type { Preparation, Prepared } from "../flip-db/prepare.ts";
 import { acceptedIn } from "../flip-db/request.ts";
@@ -17,9 +16,7 @@ import { flip, planOf } from "../flip-db/run.ts";
 /** As flip-db; 3 as well where the word was not given. */
 export async function run(invocation: Invocation): Promise<number> {
   const { flags } = invocation;
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
+  const environment = await environmentNamed(invocation.environment);
   const asked = {
     goal: "failover",
     operationId: undefined,

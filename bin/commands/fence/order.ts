@@ -1,24 +1,21 @@
 /** What `recovery fence` and `recovery unfence` have alike: the member, the look, and the report. */
-import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment } from "../../../config/schema.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import { systemClock } from "../../../kit/clock.ts";
-import { nearest } from "../../../kit/nearest.ts";
 import type { FenceObservation, FencePlan } from "../../../router/fence/observation.ts";
 import type { FenceRequest } from "../../../router/fence/plan.ts";
 import { lookForFence, runFence } from "../../../router/fence/run.ts";
 import type { FenceReport } from "../../../router/fence/run.ts";
 import { openFenceWorld } from "../../../router/fence/world.ts";
 import type { FenceWorld } from "../../../router/fence/world.ts";
-import type { StepEvent } from "../../../router/operation/run-step.ts";
-import { makeOperationFolder, operationFiles } from "../../../router/operation/store.ts";
-import { UsageError } from "../../cli/command.ts";
+import { operationFiles } from "../../../router/operation/store.ts";
 import type { Invocation } from "../../cli/command.ts";
-import { RefusedError } from "../../cli/confirm.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
-import { holderName, newOperationId, operationsPath } from "../flip-db/place.ts";
+import { stepJson } from "../../cli/step-json.ts";
+import { problemWords, stepLines } from "../../cli/step-lines.ts";
+import { environmentNamed, memberNamed, refuseManaged } from "../environment.ts";
+import { holderName, newOperationId, operationsFolder } from "../operation-place.ts";
 
 /** One order on one member, with what was seen of it. */
 export interface FenceOrder {
@@ -29,12 +26,6 @@ export interface FenceOrder {
   readonly seen: FenceObservation;
 }
 
-const managerCommands: Readonly<Record<string, string>> = {
-  patroni: "patronictl pause, then patronictl",
-  repmgr: "repmgr service pause, then repmgr",
-  pg_auto_failover: "pg_autoctl enable maintenance",
-};
-
 /**
  * Looks at the cluster and runs `work` with what was seen; what was opened is closed.
  * @throws UsageError for an unknown member, RefusedError where another manager runs the cluster
@@ -43,10 +34,9 @@ export async function withFenceOrder(
   invocation: Invocation,
   work: (order: FenceOrder) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
-  const member = memberOf(environment, invocation.arguments[0] ?? "");
+  const environment = await environmentNamed(invocation.environment);
+  const member = memberNamed(environment, invocation.arguments[0] ?? "").name;
+  refuseManaged(environment, "fence");
   const world = openFenceWorld(environment, member);
   try {
     const request: FenceRequest = {
@@ -65,29 +55,12 @@ export async function withFenceOrder(
   }
 }
 
-function memberOf(environment: Environment, name: string): string {
-  const names = environment.members.map((one) => one.name);
-  const found = environment.members.find((one) => one.name === name);
-  if (found === undefined) {
-    const near = nearest(name, names);
-    const hint = near === undefined ? "" : `did you mean ${near}? `;
-    throw new UsageError(
-      `${environment.name} has no member ${JSON.stringify(name)}`,
-      `${hint}there is ${names.join(", ")}`,
-    );
-  }
-  if (found.manager === "none") return name;
-  const command = managerCommands[found.manager] ?? found.manager;
-  throw new RefusedError(`${found.manager} runs this cluster, and would undo it: use ${command}`);
-}
-
 /** Carries the plan out and prints the report: 0 done, 1 done in part. @throws as runFence */
 export async function carryOut(order: FenceOrder, plan: FencePlan): Promise<ExitCode> {
   const { invocation, environment, world } = order;
   const { output, flags, signal } = invocation;
   const isJson = flags["json"] === true;
-  const folder = `${operationsPath(environment.name)}/fence`;
-  await makeOperationFolder(folder);
+  const folder = await operationsFolder(environment.name, "fence");
   const report = await runFence({
     environment,
     world,
@@ -95,9 +68,8 @@ export async function carryOut(order: FenceOrder, plan: FencePlan): Promise<Exit
     journalFile: operationFiles(folder, plan.operationId).journal,
     signal,
     onEvent: (event) => {
-      const line = { event: "step", ...event, ms: Math.round(event.ms) };
-      if (isJson) output.result(JSON.stringify(line));
-      else for (const one of linesOf(event)) output.note(printable(one));
+      if (isJson) for (const line of stepJson(event)) output.result(line);
+      else for (const line of stepLines(event, output.style)) output.note(line);
     },
     onNote: (line) => output.note(printable(line)),
   });
@@ -107,24 +79,12 @@ export async function carryOut(order: FenceOrder, plan: FencePlan): Promise<Exit
   return report.result === "partial" ? exitCodes.failed : exitCodes.done;
 }
 
-function linesOf({ phase, words, ms, reason }: StepEvent): string[] {
-  const time = `${String(Math.round(ms)).padStart(7)} ms`;
-  const ends: Readonly<Record<StepEvent["phase"], readonly string[]>> = {
-    start: [],
-    waiting: [`${time}  ... ${words}`],
-    skipped: [`${time}  ${words}: it is so already`],
-    done: [`${time}  ${words}`],
-    failed: [`${time}  ${words}: NOT DONE: ${reason ?? ""}`],
-  };
-  return [...ends[phase]];
-}
-
 function reportLines(report: FenceReport): string[] {
   const { command, member, result, control, problems, next } = report;
   if (result === "partial") {
     return [
       `${member} is NOT ${command}d in every part:`,
-      ...problems.map((one) => `  ${one.step}: ${one.reason}`),
+      ...problems.map((one) => `  ${problemWords(one)}`),
       `next: ${next ?? ""}`,
     ];
   }

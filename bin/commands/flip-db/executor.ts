@@ -3,16 +3,15 @@
  * end of the terminal before the order is the end of it; after the order it goes on alone.
  */
 import { once } from "node:events";
-import { loadEnvironment } from "../../../config/load.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import { withDeadline } from "../../../kit/clock.ts";
+import { carryOutOrder } from "../../../router/flip-db/carry-out.ts";
+import type { Order } from "../../../router/flip-db/carry-out.ts";
 import { operationFiles } from "../../../router/operation/store.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { InterruptedError, takeInterrupts } from "../../cli/interrupts.ts";
-import { carryOutOrder } from "./carry-out.ts";
+import { environmentNamed } from "../environment.ts";
 import { endedWord, linesOf, nextOrder, orderLine } from "./order.ts";
-import type { Order } from "./order.ts";
 import { FlipProcessError, removeEmptyLog, startProcess } from "./spawn.ts";
 import type { FlipProcess } from "./spawn.ts";
 
@@ -25,7 +24,7 @@ export async function run(invocation: Invocation): Promise<number> {
   takeInterrupts((signal) => {
     if (signal !== "SIGHUP") wish.abort(new InterruptedError(signal));
   });
-  const environment = await loadEnvironment(name, { folder: inCheckout("config") });
+  const environment = await environmentNamed(name);
   const watcher = await startProcess(
     "watcher",
     { environment: name, run: runName, folder },

@@ -3,11 +3,11 @@
  * left at any time without the flip noticing.
  */
 import type { ChildProcess } from "node:child_process";
+import type { Ending } from "../../../router/flip-db/carry-out.ts";
 import { followEvents } from "../../../router/flip-db/event-log.ts";
 import type { FlipEvent, FlipPids } from "../../../router/flip-db/events.ts";
 import { takeInterrupts } from "../../cli/interrupts.ts";
 import type { InterruptName } from "../../cli/interrupts.ts";
-import type { Ending } from "./carry-out.ts";
 import { FlipProcessError, isAlive } from "./spawn.ts";
 import type { FlipProcess } from "./spawn.ts";
 

@@ -1,13 +1,7 @@
 /** What the terminal hands to the executor, and the executor to the watcher: one line of JSON. */
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
-
-export interface Order {
-  readonly request: FlipRequest & { readonly operationId: string };
-  /** A person and a host. */
-  readonly holder: string;
-}
+import type { Order } from "../../../router/flip-db/carry-out.ts";
 
 /** The last line to a watcher: there is nothing left to watch. */
 export const endedWord = "ended";

@@ -1,12 +1,10 @@
 /** What the words of `flip-db` and `failover` ask for. */
-import type { Environment } from "../../../config/schema.ts";
 import { nearest } from "../../../kit/nearest.ts";
 import { risks } from "../../../router/flip-db/prechecks.ts";
 import type { FlipGoal } from "../../../router/flip-db/flip-actions.ts";
 import { operationFiles } from "../../../router/operation/store.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Flag, Invocation } from "../../cli/command.ts";
-import { RefusedError } from "../../cli/confirm.ts";
 
 export interface Asked {
   readonly goal: FlipGoal;
@@ -72,35 +70,5 @@ export function acceptedIn(flag: Flag): readonly string[] {
   throw usage(
     `there is no risk ${JSON.stringify(unknown)}`,
     near === undefined ? all : `did you mean ${near}? ${all}`,
-  );
-}
-
-/**
- * @throws UsageError when a member that is named is none of the environment
- */
-export function checkMember(environment: Environment, name: string | undefined): void {
-  const names = environment.members.map((one) => one.name);
-  if (name === undefined || names.includes(name)) return;
-  const near = nearest(name, names);
-  const all = `there is ${names.join(", ")}`;
-  throw usage(
-    `${environment.name} has no member ${JSON.stringify(name)}`,
-    near === undefined ? all : `did you mean ${near}? ${all}`,
-  );
-}
-
-const managersOwn: Readonly<Record<string, string>> = {
-  pg_auto_failover: "pg_autoctl perform switchover",
-  patroni: "patronictl switchover",
-  repmgr: "repmgr standby switchover",
-};
-
-/** @throws RefusedError for a cluster that another manager runs; its own command is named */
-export function refuseManaged(environment: Environment): void {
-  const managed = environment.members.find((one) => one.manager !== "none");
-  if (managed === undefined) return;
-  const own = managersOwn[managed.manager] ?? `the command of ${managed.manager}`;
-  throw new RefusedError(
-    `${managed.name} is run by ${managed.manager}, which would undo the change: ${own} does it`,
   );
 }

@@ -2,9 +2,8 @@
  * `recovery ENV flip-db`: looks, asks, has it carried out by an executor of its own, and shows what
  * that one does.
  */
-import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment } from "../../../config/schema.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
+import type { Ending } from "../../../router/flip-db/carry-out.ts";
 import { endOfLog } from "../../../router/flip-db/event-log.ts";
 import type { FlipReport } from "../../../router/flip-db/events.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
@@ -16,14 +15,20 @@ import type { Question } from "../../cli/confirm.ts";
 import { jsonLines } from "../../cli/step-json.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
-import type { Ending } from "./carry-out.ts";
+import { environmentNamed, memberNamed, refuseManaged } from "../environment.ts";
+import {
+  holderName,
+  newOperationId,
+  newRun,
+  operationsFolder,
+  operationsPath,
+} from "../operation-place.ts";
 import { dryLines, dryObject, findingLines } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { orderLine } from "./order.ts";
-import { holderName, newOperationId, newRun, operationsFolder, operationsPath } from "./place.ts";
 import { prepare } from "./prepare.ts";
 import type { Preparation, Prepared } from "./prepare.ts";
-import { checkMember, readAsked, refuseManaged } from "./request.ts";
+import { readAsked } from "./request.ts";
 import type { Asked } from "./request.ts";
 import { eventLines, reportLines } from "./screen.ts";
 import { removeEmptyLog, startProcess } from "./spawn.ts";
@@ -32,9 +37,7 @@ import type { FlipProcess } from "./spawn.ts";
 /** 0 done; 1 done in part, undone or stuck; 3 refused; 4 aborted; 69, 75 and 78 as everywhere. */
 export async function run(invocation: Invocation): Promise<number> {
   const asked = readAsked(invocation);
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
+  const environment = await environmentNamed(invocation.environment);
   return await flip(invocation, environment, asked, askWhether);
 }
 
@@ -56,8 +59,8 @@ export async function flip(
   ask: Ask,
 ): Promise<number> {
   try {
-    checkMember(environment, asked.to);
-    refuseManaged(environment);
+    if (asked.to !== undefined) memberNamed(environment, asked.to);
+    refuseManaged(environment, asked.goal === "failover" ? "failover" : "flip");
     const ids = { operationId: newOperationId(), run: newRun() };
     const folder = operationsPath(environment.name);
     const preparation = { environment, asked, folder, ...ids, signal: invocation.signal };

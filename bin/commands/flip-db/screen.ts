@@ -1,11 +1,10 @@
 /** What a flip looks like on a terminal, and as well in a pipe: a line for each step. Pure. */
-import type { FlipEvent, FlipReport, FlipStepEvent } from "../../../router/flip-db/events.ts";
+import type { FlipEvent, FlipReport } from "../../../router/flip-db/events.ts";
 import { unaccepted } from "../../../router/flip-db/report.ts";
 import type { Facts } from "../../../router/operation/step.ts";
 import { printable } from "../../cli/output.ts";
 import type { Style } from "../../cli/output.ts";
-
-const timeWidth = 7;
+import { factLines, problemWords, stepLines, timeWidth, timeWords } from "../../cli/step-lines.ts";
 
 /** The lines for one event, as it comes; none for what needs no line. */
 export function eventLines(event: FlipEvent, style: Style): string[] {
@@ -17,29 +16,6 @@ export function eventLines(event: FlipEvent, style: Style): string[] {
   const { kind, from, to, mode, operationId } = event;
   const what = kind === "flip" ? `flip ${operationId}` : `${kind} of flip ${operationId}`;
   return [style.bold(printable(`${what}: ${from} to ${to}, ${mode}`))];
-}
-
-type Paint = (words: string, style: Style) => string;
-
-/** What stands behind the time of a step; a start has no line. */
-const phaseWords: Readonly<Record<FlipStepEvent["phase"], Paint | undefined>> = {
-  start: undefined,
-  done: (words) => words,
-  skipped: (words, style) => style.dim(`${words}: is so already`),
-  waiting: (words, style) => style.dim(`... ${words}`),
-  failed: (words, style) => `${style.bad("FAILED")} ${words}`,
-};
-
-function stepLines(event: FlipStepEvent, style: Style): string[] {
-  const { ms, words, reason } = event;
-  const phase = event.skipped === true ? "skipped" : event.phase;
-  const paint = phaseWords[phase];
-  if (paint === undefined) return [];
-  const time = `${Math.round(ms)} ms`.padStart(timeWidth);
-  const said = reason === undefined ? words : `${words}: ${reason}`;
-  return [
-    `${phase === "skipped" ? " ".repeat(timeWidth) : time}  ${paint(printable(said), style)}`,
-  ];
 }
 
 const headings: Readonly<Record<FlipReport["result"], (report: FlipReport) => string>> = {
@@ -66,21 +42,14 @@ export function reportLines(report: FlipReport, style: Style, withSteps: boolean
     ["timelines", `${report.timelines.before} to ${report.timelines.after ?? "the same"}`],
     ["LSNs", lsnWords(report)],
     ["loss", report.loss],
-    ...report.problems.map(({ step, reason }) => ["problem", withStep(step, reason)] as const),
+    ...report.problems.map((one) => ["problem", problemWords(one)] as const),
     ["next", report.next],
   ];
-  const width = Math.max(...rows.map(([name]) => name.length));
   return [
     paint(printable(headings[report.result](report))),
-    ...rows.flatMap(([name, text]) =>
-      text === null ? [] : [`  ${name.padEnd(width)}  ${printable(text)}`],
-    ),
+    ...factLines(rows),
     ...(withSteps ? report.steps.map(stepOfReport) : []),
   ];
-}
-
-function withStep(step: string, reason: string): string {
-  return reason.startsWith(`${step}: `) ? reason : `${step}: ${reason}`;
 }
 
 function pauseWords({ pauseMs, longestHoldMs, mode }: FlipReport): string | null {
@@ -101,8 +70,7 @@ function lsnWords({ lsns, from, to }: FlipReport): string | null {
 }
 
 function stepOfReport({ step, ms, facts }: FlipReport["steps"][number]): string {
-  const time = `${ms} ms`.padStart(timeWidth);
-  return printable(`${time}  ${step}${factWords(facts)}`);
+  return printable(`${timeWords(ms)}  ${step}${factWords(facts)}`);
 }
 
 function factWords(facts: Facts): string {

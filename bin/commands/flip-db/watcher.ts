@@ -4,21 +4,19 @@
  * so there it only says so.
  */
 import { once } from "node:events";
-import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment } from "../../../config/schema.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
+import { carryOutOrder } from "../../../router/flip-db/carry-out.ts";
+import type { Order } from "../../../router/flip-db/carry-out.ts";
+import { deathReport, goalAfterDeath } from "../../../router/flip-db/death-report.ts";
 import { EventLog } from "../../../router/flip-db/event-log.ts";
-import { deathReport } from "../../../router/flip-db/death-report.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
 import { fold } from "../../../router/operation/records.ts";
-import type { OperationState } from "../../../router/operation/records.ts";
 import { operationFiles } from "../../../router/operation/store.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { InterruptedError, takeInterrupts } from "../../cli/interrupts.ts";
-import { carryOutOrder } from "./carry-out.ts";
+import { environmentNamed } from "../environment.ts";
 import { endedWord, linesOf, nextOrder } from "./order.ts";
-import type { Order } from "./order.ts";
 
 /** The server notices within this time that the sessions of a dead executor are gone. */
 const lockPatienceMs = 20_000;
@@ -30,7 +28,7 @@ export async function run(invocation: Invocation): Promise<number> {
   takeInterrupts((signal) => {
     if (signal !== "SIGHUP") wish.abort(new InterruptedError(signal));
   });
-  const environment = await loadEnvironment(name, { folder: inCheckout("config") });
+  const environment = await environmentNamed(name);
   const lines = linesOf(process.stdin);
   process.stdout.write("ready\n");
   const ended = once(wish.signal, "abort").then(() => undefined);
@@ -55,7 +53,7 @@ async function goOn(
   const pids = { executor: process.pid, watcher: null };
   const records = await readJournal(files.journal);
   const state = fold(records).find((one) => one.operationId === operationId);
-  const goal = goalOf(order, state);
+  const goal = goalAfterDeath(order.request, state);
   const log = await EventLog.open(files.events);
   if (goal === undefined) log.append(deathReport(environment.name, order.request, state));
   else
@@ -65,14 +63,4 @@ async function goOn(
   // The same run: what the dead executor has paused can then be released before its lease ends.
   const again = { ...order, request: { ...order.request, goal } };
   await carryOutOrder({ environment, order: again, files, pids, signal, lockPatienceMs });
-}
-
-/** An abort is begun again, all else that has begun to stop the old primary is resumed. */
-function goalOf(
-  { request }: Order,
-  state: OperationState | undefined,
-): "resume" | "abort" | undefined {
-  if (state === undefined || state.outcome !== null) return undefined;
-  if (request.goal === "abort") return "abort";
-  return ["stop", "promote"].some((step) => state.started.includes(step)) ? "resume" : undefined;
 }

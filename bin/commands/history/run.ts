@@ -1,6 +1,4 @@
 /** `recovery ENV history [ID]`: past flips, newest first, a line each; or all reports of one. */
-import { loadEnvironment } from "../../../config/load.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import { clusterRecords, localOperations, mergeHistory } from "../../../router/flip-db/history.ts";
 import type { PastOperation } from "../../../router/flip-db/history.ts";
 import { UsageError } from "../../cli/command.ts";
@@ -8,7 +6,8 @@ import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
 import { tableLines } from "../../cli/table.ts";
-import { operationsPath } from "../flip-db/place.ts";
+import { environmentNamed } from "../environment.ts";
+import { operationsPath } from "../operation-place.ts";
 import { reportLines } from "../flip-db/screen.ts";
 
 const mostLines = 1000;
@@ -17,9 +16,7 @@ const mostLines = 1000;
 export async function run(invocation: Invocation): Promise<number> {
   const { output, flags, signal } = invocation;
   const limit = limitOf(flags["limit"]);
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
+  const environment = await environmentNamed(invocation.environment);
   const [local, cluster] = await Promise.all([
     localOperations(operationsPath(environment.name)),
     clusterRecords(environment, signal),

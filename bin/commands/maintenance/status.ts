@@ -3,7 +3,7 @@ import { lookAtWindow } from "../../../router/maintenance/window-file.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
-import { environmentOf, folderOf, stepLines } from "./window.ts";
+import { environmentOf, folderOf, stateLines } from "./window.ts";
 
 /** Prints it; 0 with or without a window. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -21,6 +21,6 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   const why = window.reason === "" ? "" : `: ${window.reason}`;
   const head = `${environment.name}: maintenance since ${window.since} by ${window.by}${why}`;
-  for (const line of [head, ...stepLines(window)]) output.result(printable(line));
+  for (const line of [head, ...stateLines(window)]) output.result(printable(line));
   return exitCodes.done;
 }

@@ -1,7 +1,5 @@
 /** What the verbs of `maintenance` have alike: the environment, its window, and how a report reads. */
-import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment } from "../../../config/schema.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import type { StepEvent } from "../../../router/operation/run-step.ts";
 import type { WindowOptions, WindowReport } from "../../../router/maintenance/run.ts";
 import type { StepState, WindowView } from "../../../router/maintenance/window.ts";
@@ -9,13 +7,16 @@ import { windowFolder } from "../../../router/maintenance/window-file.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
-import { holderName, operationsPath } from "../flip-db/place.ts";
+import { holderName, operationsPath } from "../operation-place.ts";
 import { printable } from "../../cli/output.ts";
+import { stepJson } from "../../cli/step-json.ts";
+import { stepLines } from "../../cli/step-lines.ts";
+import { environmentNamed } from "../environment.ts";
 
 /** The environment that the first word names. @throws ConfigError */
 export async function environmentOf(invocation: Invocation): Promise<Environment> {
   const [name = ""] = invocation.arguments;
-  return await loadEnvironment(name, { folder: inCheckout("config") });
+  return await environmentNamed(name);
 }
 
 /** Where the windows of an environment are kept. */
@@ -31,22 +32,10 @@ export function windowOptions(
 ): WindowOptions {
   const { output, flags } = invocation;
   const onEvent = (event: StepEvent): void => {
-    if (flags["json"] === true) output.result(JSON.stringify({ event: "step", ...rounded(event) }));
-    else for (const line of linesOf(event)) output.note(printable(line));
+    if (flags["json"] === true) for (const line of stepJson(event)) output.result(line);
+    else for (const line of stepLines(event, output.style)) output.note(line);
   };
   return { folder: folderOf(environment), by: holderName(), signal, onEvent };
-}
-
-function rounded(event: StepEvent): StepEvent {
-  return { ...event, ms: Math.round(event.ms) };
-}
-
-function linesOf({ phase, words, ms, reason }: StepEvent): string[] {
-  if (phase === "start") return [];
-  const time = `${String(Math.round(ms)).padStart(7)} ms`;
-  if (phase === "skipped") return [`${time}  ${words}: it is so already`];
-  if (phase === "waiting") return [`${time}  ... ${words}`];
-  return [`${time}  ${words}${phase === "failed" ? `: FAILED: ${reason ?? ""}` : ""}`];
 }
 
 /** Prints a report; @returns the exit code: 1 when it is stuck */
@@ -70,7 +59,7 @@ function reportLines(report: WindowReport): string[] {
   const { command, result, window, next } = report;
   const head = resultWords[`${command} ${result}`] ?? result;
   if (result !== "stuck") return [head];
-  const steps = window === null ? [] : stepLines(window);
+  const steps = window === null ? [] : stateLines(window);
   return [head, ...steps, ...(next === null ? [] : [`next: ${next}`])];
 }
 
@@ -83,6 +72,6 @@ const stateWords: Readonly<Record<StepState, string>> = {
 };
 
 /** A line for each step of a window. */
-export function stepLines({ steps }: WindowView): string[] {
+export function stateLines({ steps }: WindowView): string[] {
   return steps.map(({ name, state }) => `  ${name}: ${stateWords[state]}`);
 }

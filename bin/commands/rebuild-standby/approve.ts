@@ -19,7 +19,7 @@ function keyOf({ method, member, risks }: RebuildPlan): string {
  */
 export function approver(invocation: Invocation): (plan: RebuildPlan) => Promise<void> {
   const approved = new Set<string>();
-  const accepted = acceptedRisks(invocation);
+  const accepted: readonly unknown[] = [invocation.flags["accept-risk"]].flat();
   return async (plan) => {
     if (approved.has(keyOf(plan))) return;
     const { output, flags } = invocation;
@@ -27,7 +27,7 @@ export function approver(invocation: Invocation): (plan: RebuildPlan) => Promise
     else for (const line of planLines(plan, output.style)) output.note(line);
     if (plan.steps.length > 0) {
       for (const { word, says } of plan.risks) {
-        if (accepted.has(word)) continue;
+        if (accepted.includes(word)) continue;
         const otherwise = `${says}; --accept-risk=${word} accepts it`;
         if (!canAsk(invocation)) throw new RefusedError(printable(`not accepted: ${otherwise}`));
         await confirmWord(invocation, plan.member, undefined, { text: `${says}.`, otherwise });
@@ -40,11 +40,4 @@ export function approver(invocation: Invocation): (plan: RebuildPlan) => Promise
     if (plan.mayCopy) approved.add(keyOf({ ...plan, method: "basebackup", risks: [] }));
     if (plan.mayCopy) approved.add(keyOf({ ...plan, method: "basebackup" }));
   };
-}
-
-/** The risks that the command line accepts by name. */
-function acceptedRisks({ flags }: Invocation): ReadonlySet<string> {
-  const given = flags["accept-risk"];
-  const words = typeof given === "string" ? given.split(",") : [];
-  return new Set(words.map((word) => word.trim()));
 }

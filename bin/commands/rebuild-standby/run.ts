@@ -2,13 +2,11 @@
  * `recovery ENV rebuild-standby`: looks, shows what it would do and why, asks, and makes the member
  * a streaming standby again. Ctrl-C takes back what can be taken back.
  */
-import { loadEnvironment } from "../../../config/load.ts";
-import type { Environment, Member } from "../../../config/schema.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
-import { makeOperationFolder, operationFiles } from "../../../router/operation/store.ts";
+import type { Member } from "../../../config/schema.ts";
+import { operationFiles } from "../../../router/operation/store.ts";
 import { chooseEnds } from "../../../router/rebuild-standby/ends.ts";
-import type { RebuildReport } from "../../../router/rebuild-standby/events.ts";
-import type { RebuildRequest } from "../../../router/rebuild-standby/plan.ts";
+import type { RebuildReport } from "../../../router/rebuild-standby/report.ts";
+import type { RebuildRequest } from "../../../router/rebuild-standby/rebuild-actions.ts";
 import { decideRebuild, runRebuild } from "../../../router/rebuild-standby/rebuild.ts";
 import { askRoles } from "../../../router/rebuild-standby/ask-roles.ts";
 import { openRebuildWorld } from "../../../router/rebuild-standby/world.ts";
@@ -18,7 +16,8 @@ import type { Invocation } from "../../cli/command.ts";
 import { RefusedError } from "../../cli/confirm.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
-import { holderName, newOperationId, operationsPath } from "../flip-db/place.ts";
+import { environmentNamed, memberNamed } from "../environment.ts";
+import { holderName, newOperationId, operationsFolder } from "../operation-place.ts";
 import { approver } from "./approve.ts";
 import { planLines, reportLines } from "./screen.ts";
 import { Telling } from "./telling.ts";
@@ -26,10 +25,9 @@ import { Telling } from "./telling.ts";
 /** 0 it streams; 1 it does not, or a part failed; 3 refused; 4 taken back by the operator. */
 export async function run(invocation: Invocation): Promise<number> {
   const { flags, signal } = invocation;
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
+  const environment = await environmentNamed(invocation.environment);
   const wanted = typeof flags["member"] === "string" ? flags["member"] : undefined;
+  if (wanted !== undefined) memberNamed(environment, wanted);
   const ends = chooseEnds(await askRoles(environment, signal), wanted);
   if ("refused" in ends) throw new RefusedError(ends.refused);
   const operationId = newOperationId();
@@ -51,16 +49,9 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-function memberNamed({ members }: Environment, name: string): Member {
-  const member = members.find((one) => one.name === name);
-  if (member === undefined) throw new TypeError(`there is no member ${name}`);
-  return member;
-}
-
 /** A folder of its own: the journals beside it are those of flips. */
 async function journalFile(environment: string, operationId: string): Promise<string> {
-  const folder = `${operationsPath(environment)}/rebuilds`;
-  await makeOperationFolder(folder);
+  const folder = await operationsFolder(environment, "rebuilds");
   return operationFiles(folder, operationId).journal;
 }
 

@@ -1,13 +1,11 @@
 /** What a rebuild looks like on a terminal, and as well in a pipe. Pure. */
-import type { StepEvent } from "../../../router/operation/run-step.ts";
-import type { RebuildReport } from "../../../router/rebuild-standby/events.ts";
+import type { RebuildReport } from "../../../router/rebuild-standby/report.ts";
 import { sizeWords } from "../../../router/rebuild-standby/progress.ts";
 import type { RebuildPlan } from "../../../router/rebuild-standby/rebuild-actions.ts";
 import { rowsOf } from "../../../router/rebuild-standby/rebuild.ts";
 import { printable } from "../../cli/output.ts";
 import type { Style } from "../../cli/output.ts";
-
-const timeWidth = 7;
+import { factLines, problemWords } from "../../cli/step-lines.ts";
 
 /** The plan for people: the method and why, what is lost, what is worth knowing, every step. */
 export function planLines(plan: RebuildPlan, style: Style): string[] {
@@ -38,21 +36,6 @@ export function planLines(plan: RebuildPlan, style: Style): string[] {
   ];
 }
 
-/** The line of one event; undefined for what needs none. */
-export function stepLine(event: StepEvent, style: Style): string | undefined {
-  const { phase, ms, words, reason } = event;
-  const time = `${String(Math.round(ms)).padStart(timeWidth)} ms`;
-  const said = printable(words);
-  const lines: Readonly<Record<StepEvent["phase"], string | undefined>> = {
-    start: undefined,
-    done: `${time}  ${said}`,
-    skipped: style.dim(`${" ".repeat(timeWidth + 3)}  ${said}: is so already`),
-    waiting: style.dim(`${time}  ... ${said}`),
-    failed: `${time}  ${style.bad("FAILED")} ${said}: ${printable(reason ?? "no reason given")}`,
-  };
-  return lines[phase];
-}
-
 const headings: Readonly<Record<RebuildReport["result"], (report: RebuildReport) => string>> = {
   done: ({ member, source }) => `DONE  ${member} streams from ${source}`,
   undone: ({ member }) => `UNDONE  ${member} is as it was`,
@@ -73,22 +56,12 @@ export function reportLines(report: RebuildReport, style: Style): string[] {
     ["took", `${(report.tookMs / 1000).toFixed(1)} s`],
     ["copied", copied === null ? null : copiedWords(copied)],
     ["thrown away", lost],
-    ...problems.map(({ step, reason }) => ["problem", withStep(step, reason)] as const),
+    ...problems.map((one) => ["problem", problemWords(one)] as const),
     ["next", report.next],
   ];
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return [
-    paint(printable(headings[result](report))),
-    ...rows.flatMap(([name, text]) =>
-      text === null ? [] : [`  ${name.padEnd(width)}  ${printable(text)}`],
-    ),
-  ];
+  return [paint(printable(headings[result](report))), ...factLines(rows)];
 }
 
 function copiedWords({ bytes, ms, bytesPerSecond }: NonNullable<RebuildReport["copied"]>): string {
   return `${sizeWords(bytes)} in ${(ms / 1000).toFixed(1)} s, ${sizeWords(bytesPerSecond)}/s`;
-}
-
-function withStep(step: string, reason: string): string {
-  return reason.startsWith(`${step}:`) ? reason : `${step}: ${reason}`;
 }

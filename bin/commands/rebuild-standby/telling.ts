@@ -4,17 +4,19 @@
  */
 import { systemClock } from "../../../kit/clock.ts";
 import type { StepEvent } from "../../../router/operation/run-step.ts";
-import type { RebuildReport } from "../../../router/rebuild-standby/events.ts";
-import type { RebuildRequest } from "../../../router/rebuild-standby/plan.ts";
+import type { RebuildReport } from "../../../router/rebuild-standby/report.ts";
+import type { RebuildRequest } from "../../../router/rebuild-standby/rebuild-actions.ts";
 import { ProgressMeter, progressWords } from "../../../router/rebuild-standby/progress.ts";
 import type { Amount, Progress } from "../../../router/rebuild-standby/progress.ts";
 import type { RebuildResult } from "../../../router/rebuild-standby/rebuild.ts";
 import { rebuildReport } from "../../../router/rebuild-standby/report.ts";
 import type { Invocation } from "../../cli/command.ts";
-import { stepLine } from "./screen.ts";
+import { stepJson } from "../../cli/step-json.ts";
+import { stepLines, timeWidth } from "../../cli/step-lines.ts";
 
 const lineEveryMs = 5000;
 const eraseLine = "\r\u001B[K";
+const indent = " ".repeat(timeWidth + 2);
 
 export class Telling {
   readonly #invocation: Invocation;
@@ -40,18 +42,14 @@ export class Telling {
     if (event.phase === "start") this.#meter = new ProgressMeter();
     const { output, flags } = this.#invocation;
     if (flags["json"] === true) {
-      const { step, phase, words, reason } = event;
-      const ms = Math.round(event.ms);
-      const more = reason === undefined ? {} : { reason };
-      output.result(JSON.stringify({ event: "step", step, phase, ms, words, ...more }));
+      for (const line of stepJson(event)) output.result(line);
       return;
     }
     // A copy that tells how far it is need not say that it goes on.
     if (event.phase === "waiting" && this.#lineIsOpen) return;
-    const line = stepLine(event, output.style);
-    if (line === undefined) return;
-    this.end();
-    output.note(line);
+    const lines = stepLines(event, output.style);
+    if (lines.length > 0) this.end();
+    for (const line of lines) output.note(line);
   }
 
   /** Takes how much was copied. */
@@ -63,11 +61,11 @@ export class Telling {
     if (flags["json"] === true) {
       output.result(JSON.stringify({ event: "progress", step, ...rounded(progress) }));
     } else if (output.interactive) {
-      process.stderr.write(`${eraseLine}          ${progressWords(progress)}`);
+      process.stderr.write(`${eraseLine}${indent}${progressWords(progress)}`);
       this.#lineIsOpen = true;
     } else if (now - this.#saidAt >= lineEveryMs) {
       this.#saidAt = now;
-      output.note(`          ${progressWords(progress)}`);
+      output.note(`${indent}${progressWords(progress)}`);
     }
   }
 

@@ -2,14 +2,12 @@
  * What the verbs of `router` have alike: which routers they are about (those of the environment, or
  * the one named by --router), how they refuse, and how a result of each becomes one exit code.
  */
-import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment, Router } from "../../../config/schema.ts";
-import { nearest } from "../../../kit/nearest.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
+import { environmentNamed, nearestHint } from "../environment.ts";
 
 export interface Fleet {
   readonly environment: Environment;
@@ -21,9 +19,7 @@ export interface Fleet {
  * @throws UsageError for an unknown router or an environment without any; ConfigError
  */
 export async function chooseFleet(invocation: Invocation): Promise<Fleet> {
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
+  const environment = await environmentNamed(invocation.environment);
   const names = environment.routers.map((one) => one.name);
   if (names.length === 0) {
     throw new UsageError(
@@ -39,13 +35,6 @@ export async function chooseFleet(invocation: Invocation): Promise<Fleet> {
     `${environment.name} has no router ${JSON.stringify(wanted)}`,
     nearestHint(wanted, names),
   );
-}
-
-/** "did you mean …?" where one is near, and all that there are. */
-export function nearestHint(word: string, known: readonly string[]): string {
-  const near = nearest(word, known);
-  const all = known.length === 0 ? "there is none" : `there is ${known.join(", ")}`;
-  return near === undefined ? all : `did you mean ${near}? ${all}`;
 }
 
 /** 0 when all of a fleet gave a value, 69 when none did, 1 in between. */

@@ -7,7 +7,8 @@ import type { PoolerPlace } from "../../../router/pooler/model.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
-import { chooseFleet, nearestHint } from "./fleet.ts";
+import { nearestHint } from "../environment.ts";
+import { chooseFleet } from "./fleet.ts";
 
 /** Prints the text; 0, or 64 where it is not clear which is meant. */
 export async function run(invocation: Invocation): Promise<number> {

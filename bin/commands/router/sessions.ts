@@ -12,7 +12,8 @@ import type { Style } from "../../cli/output.ts";
 import { tableLines } from "../../cli/table.ts";
 import { closeOld } from "./close-old.ts";
 import type { HeldSessions } from "./close-old.ts";
-import { chooseFleet, exitCodeOfFleet, nearestHint } from "./fleet.ts";
+import { nearestHint } from "../environment.ts";
+import { chooseFleet, exitCodeOfFleet } from "./fleet.ts";
 
 export interface SessionRow extends Session {
   readonly router: string;

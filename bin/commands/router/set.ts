@@ -16,7 +16,8 @@ import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
 import { RefusedError } from "../../cli/confirm.ts";
-import { chooseFleet, exitCodeOfFleet, nearestHint } from "./fleet.ts";
+import { nearestHint } from "../environment.ts";
+import { chooseFleet, exitCodeOfFleet } from "./fleet.ts";
 
 const states = ["ready", "drain", "maint"] as const satisfies readonly AdminState[];
 

@@ -1,5 +1,4 @@
 /** `recovery ENV topology`: looks at the whole cluster, judges, prints; with --watch for ever. */
-import { loadEnvironment } from "../../../config/load.ts";
 import type { Environment } from "../../../config/schema.ts";
 import { parseDuration } from "../../../config/units.ts";
 import { systemClock } from "../../../kit/clock.ts";
@@ -7,12 +6,12 @@ import { lookAtCluster } from "../../../router/cluster/observe.ts";
 import type { WindowView } from "../../../router/maintenance/window.ts";
 import { lookAtWindow, windowFolder } from "../../../router/maintenance/window-file.ts";
 import type { VerdictLevel } from "../../../router/cluster/verdict.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
-import { operationsPath } from "../flip-db/place.ts";
+import { environmentNamed } from "../environment.ts";
+import { operationsPath } from "../operation-place.ts";
 import type { UnfinishedOperation } from "../../../router/cluster/observation.ts";
 import { unfinishedOf } from "../../../router/cluster/conditions/operations.ts";
 import { clusterRecords, mergeHistory } from "../../../router/flip-db/history.ts";
@@ -31,9 +30,7 @@ const exitCodeByLevel: Readonly<Record<VerdictLevel, ExitCode>> = {
 /** Prints the topology; the exit code says the verdict. A watch that is ended by hand is done. */
 export async function run(invocation: Invocation): Promise<number> {
   const intervalMs = intervalOf(invocation);
-  const environment = await loadEnvironment(invocation.environment, {
-    folder: inCheckout("config"),
-  });
+  const environment = await environmentNamed(invocation.environment);
   if (invocation.flags["watch"] === true) return await watch(invocation, environment, intervalMs);
   const topology = await look(environment, invocation.signal);
   print(invocation, topology, plainly);

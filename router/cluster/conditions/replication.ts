@@ -206,7 +206,7 @@ export const syncAfterPromotion: Condition = eachStandby((facts, _member, view) 
 });
 
 /** PostgreSQL manual, 27.4.6 "Administrator's Overview": a standby's must not be lower. */
-const floorSettings = [
+export const floorSettings = [
   "max_connections",
   "max_worker_processes",
   "max_wal_senders",

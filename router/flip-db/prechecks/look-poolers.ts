@@ -7,7 +7,8 @@ import type { Environment } from "../../../config/schema.ts";
 import { formatAddress } from "../../../kit/address.ts";
 import { withPgSession } from "../../../kit/pg-session.ts";
 import type { AskPostgres } from "../../../kit/pg-session.ts";
-import { consoleDatabase } from "../../../kit/pooler-console.ts";
+import { consoleTarget } from "../../../kit/pooler-console.ts";
+import type { ConsoleLogin } from "../../../kit/pooler-console.ts";
 import type { Report } from "../../cluster/observation.ts";
 import type { Look } from "../../cluster/observe.ts";
 import { haproxyNames } from "../../haproxy/model.ts";
@@ -15,7 +16,6 @@ import { showSessions } from "../../haproxy/runtime/client.ts";
 import { overRouters } from "../../haproxy/runtime/fleet.ts";
 import { showOldWorkers } from "../../haproxy/runtime/master.ts";
 import type { Session } from "../../haproxy/runtime/sessions.ts";
-import type { ConsoleLogin } from "../../pooler/console.ts";
 import { endpoint, readClients, readServers, readSettings } from "../../pooler/sessions.ts";
 import type { PoolerClient, PoolerServer } from "../../pooler/sessions.ts";
 import { backendsStatement, parseBackends } from "../../postgres/flip-facts.ts";
@@ -128,15 +128,7 @@ async function onConsole<T>(
   if (admin === undefined) {
     return { state: "unreachable", tookMs: 0, error: "no admin login is declared" };
   }
-  const target = {
-    title: "PgBouncer",
-    ...address,
-    user: admin.user,
-    password: () => admin.password.reveal(),
-    database: consoleDatabase,
-    tls: { mode: "disable" },
-    applicationName: "switchyard-prechecks",
-  } as const;
+  const target = consoleTarget("PgBouncer", address, admin, "switchyard-prechecks");
   const what = `PgBouncer at ${formatAddress(address)}`;
   return await look(what, (options) => withPgSession(target, options, work));
 }

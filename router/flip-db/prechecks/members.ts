@@ -1,4 +1,5 @@
 /** Checks of who the members are, who takes writes, and whether the flip may act on them at all. */
+import { managersCommand } from "../../cluster/managers.ts";
 import { fold, unfinished as findUnfinished } from "../../operation/records.ts";
 import { endOf, listed, moreOf, need, overAll, UnreadError } from "./facts.ts";
 import type { PrecheckFacts } from "./facts.ts";
@@ -65,18 +66,12 @@ export const poolerTargets: Check = ({ view }) =>
 export const twoMembers: Check = ({ view }) =>
   view.members.length === 2 ? undefined : `there are ${view.members.length} members`;
 
-const commandOf: Readonly<Record<string, string>> = {
-  patroni: "patronictl switchover",
-  repmgr: "repmgr standby switchover",
-  pg_auto_failover: "pg_autoctl perform switchover",
-};
-
 /** Nobody else decides who takes writes. */
 export const manager: Check = ({ view }) =>
   overAll(view.members, ({ name, declared, postgres }) => {
     const seen = declared.manager === "none" ? need(postgres, `Postgres of ${name}`).managers : [];
     const managers = declared.manager === "none" ? seen : [declared.manager];
-    return managers.map((one) => `${one} runs ${name}: ${commandOf[one] ?? `ask ${one}`}`);
+    return managers.map((one) => `${one} runs ${name}: ${managersCommand(one, "flip")}`);
   });
 
 /** Both hosts can be reached and are described. */

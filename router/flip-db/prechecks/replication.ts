@@ -1,7 +1,7 @@
 /** Checks of how the standby follows, and of what it must have to take over. */
 import { ageInWords, sizeInWords } from "../../../config/units.ts";
 import { lsnDistance, parseLsn } from "../../../kit/lsn.ts";
-import { parseSynchronousNames } from "../../cluster/conditions/replication.ts";
+import { floorSettings, parseSynchronousNames } from "../../cluster/conditions/replication.ts";
 import { endOf, listed, moreOf, UnreadError } from "./facts.ts";
 import type { PrecheckFacts } from "./facts.ts";
 
@@ -76,15 +76,7 @@ function catchUp(before: number, now: LagNow): string {
   return `it catches up by ${sizeInWords(bytesPerSecond)}/s, ${ageInWords(now.bytes / bytesPerSecond)} to go`;
 }
 
-/** PostgreSQL manual, 27.4.6: the old primary becomes a standby of the new one. */
-const floorSettings = [
-  "max_connections",
-  "max_worker_processes",
-  "max_wal_senders",
-  "max_prepared_transactions",
-  "max_locks_per_transaction",
-] as const;
-
+/** The old primary becomes a standby of the new one. */
 export const settings: Check = (facts) => {
   const [from, to] = [endOf(facts, "from"), endOf(facts, "to")];
   const lower = floorSettings.flatMap((name) => {

@@ -96,34 +96,40 @@ t.test("words that cannot be meant are refused before anything is looked at", as
   t.equal(await nowhere.end(), 78);
 });
 
-t.test("a dry run, and a run that nobody confirms, change nothing", async (t) => {
-  const before = await rowsOn(
-    "dal-01",
-    "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x",
-  );
-  const dry = recovery("flip-db", "--dry-run");
-  t.equal(await dry.end(), 0, dry.notes());
-  t.match(dry.out(), /H1-one-writer[\s\S]*plan: dal-01 to chi-02, seamless[\s\S]*promote/);
-  const asJson = recovery("flip-db", "--dry-run", "--json");
-  t.equal(await asJson.end(), 0);
-  t.match(JSON.parse(asJson.out()), { event: "dry-run", plan: { from: "dal-01" } });
+t.test(
+  "a dry run, a run that nobody confirms, and a flip to the primary (pitfall 7) change nothing",
+  async (t) => {
+    const before = await rowsOn(
+      "dal-01",
+      "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x",
+    );
+    const dry = recovery("flip-db", "--dry-run");
+    t.equal(await dry.end(), 0, dry.notes());
+    t.match(dry.out(), /H1-one-writer[\s\S]*plan: dal-01 to chi-02, seamless[\s\S]*promote/);
+    const asJson = recovery("flip-db", "--dry-run", "--json");
+    t.equal(await asJson.end(), 0);
+    t.match(JSON.parse(asJson.out()), { event: "dry-run", plan: { from: "dal-01" } });
 
-  const unasked = recovery("flip-db");
-  t.equal(await unasked.end(), 3);
-  t.match(unasked.notes(), /--yes/);
-  const silent = recovery("flip-db", "--json");
-  t.equal(await silent.end(), 3);
-  t.match(JSON.parse(silent.out()), { event: "failure", code: "ERR_REFUSED" });
-  const already = recovery("flip-db", "--to", "dal-01", "--yes");
-  t.equal(await already.end(), 3);
-  t.match(already.notes(), /is the primary already/);
+    const unasked = recovery("flip-db");
+    t.equal(await unasked.end(), 3);
+    t.match(unasked.notes(), /--yes/);
+    const silent = recovery("flip-db", "--json");
+    t.equal(await silent.end(), 3);
+    t.match(JSON.parse(silent.out()), { event: "failure", code: "ERR_REFUSED" });
+    const already = recovery("flip-db", "--to", "dal-01", "--yes");
+    t.equal(await already.end(), 3);
+    t.match(already.notes(), /is the primary already/);
 
-  const after = await rowsOn("dal-01", "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x");
-  t.same(after, before, "no transaction has written");
-  const schema = "SELECT to_regnamespace('switchyard') IS NULL AS none";
-  t.same(await rowsOn("dal-01", schema), [{ none: true }], "no journal");
-  t.same(await journals(), [], "no journal on this host");
-});
+    const after = await rowsOn(
+      "dal-01",
+      "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x",
+    );
+    t.same(after, before, "no transaction has written");
+    const schema = "SELECT to_regnamespace('switchyard') IS NULL AS none";
+    t.same(await rowsOn("dal-01", schema), [{ none: true }], "no journal");
+    t.same(await journals(), [], "no journal on this host");
+  },
+);
 
 t.test("no and Ctrl-C at the question are 4, and nothing was changed", async (t) => {
   const question = /Flip writes from dal-01 to chi-02 \(seamless.*\[y\/N\]/;
@@ -223,7 +229,7 @@ t.test("Ctrl-C before the stop takes everything back", async (t) => {
   await untilHealthy();
 });
 
-t.test("a second Ctrl-C leaves, and what was begun comes to its end", async (t) => {
+t.test("pitfall 3: a second Ctrl-C leaves, and what was begun comes to its end", async (t) => {
   const from = await primary();
   const client = await openTransaction();
   const flip = recovery("flip-db", "--yes", "--json", "--accept-risk=long-transactions");
@@ -357,21 +363,24 @@ t.test("a secret that cannot be read, a dead and a frozen member", async (t) => 
   await untilHealthy();
 });
 
-t.test("failover wants the operator's word, shows the possible loss, and promotes", async (t) => {
-  const from = await primary();
-  const early = recovery("failover", "--yes");
-  t.equal(await early.end(), 3, "a primary that takes writes is flipped instead");
-  t.match(early.notes(), /flip-db/);
-  await lab.run("kill", `${from}/postgres`);
-  for (const words of [[], [`--dead=${other(from)}`]]) {
-    const unproven = recovery("failover", "--yes", ...words);
-    t.equal(await unproven.end(), 3, unproven.notes());
-    t.match(unproven.notes(), /loss of acknowledged rows/);
-  }
-  const failover = recovery("failover", "--yes", `--dead=${from}`, "--json");
-  t.equal(await failover.end(), 0, failover.out() + failover.notes());
-  t.match(failover.report(), { kind: "failover", result: "done", to: other(from) });
-  t.match(failover.report().next, new RegExp(`rebuild-standby --member ${from}`));
-  t.equal(await primary().catch(() => other(from)), other(from));
-  await insert();
-});
+t.test(
+  "pitfall 11: failover wants the operator's word, shows the possible loss, and promotes",
+  async (t) => {
+    const from = await primary();
+    const early = recovery("failover", "--yes");
+    t.equal(await early.end(), 3, "a primary that takes writes is flipped instead");
+    t.match(early.notes(), /flip-db/);
+    await lab.run("kill", `${from}/postgres`);
+    for (const words of [[], [`--dead=${other(from)}`]]) {
+      const unproven = recovery("failover", "--yes", ...words);
+      t.equal(await unproven.end(), 3, unproven.notes());
+      t.match(unproven.notes(), /loss of acknowledged rows/);
+    }
+    const failover = recovery("failover", "--yes", `--dead=${from}`, "--json");
+    t.equal(await failover.end(), 0, failover.out() + failover.notes());
+    t.match(failover.report(), { kind: "failover", result: "done", to: other(from) });
+    t.match(failover.report().next, new RegExp(`rebuild-standby --member ${from}`));
+    t.equal(await primary().catch(() => other(from)), other(from));
+    await insert();
+  },
+);

@@ -7,7 +7,7 @@ import { processOutput } from "../../../bin/cli/output.ts";
 import { eventLines, reportLines } from "../../../bin/commands/flip-db/screen.ts";
 import { dryLines, dryObject, findingLines } from "../../../bin/commands/flip-db/findings.ts";
 import { linesOf, nextOrder, orderLine } from "../../../bin/commands/flip-db/order.ts";
-import { newOperationId } from "../../../bin/commands/flip-db/place.ts";
+import { newOperationId } from "../../../bin/commands/operation-place.ts";
 import { readAsked } from "../../../bin/commands/flip-db/request.ts";
 import { exitCodeOfEnding } from "../../../bin/commands/flip-db/run.ts";
 import type { Flag } from "../../../bin/cli/command.ts";

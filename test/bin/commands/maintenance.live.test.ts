@@ -159,7 +159,7 @@ t.test("bin/maintenance", async (t) => {
     await writeFile(place.path("jobs.fails"), "");
     const failed = await place.maintenance("up");
     t.equal(failed.code, 1);
-    t.match(failed.stderr, /jobs: .*FAILED: .*exit code 9: jobs is broken/);
+    t.match(failed.stderr, /FAILED jobs: .*exit code 9: jobs is broken/);
     t.match(failed.stdout, /page: stands\n {2}jobs: failed.*\n {2}workers: not begun/);
     t.match(failed.stdout, /next: bin\/maintenance up .* goes on; bin\/maintenance down/);
     t.same(await place.log(), ["page on"]);
@@ -222,7 +222,7 @@ t.test("bin/maintenance", async (t) => {
     t.equal(busy.code, 1);
     t.match(
       busy.stderr,
-      /reports: .*FAILED: the query is not done: 1 row is still there: \{"pid":/,
+      /FAILED reports: .*the query is not done: 1 row is still there: \{"pid":/,
     );
     await reports.end();
     t.equal((await place.maintenance("up")).code, 0);

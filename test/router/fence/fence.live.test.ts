@@ -173,7 +173,7 @@ t.test("fence and unfence", async (t) => {
     acknowledged.push(...load.acknowledged);
   });
 
-  await t.test("no restart and no reload brings it back; apply keeps it", async (t) => {
+  await t.test("pitfall 10: no restart and no reload brings it back; apply keeps it", async (t) => {
     await lab.run("start", "dal-01/postgres");
     t.equal(await ask(lab, "dal-01", "SELECT pg_is_in_recovery()"), true, "it came up read-only");
     const { view } = await lookAtCluster(lab.environment);

@@ -90,6 +90,27 @@ t.test("fence", async (t) => {
       ends: false,
     },
     {
+      name: "a standby since a flip, whose signature stays",
+      at: seen({ ...standby, timeline: 2, armed: { by: flipArms } }, newer),
+      sign: "fence standby",
+      ends: false,
+    },
+    {
+      name: "the same, down",
+      at: seen(
+        { ...stopped, armed: { by: flipArms }, control: control("shut down in recovery", 2) },
+        newer,
+      ),
+      sign: "fence standby",
+      ends: false,
+    },
+    {
+      name: "an old primary that came up read-only in the middle of a flip",
+      at: seen({ ...standby, armed: { by: flipArms }, streamsFrom: null }, standby),
+      sign: "fence",
+      ends: false,
+    },
+    {
       name: "a standby that is down",
       at: seen(
         { ...stopped, armed: { by: "" }, control: control("shut down in recovery") },
@@ -164,6 +185,11 @@ t.test("unfence brings it back as what it was", async (t) => {
     {
       name: "rebuilt, and streaming from the new primary",
       at: seen({ ...standby, streamsFrom: "chi-02" }, newer),
+      restores: "routers",
+    },
+    {
+      name: "a standby since a flip, whose signature stays, held down by the routers alone",
+      at: seen({ ...standby, timeline: 2, streamsFrom: "chi-02", armed: { by: flipArms } }, newer),
       restores: "routers",
     },
     {

@@ -85,7 +85,7 @@ async function appsOn(t: Test, lab: TestLab, connections: number): Promise<LabAp
   return apps;
 }
 
-t.test("seamless: there and back, two app hosts", async (t) => {
+t.test("seamless: there and back, two app hosts; slots keep no WAL (pitfall 23)", async (t) => {
   const lab = await withLab(t, { appHosts: 2 });
   const flip = await flipRunner(t, lab);
   t.equal((await stateOf(lab, "dal-01")).journal, false, "there is no journal before");
@@ -122,7 +122,7 @@ t.test("what does not end in a flip leaves no trace", async (t) => {
   });
 
   for (const step of ["record", "arm", "hold", "divert"]) {
-    await t.test(`aborted during ${step}`, async (t) => {
+    await t.test(`pitfall 4: aborted during ${step}`, async (t) => {
       await eventually("the standby streams", soon, async () => {
         const { slots } = await stateOf(lab, "dal-01");
         return slots.some(({ active }) => active) ? true : undefined;
@@ -146,7 +146,7 @@ t.test("what does not end in a flip leaves no trace", async (t) => {
     });
   }
 
-  await t.test("the standby freezes once the old primary is armed", async (t) => {
+  await t.test("pitfall 4 and 29: the standby freezes once the old primary is armed", async (t) => {
     const [app] = await appsOn(t, lab, 4);
     const frozen: Promise<void>[] = [];
     const done = await flip({

@@ -1,6 +1,7 @@
 /**
  * Two app hosts, one of them cut off: a flip refuses and names the risk; accepted, it goes on
  * without that host, also over the death of its executor, and the host finds its way by itself.
+ * SWITCHYARD_TEST_FULL=1 has it away in more ways.
  */
 import t from "tap";
 import type { Test } from "tap";
@@ -14,6 +15,7 @@ import { handsOn, other, provesLossless, provesUnharmed } from "./pitfall-hands.
 
 const soon = { deadlineMs: 30_000, intervalMs: 100 };
 const risks = ["routers", "edge-poolers"];
+const { SWITCHYARD_TEST_FULL: full } = process.env;
 const accepted = risks.map((one) => `--accept-risk=${one}`);
 const lost = "app-02";
 const ends = ["dal-01", "chi-02", "app-01"] as const;
@@ -58,10 +60,14 @@ const absences = {
 /** An app behind the host that was away: it comes to the new primary with no command. */
 async function appThere(t: Pick<Test, "teardown">): Promise<LabApp> {
   const edge = lab.json.appHosts.find((one) => one.name === lost)?.edge ?? lab.json.edge;
-  return await labApp(t, lab, edge, 2);
+  // What it had open led to the old primary, and is closed by its router's own checks.
+  return await eventually(`an app on ${lost}`, soon, () => labApp(t, lab, edge, 2));
 }
 
-for (const [how, { leave, back, leftOut }] of Object.entries(absences)) {
+const shown = full === "1" ? (["silent", "blind"] as const) : (["silent"] as const);
+
+for (const how of shown) {
+  const { leave, back, leftOut } = absences[how];
   t.test(
     `an app host is ${how}: refused, and with the risk accepted done without it`,
     async (t) => {
@@ -89,6 +95,7 @@ for (const [how, { leave, back, leftOut }] of Object.entries(absences)) {
       await provesUnharmed(t, app);
 
       await back();
+      await isWhole(hands, []);
       const there = await appThere(t);
       await isWhole(hands, [there]);
       await provesLossless(t, there);
@@ -97,16 +104,18 @@ for (const [how, { leave, back, leftOut }] of Object.entries(absences)) {
   );
 }
 
-for (const [step, ending] of [
-  ["divert", "abort"],
-  ["promote", "resume"],
-] as const) {
+const kills = [
+  { step: "promote", ending: "resume" },
+  { step: "divert", ending: "abort" },
+] as const;
+
+for (const { step, ending } of full === "1" ? kills : kills.slice(0, 1)) {
   t.test(`without one app host, killed during ${step}, then --${ending}`, async (t) => {
     prober.begin();
     const from = await primary();
     const app = await hands.app(t);
     await absences.silent.leave();
-    await killedFlip(t, hands, { step, moment: "during", delayMs: 1 }, risks);
+    await killedFlip(t, hands, { mode: "seamless", step, moment: "during", delayMs: 1 }, risks);
     await endFlip(t, hands, { ending, elsewhere: true });
     t.equal(await primary(), ending === "abort" ? from : other(from));
     await app.progress(20);

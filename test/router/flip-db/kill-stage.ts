@@ -26,6 +26,7 @@ const soon = { deadlineMs: 30_000, intervalMs: 100 };
 const killMs = 60_000;
 
 export interface Cell {
+  readonly mode: KillOrder["mode"];
   readonly step: string;
   readonly moment: KillOrder["moment"];
   readonly delayMs: number;
@@ -50,6 +51,7 @@ export function allCells(seed: number): Cell[] {
   const turn = chance.between(0, 11);
   return wholeSteps({ mode: "seamless", synchronous: "none", cause: "planned" }).map(
     (step, index) => ({
+      mode: "seamless",
       step,
       moment: moments[(turn + index) % moments.length] ?? "during",
       delayMs: chance.between(0, actMs[step] ?? 3),
@@ -57,6 +59,13 @@ export function allCells(seed: number): Cell[] {
       elsewhere: Math.floor((turn + index) / 2) % 2 === 0,
     }),
   );
+}
+
+/** The crossing once more, where nobody holds the clients. */
+export function fastCells(seed: number): Cell[] {
+  return allCells(seed)
+    .filter(({ step }) => ["divert", "stop", "promote", "route"].includes(step))
+    .map((cell) => ({ ...cell, mode: "fast", moment: "during" }));
 }
 
 /** `count` of them, with what is delicate among them. */
@@ -89,14 +98,14 @@ let flips = 0;
 export async function killedFlip(
   t: Test,
   { lab, stateHome }: Hands,
-  cell: Pick<Cell, "step" | "moment" | "delayMs">,
+  cell: Pick<Cell, "mode" | "step" | "moment" | "delayMs">,
   acceptedRisks: readonly string[] = [],
 ): Promise<{ readonly operationId: string; readonly said: string }> {
   flips += 1;
   const operationId = `kill-${process.pid}-${flips}`;
-  const { step, moment, delayMs } = cell;
+  const { mode, step, moment, delayMs } = cell;
   const order: KillOrder = {
-    ...{ environment: lab.name, configFolder: lab.configFolder, operationId, mode: "seamless" },
+    ...{ environment: lab.name, configFolder: lab.configFolder, operationId, mode },
     operations: join(stateHome, "switchyard/operations", lab.name),
     ...{ acceptedRisks, step, moment, delayMs },
   };

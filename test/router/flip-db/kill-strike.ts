@@ -11,12 +11,13 @@ import type { Hands } from "./pitfall-hands.ts";
 /**
  * Runs a seamless flip; once the record that `step` was begun is written, and before it acts,
  * `strike` is done. A step whose effect is there already is not struck.
+ * @returns how it ended; throws what `strike` throws
  */
 export async function flipStruck(
   { lab, stateHome }: Hands,
   step: string,
   strike: () => Promise<void>,
-): Promise<{ readonly result: FlipResult; readonly operationId: string }> {
+): Promise<FlipResult> {
   const operationId = `struck-${randomUUID().slice(0, 8)}`;
   const folder = join(stateHome, "switchyard/operations", lab.name);
   await makeOperationFolder(folder);
@@ -42,12 +43,11 @@ export async function flipStruck(
     synchronous: environment.flip.synchronous,
   };
   try {
-    const result = await runFlip(request, struck, {
+    return await runFlip(request, struck, {
       holder: "struck@localhost",
       signal: new AbortController().signal,
       onEvent: () => undefined,
     });
-    return { result, operationId };
   } finally {
     await real.close();
   }

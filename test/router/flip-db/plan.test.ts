@@ -25,7 +25,7 @@ import { refusals } from "./plan-refusals.ts";
 
 const open = "record checkpoint slot warm arm";
 const cross = "divert stop prove promote verify";
-const end = "reconnect route release sweep await-end rejoin settle close";
+const end = "reconnect route release sweep await-end rejoin reconnect-old settle close";
 
 const plans: readonly PlanCase[] = [
   { name: "a whole flip", seen: pair(primary(), standby()), want: `${open} hold ${cross} ${end}` },
@@ -52,6 +52,13 @@ const plans: readonly PlanCase[] = [
     asked: { goal: "resume" },
     journal: begun(),
     want: `${open} hold ${cross} ${end}`,
+  },
+  {
+    name: "resume during the shutdown waits for its end",
+    seen: pair(stopped({ process: "stopping", control: control("in production") }), standby()),
+    asked: { goal: "resume" },
+    journal: begun(),
+    want: `await-shutdown arm stop prove promote verify ${end}`,
   },
   {
     name: "resume after the stop proves again",

@@ -201,7 +201,7 @@ t.test("a lab with two app hosts", async (t) => {
     t.same({ mode, why }, { mode: "seamless", why: [] });
   });
 
-  await t.test("what runs on the primary", async (t) => {
+  await t.test("what runs on the primary, logical slots too (pitfall 23)", async (t) => {
     // First of all: it would wait for the prepared transaction.
     await dal.query("SELECT pg_create_logical_replication_slot('cdc', 'test_decoding')");
     const sleeper = await lab.connect(dalMember.postgres, { config: { application_name: "etl" } });
@@ -234,7 +234,13 @@ t.test("a lab with two app hosts", async (t) => {
       await program(hands, "pg_basebackup", ["-D", "-", "-Ft", "-Xnone", "-cfast", "-r", "32"]),
       await set(dal, { wal_sender_timeout: "0", archive_command: "'/bin/false'" }),
     );
-    await dal.query("SELECT pg_switch_wal()");
+    // The archiver hears of the new command a moment later, and may pass one more file by the old one.
+    await eventually("archiving fails", { deadlineMs: 20_000, intervalMs: 500 }, async () => {
+      await dal.query("SELECT pg_logical_emit_message(true, 'test', 'a file to archive')");
+      await dal.query("SELECT pg_switch_wal()");
+      const failed = await dal.query("SELECT FROM pg_stat_archiver WHERE failed_count > 0");
+      return failed.rowCount === 1 ? true : undefined;
+    });
     await withMends(t, mends, async () => {
       const found = await untilFound(hands, {
         "H5-archiver": /^archiving fails on dal-01: [0-9]+ failures, the last for 0{7}1/,
@@ -298,49 +304,52 @@ t.test("a lab with two app hosts", async (t) => {
     await untilFine(hands);
   });
 
-  await t.test("poolers, gates and sessions that nobody holds", async (t) => {
-    const ends: Mend[] = [
-      await session(hands, router1.listen.write, ["SELECT 1"], "worker"),
-      await session(hands, dalMember.pooler.address, ["SELECT 1"], "analyst"),
-    ];
-    await reloadThroughMaster(router1.master ?? "", { deadlineMs: 10_000, signal: undefined });
-    await onConsole(hands, app1.address, "PAUSE app", "SET server_login_retry = 15");
-    await lab.run("stop", "app-02/gate");
-    await lab.run("freeze", "app-02/router");
-    const mends: Mend[] = [
-      ...ends,
-      () => lab.run("start", "app-02/gate"),
-      () => lab.run("thaw", "app-02/router"),
-      () => onConsole(hands, app1.address, "RESUME app", "RELOAD"),
-    ];
-    await withMends(t, mends, async () => {
-      const found = await untilFound(
-        hands,
-        {
-          "H11-edge-paused": /^edge pooler app-01-edge: app is paused$/,
-          "H11-edge-settings":
-            /^edge pooler app-01-edge: server_login_retry is 15.* s, which turns/,
-          "H11-gate": /^the gate of app-01-edge is foreign: /,
-          "H11-seamless": /^the gate of app-02-edge: .*(refused|ECONNREFUSED)/,
-          "H11-past-edges": /^1 through router app-01, from no edge pooler: 1 from 127/,
-          "H12-routers": /^app-02: .*no .*within/,
-          "H12-old-workers": /^1 sessions with dal-01 are on the old worker [0-9]+ of app-01$/,
-        },
-        { wanted: "seamless" },
-      );
-      t.match(found.get("H11-seamless"), { refuses: true });
-      // How many come through a frozen router cannot be told.
-      t.match(found.get("H11-past-routers"), { outcome: "unknown", refuses: true });
-      const { mode, why } = await checkFlip(environment, { wanted: "auto", acceptedRisks: [] });
-      t.match({ mode, why }, { mode: "fast", why: [/^the gate of app-02-edge/] });
-      await lab.run("thaw", "app-02/router");
-      await untilFound(hands, {
-        "H11-past-routers":
-          /^1 of the [0-9]+ clients of the node pooler of dal-01 come past .*analyst/,
+  await t.test(
+    "poolers (pitfall 20: server_login_retry), gates and sessions that nobody holds",
+    async (t) => {
+      const ends: Mend[] = [
+        await session(hands, router1.listen.write, ["SELECT 1"], "worker"),
+        await session(hands, dalMember.pooler.address, ["SELECT 1"], "analyst"),
+      ];
+      await reloadThroughMaster(router1.master ?? "", { deadlineMs: 10_000, signal: undefined });
+      await onConsole(hands, app1.address, "PAUSE app", "SET server_login_retry = 15");
+      await lab.run("stop", "app-02/gate");
+      await lab.run("freeze", "app-02/router");
+      const mends: Mend[] = [
+        ...ends,
+        () => lab.run("start", "app-02/gate"),
+        () => lab.run("thaw", "app-02/router"),
+        () => onConsole(hands, app1.address, "RESUME app", "RELOAD"),
+      ];
+      await withMends(t, mends, async () => {
+        const found = await untilFound(
+          hands,
+          {
+            "H11-edge-paused": /^edge pooler app-01-edge: app is paused$/,
+            "H11-edge-settings":
+              /^edge pooler app-01-edge: server_login_retry is 15.* s, which turns/,
+            "H11-gate": /^the gate of app-01-edge is foreign: /,
+            "H11-seamless": /^the gate of app-02-edge: .*(refused|ECONNREFUSED)/,
+            "H11-past-edges": /^1 through router app-01, from no edge pooler: 1 from 127/,
+            "H12-routers": /^app-02: .*no .*within/,
+            "H12-old-workers": /^1 sessions with dal-01 are on the old worker [0-9]+ of app-01$/,
+          },
+          { wanted: "seamless" },
+        );
+        t.match(found.get("H11-seamless"), { refuses: true });
+        // How many come through a frozen router cannot be told.
+        t.match(found.get("H11-past-routers"), { outcome: "unknown", refuses: true });
+        const { mode, why } = await checkFlip(environment, { wanted: "auto", acceptedRisks: [] });
+        t.match({ mode, why }, { mode: "fast", why: [/^the gate of app-02-edge/] });
+        await lab.run("thaw", "app-02/router");
+        await untilFound(hands, {
+          "H11-past-routers":
+            /^1 of the [0-9]+ clients of the node pooler of dal-01 come past .*analyst/,
+        });
       });
-    });
-    await untilFine(hands);
-  });
+      await untilFine(hands);
+    },
+  );
 
   await t.test("another operation, and an unfinished one", async (t) => {
     const order = [chiMember.name, dalMember.name];
@@ -374,7 +383,7 @@ t.test("a lab with two app hosts", async (t) => {
     }
   });
 
-  await t.test("a primary that was given more than its standby", async () => {
+  await t.test("pitfall 8: a primary that was given more than its standby", async () => {
     await dal.query("ALTER SYSTEM SET max_connections = 120");
     await lab.run("stop", "dal-01/postgres");
     await lab.run("start", "dal-01/postgres");

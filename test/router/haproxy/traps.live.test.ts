@@ -48,7 +48,7 @@ for (const program of programs) {
       ["dal", "chi"],
     ] as const) {
       for (const second of ["standby", "silent"] as const) {
-        t.test(`G1 boot window, sites ${sites.join(" ")}, ${second}`, async (t) => {
+        t.test(`G1 (pitfall 14) boot window, sites ${sites.join(" ")}, ${second}`, async (t) => {
           const [dal, chi] = await members(t, "primary", second);
           const clients = crowd(write.host, write.port);
           t.teardown(clients.end);
@@ -69,7 +69,7 @@ for (const program of programs) {
       }
     }
 
-    t.test("G1 boot window, no primary", async (t) => {
+    t.test("G1 (pitfall 14) boot window, no primary", async (t) => {
       const [dal, chi] = await members(t, "standby", "standby");
       const clients = crowd(write.host, write.port);
       const [, haproxy] = await router(t, program);
@@ -114,7 +114,7 @@ for (const program of programs) {
       for (const one of got) one.socket.destroy();
     });
 
-    t.test("guard: two primaries get no new connection, one of them does", async (t) => {
+    t.test("pitfall 12: two primaries get no new connection, one of them does", async (t) => {
       const [dal, chi] = await members(t, "primary", "standby");
       const [, haproxy] = await router(t, program);
       await untilStatus(haproxy, "boot-window/open", /^DOWN/);

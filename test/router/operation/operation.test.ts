@@ -60,6 +60,16 @@ t.test("fold counts a record from two places once, and stuck is not an end", (t)
   t.end();
 });
 
+/** It must not run until it was looked at `looks` times, and says that this passes. */
+function shyRow(step: string, looks: number): StepRow<Toy> {
+  let looked = 0;
+  const whyNot = (): string | undefined => {
+    looked += 1;
+    return looked < looks ? "not yet" : undefined;
+  };
+  return row(step, { whyNot, passing: { withinMs: 50, may: () => true } });
+}
+
 const cases: readonly {
   readonly name: string;
   readonly rows: readonly StepRow<Toy>[];
@@ -84,6 +94,13 @@ const cases: readonly {
     rows: [row("a", { pointOfNoReturn: true, undo: [back("a")] }), fails("b", false)],
     result: "stuck",
     world: ["a"],
+  },
+  { name: "what passes is waited for", rows: [shyRow("a", 3)], result: "done", world: ["a"] },
+  {
+    name: "and not for ever",
+    rows: [row("a", { undo: [back("a")] }), shyRow("b", Infinity)],
+    result: "undone",
+    world: [],
   },
   {
     name: "a step that may fail does not end it",

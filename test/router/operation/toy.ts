@@ -1,5 +1,5 @@
 /** The smallest operation there is: its world is a set of words, and each step adds its own. */
-import { every, systemClock, withDeadline } from "../../../kit/clock.ts";
+import { systemTiming } from "../../../kit/clock.ts";
 import type { Operation } from "../../../router/operation/execute.ts";
 import type { StepRow } from "../../../router/operation/step.ts";
 
@@ -63,7 +63,7 @@ export function operationOf(
     hold,
     relock: () => Promise.resolve(hold),
     journal: { append: () => Promise.resolve() },
-    timing: { clock: systemClock, limit: withDeadline, every },
+    timing: systemTiming,
     signal: new AbortController().signal,
     onEvent: () => undefined,
     ...more,

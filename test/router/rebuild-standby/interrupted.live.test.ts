@@ -36,7 +36,7 @@ async function killAndRepeat(
   t.strictSame(await beside(pair, member), [], "nothing is left beside the data");
 }
 
-t.test("killed anywhere, the next run comes to the end", async (t) => {
+t.test("pitfall 25: killed anywhere, the next run comes to the end", async (t) => {
   const pair = await withPair(t);
   const copying = ["stop", "copy", "verify", "prepare", "swap", "start", "stream", "clean"];
   for (const step of isFull ? copying : ["copy", "swap"]) {

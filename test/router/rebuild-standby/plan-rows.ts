@@ -282,7 +282,7 @@ export const rows: readonly Row[] = [
     want: { refused: /needs 11\.00 GB, and 10\.50 GB are free/ },
   },
   {
-    name: "a mount point cannot be exchanged",
+    name: "pitfall 26: a mount point cannot be exchanged",
     given: { request: { method: "basebackup" }, layout: { isMountPoint: true } },
     want: { refused: /mount point/ },
   },

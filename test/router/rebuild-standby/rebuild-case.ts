@@ -14,7 +14,7 @@ import type {
   SourceSeen,
   Survey,
 } from "../../../router/rebuild-standby/observation.ts";
-import type { RebuildRequest } from "../../../router/rebuild-standby/plan.ts";
+import type { RebuildRequest } from "../../../router/rebuild-standby/rebuild-actions.ts";
 
 export interface CaseWords {
   readonly source?: Partial<SourceSeen>;

@@ -51,7 +51,7 @@ t.test("from a clean demotion to foreign data", async (t) => {
     await proveFollows(t, pair, "dal-01");
   });
 
-  await t.test("a primary that wrote on: told, exported, rewound", async (t) => {
+  await t.test("pitfall 25: a primary that wrote on: told, exported, rewound", async (t) => {
     const source = await diverge(pair, "chi-02", 5);
     const bare = await rebuild(pair, "-y");
     t.equal(bare.code, 3);
@@ -73,7 +73,7 @@ t.test("from a clean demotion to foreign data", async (t) => {
     t.equal(source, "dal-01");
   });
 
-  await t.test("two that wrote: the one that is ahead needs a word", async (t) => {
+  await t.test("pitfall 6: two that wrote: the one that is ahead needs a word", async (t) => {
     await promote(pair, "chi-02");
     const both = await rebuild(pair, "-y", "--member", "chi-02");
     t.match(both.stderr, /dal-01 and chi-02 take writes/);

@@ -110,17 +110,20 @@ t.test(
   },
 );
 
-t.test("the old primary that comes back as one is fenced, the new one goes on", async (t) => {
-  await dalPostgres.start();
-  await dalHealth.becomes("fenced", 20_000);
-  t.match((await dalHealth.status()).reason, /timeline 2, newer than 1 here/);
-  await chiHealth.becomes("primary", 20_000);
-  t.equal(await chiHealth.stop(), 0);
-  await eventually("the peer is gone", soon, async () =>
-    (await dalHealth.status()).peers[0]?.state === "unreachable" ? true : undefined,
-  );
-  t.equal((await dalHealth.get("/")).text, "fenced\n", "silence releases nothing");
-});
+t.test(
+  "pitfall 9: the old primary that comes back as one is fenced, the new one goes on",
+  async (t) => {
+    await dalPostgres.start();
+    await dalHealth.becomes("fenced", 20_000);
+    t.match((await dalHealth.status()).reason, /timeline 2, newer than 1 here/);
+    await chiHealth.becomes("primary", 20_000);
+    t.equal(await chiHealth.stop(), 0);
+    await eventually("the peer is gone", soon, async () =>
+      (await dalHealth.status()).peers[0]?.state === "unreachable" ? true : undefined,
+    );
+    t.equal((await dalHealth.get("/")).text, "fenced\n", "silence releases nothing");
+  },
+);
 
 t.test("after a restart of pg-health alone, the data say who was first", async (t) => {
   t.equal(await dalHealth.stop(), 0);

@@ -126,7 +126,7 @@ t.test("default_transaction_read_only is a 503 of its own", async (t) => {
   await asPlain.becomes("primary", 20_000);
 });
 
-t.test("every slot taken never looks like a failover", async (t) => {
+t.test("pitfall 27: every slot taken never looks like a failover", async (t) => {
   const admin = await postgres.client();
   t.teardown(() => admin.end());
   await admin.query("CREATE ROLE app LOGIN PASSWORD 'app'");
@@ -221,7 +221,7 @@ for (const [what, pids] of [
   });
 }
 
-t.test("frozen for less than the grace is never a 503", async (t) => {
+t.test("pitfall 27: frozen for less than the grace is never a 503", async (t) => {
   const frozen = await postgres.pids();
   signalEach(frozen, "SIGSTOP");
   await asPlain.becomes("primary (slow)", 20_000);

@@ -130,7 +130,7 @@ await t.test("a lease holds clients, and ends", async (t) => {
     await long.query("COMMIT");
   });
 
-  await t.test("a resume calls off a pause that still waits", async (t) => {
+  await t.test("pitfall 19: a resume calls off a pause that still waits", async (t) => {
     const long = await rig.app();
     await long.query("BEGIN");
     await long.query("SELECT 1");
@@ -171,7 +171,7 @@ await t.test("what others do to PgBouncer", async (t) => {
     t.equal((await gate.status()).state, "open");
   });
 
-  await t.test("a pause cannot work there", async (t) => {
+  await t.test("pitfall 19: a pause cannot work there", async (t) => {
     await t.rejects(gate.pause(request({ databases: ["app", "nowhere"] })), {
       code: "ERR_GATE_REFUSED",
       message: /nowhere is no entry of \[databases\]/,

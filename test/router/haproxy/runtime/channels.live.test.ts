@@ -33,7 +33,7 @@ for (const [index, { path, version }] of programs.entries()) {
     const channels = openRouterChannels([real], members, { deadlineMs: 5000 });
     t.teardown(() => channels.close());
 
-    await t.test("moves cut sessions, and the checks take them back", async (t) => {
+    await t.test("pitfall 15: moves cut sessions, and the checks take them back", async (t) => {
       await channels.warm(signal);
       t.match(await channels.look(signal), [
         { name: "app-01", reached: true, up: ["dal-01"], passing: ["dal-01"], error: null },
@@ -125,7 +125,7 @@ for (const [index, { path, version }] of programs.entries()) {
       await settled(rig);
     });
 
-    await t.test("what is left of sessions is closed", async (t) => {
+    await t.test("pitfall 16: what is left of sessions is closed", async (t) => {
       const app = await visit(rig.host, 6433);
       const cut = new Promise<void>((resolve) => app.socket.once("close", () => resolve()));
       const closed = await channels.closeSessions("dal-01", signal);

@@ -177,22 +177,27 @@ void t.test("who waits is counted in the backend's queue and in its servers'", a
   t.same(view.closedFrontends, ["pg-primary"]);
 });
 
-void t.test("an old HAProxy is refused, and a gated command is not sent", async (t) => {
-  const old = await startFakeHaproxy(whole(recorded.replace("Version: 2.6.12", "Version: 2.4.22")));
-  t.teardown(old.stop);
-  await t.rejects(showRouter(connectRuntime(old.address)), {
-    code: "ERR_HAPROXY_VERSION",
-    message: /HAProxy 2\.4\.22.* is too old: 2\.6 or newer is needed/,
-  });
-  const [info = ""] = recorded.split("\n1\n# be_id");
-  const gate = await startFakeHaproxy(whole(`${info}\n`.replace(/\n*$/, "\n\n")));
-  t.teardown(gate.stop);
-  await t.rejects(
-    send(connectRuntime(gate.address), [commands.setFrontendMaxConnections("pg-primary", 9)]),
-    { code: "ERR_HAPROXY_VERSION", message: /it needs 3\.0\.6 or newer/ },
-  );
-  t.same(gate.lines, ["set severity-output number;show info"]);
-});
+void t.test(
+  "an old HAProxy is refused, and a gated command (pitfall 17) is not sent",
+  async (t) => {
+    const old = await startFakeHaproxy(
+      whole(recorded.replace("Version: 2.6.12", "Version: 2.4.22")),
+    );
+    t.teardown(old.stop);
+    await t.rejects(showRouter(connectRuntime(old.address)), {
+      code: "ERR_HAPROXY_VERSION",
+      message: /HAProxy 2\.4\.22.* is too old: 2\.6 or newer is needed/,
+    });
+    const [info = ""] = recorded.split("\n1\n# be_id");
+    const gate = await startFakeHaproxy(whole(`${info}\n`.replace(/\n*$/, "\n\n")));
+    t.teardown(gate.stop);
+    await t.rejects(
+      send(connectRuntime(gate.address), [commands.setFrontendMaxConnections("pg-primary", 9)]),
+      { code: "ERR_HAPROXY_VERSION", message: /it needs 3\.0\.6 or newer/ },
+    );
+    t.same(gate.lines, ["set severity-output number;show info"]);
+  },
+);
 
 void t.test("a refused connect is tried once more where the command may be", async (t) => {
   const place = { host: "127.60.0.9", port: 9999 };

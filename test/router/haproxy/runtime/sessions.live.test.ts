@@ -95,25 +95,28 @@ for (const [index, { path, version }] of programs.entries()) {
       },
     );
 
-    await t.test("G6: sessions that came out of the queue are closed too", async (t) => {
-      const control = await dequeued(rig);
-      await rig.haproxy.askAdmin("shutdown sessions server held/dal-01");
-      const forgets = !isAtLeast(version, "3.0");
-      if (forgets) t.equal(await sessionsOfHeld(rig), 2, "the plain command forgets them");
-      for (const one of control) one.socket.destroy();
-      await noneLeft(rig);
-      const waited = await dequeued(rig);
-      t.same(
-        waited.map((one) => one.landed),
-        ["dal-01", "dal-01"],
-      );
-      const closed = await shutdownSessions(rig.runtime, held);
-      t.equal(closed.found, 2);
-      if (forgets) t.equal(closed.swept, 2);
-      await Promise.all(waited.map((one) => one.ended));
-      t.equal(await sessionsOfHeld(rig), 0);
-      await noneLeft(rig);
-    });
+    await t.test(
+      "G6 (pitfall 16): sessions that came out of the queue are closed too",
+      async (t) => {
+        const control = await dequeued(rig);
+        await rig.haproxy.askAdmin("shutdown sessions server held/dal-01");
+        const forgets = !isAtLeast(version, "3.0");
+        if (forgets) t.equal(await sessionsOfHeld(rig), 2, "the plain command forgets them");
+        for (const one of control) one.socket.destroy();
+        await noneLeft(rig);
+        const waited = await dequeued(rig);
+        t.same(
+          waited.map((one) => one.landed),
+          ["dal-01", "dal-01"],
+        );
+        const closed = await shutdownSessions(rig.runtime, held);
+        t.equal(closed.found, 2);
+        if (forgets) t.equal(closed.swept, 2);
+        await Promise.all(waited.map((one) => one.ended));
+        t.equal(await sessionsOfHeld(rig), 0);
+        await noneLeft(rig);
+      },
+    );
 
     await t.test("only the server that was named loses its sessions", async (t) => {
       const kept = await visit(rig.host, 6433);

@@ -1,19 +1,25 @@
 /** Where the operations of an environment leave their files, and how an operation is named. */
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { homedir, hostname, userInfo } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../../kit/clock.ts";
-import { stateHome } from "../../cli/state-home.ts";
+import { systemClock } from "../../kit/clock.ts";
+import { makeOperationFolder } from "../../router/operation/store.ts";
+import { stateHome } from "../cli/state-home.ts";
 
-/** The folder of an environment's operations, made for its owner alone if it is not there. */
-export async function operationsFolder(environment: string): Promise<string> {
-  const folder = operationsPath(environment);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+/**
+ * The folder of an environment's flips, or the one beside them for operations of another kind, made
+ * for its owner alone if it is not there.
+ */
+export async function operationsFolder(
+  environment: string,
+  kind?: "fence" | "rebuilds",
+): Promise<string> {
+  const folder = join(operationsPath(environment), kind ?? "");
+  await makeOperationFolder(folder);
   return folder;
 }
 
-/** The same, not made. */
+/** The folder of its flips, not made. */
 export function operationsPath(environment: string): string {
   const given = stateHome() ?? "";
   const base = given.startsWith("/") ? given : join(homedir(), ".local/state");

@@ -2,22 +2,28 @@
  * Carries out one flip, resume, abort or failover and writes what happens into the operation's
  * event file, the report last. The executor and, after its death, the watcher do it this way.
  */
-import type { OperationFiles } from "../../../router/operation/store.ts";
-import type { Environment } from "../../../config/schema.ts";
-import { systemClock } from "../../../kit/clock.ts";
-import { LockedError } from "../../../router/operation/lock.ts";
-import type { StepEvent } from "../../../router/operation/run-step.ts";
-import type { Facts } from "../../../router/operation/step.ts";
-import { EventLog } from "../../../router/flip-db/event-log.ts";
-import type { FlipFailureEvent, FlipPids, FlipReport } from "../../../router/flip-db/events.ts";
-import { runFlip } from "../../../router/flip-db/flip.ts";
-import type { FlipResult, FlipWorld } from "../../../router/flip-db/flip.ts";
-import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
-import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
-import { flipReport } from "../../../router/flip-db/report.ts";
-import { openFlipWorld } from "../../../router/flip-db/world.ts";
-import type { TimedStep } from "../../../router/flip-db/report.ts";
-import type { Order } from "./order.ts";
+import type { OperationFiles } from "../operation/store.ts";
+import type { Environment } from "../../config/schema.ts";
+import { systemClock } from "../../kit/clock.ts";
+import { LockedError } from "../operation/lock.ts";
+import type { StepEvent } from "../operation/run-step.ts";
+import type { Facts } from "../operation/step.ts";
+import { EventLog } from "./event-log.ts";
+import type { FlipFailureEvent, FlipPids, FlipReport } from "./events.ts";
+import { runFlip } from "./flip.ts";
+import type { FlipResult, FlipWorld } from "./flip.ts";
+import type { FlipPlan } from "./flip-actions.ts";
+import type { FlipRequest } from "./plan-request.ts";
+import { flipReport } from "./report.ts";
+import { openFlipWorld } from "./world.ts";
+import type { TimedStep } from "./report.ts";
+
+/** What the terminal hands to the executor, and the executor to the watcher. */
+export interface Order {
+  readonly request: FlipRequest & { readonly operationId: string };
+  /** A person and a host. */
+  readonly holder: string;
+}
 
 /** What the executor, or the watcher in its place, has to carry out. */
 export interface OrderTask {
@@ -61,7 +67,7 @@ export async function carryOutOrder(task: OrderTask): Promise<Ending> {
   }
 }
 
-export interface Task {
+interface Task {
   readonly environment: Environment;
   readonly request: FlipRequest;
   /** A person and a host. */
@@ -78,7 +84,7 @@ export interface Task {
 export type Ending = FlipReport | FlipFailureEvent;
 
 /** Runs it to its end. @returns the last event, which stands in the log as well; never throws */
-export async function carryOut(task: Task): Promise<Ending> {
+async function carryOut(task: Task): Promise<Ending> {
   const began = systemClock.monotonic();
   const startedAt = new Date(systemClock.now()).toISOString();
   const told: Told = { steps: [], plan: undefined };

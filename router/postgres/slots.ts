@@ -8,27 +8,29 @@ import type { Member } from "../../config/schema.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 import type { Facts } from "../operation/step.ts";
 
-const dropStatement = (slot: string): string =>
+/** Drops the physical slot `slot`, if it is there and nobody uses it. */
+export const dropSlotStatement = (slot: string): string =>
   `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
    WHERE slot_name = ${escapeLiteral(slot)} AND slot_type = 'physical' AND NOT active`;
 
-const createStatement = (slot: string, reserves: boolean): string =>
+/** Makes it, unless one of that name is there; `reserves` WAL from now on, or none. */
+export const createSlotStatement = (slot: string, reserves: boolean): string =>
   `SELECT pg_create_physical_replication_slot(${escapeLiteral(slot)}, ${reserves})
    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = ${escapeLiteral(slot)})`;
 
 /** A slot of `member` that reserves WAL from now on; one from earlier times is replaced. */
 export async function createSlot(ask: AskPostgres, { slot }: Member): Promise<Facts | undefined> {
   if (slot === undefined) return undefined;
-  await ask(dropStatement(slot));
-  await ask(createStatement(slot, true));
+  await ask(dropSlotStatement(slot));
+  await ask(createSlotStatement(slot, true));
   return { slot };
 }
 
 /** Takes the reservation back: the slot stays, as whoever is a standby one day will need it. */
 export async function dropSlot(ask: AskPostgres, { slot }: Member): Promise<Facts | undefined> {
   if (slot === undefined) return undefined;
-  await ask(dropStatement(slot));
-  await ask(createStatement(slot, false));
+  await ask(dropSlotStatement(slot));
+  await ask(createSlotStatement(slot, false));
   return { slot };
 }
 
@@ -43,7 +45,7 @@ export async function resetSlots(ask: AskPostgres, members: readonly Member[]): 
        AND restart_lsn IS NOT NULL AND NOT active`,
     );
     if (kept === undefined) continue;
-    await ask(dropStatement(slot));
-    await ask(createStatement(slot, false));
+    await ask(dropSlotStatement(slot));
+    await ask(createSlotStatement(slot, false));
   }
 }

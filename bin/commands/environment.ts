@@ -1,0 +1,40 @@
+/** What the verbs have alike about the environment they are given: its file, its parts by name. */
+import { loadEnvironment } from "../../config/load.ts";
+import type { Environment, Member } from "../../config/schema.ts";
+import { inCheckout } from "../../kit/checkout.ts";
+import { nearest } from "../../kit/nearest.ts";
+import { whyManaged } from "../../router/cluster/managers.ts";
+import type { Deed } from "../../router/cluster/managers.ts";
+import { UsageError } from "../cli/command.ts";
+import { RefusedError } from "../cli/confirm.ts";
+
+/** The environment that `name` means in this checkout. @throws ConfigError */
+export async function environmentNamed(name: string): Promise<Environment> {
+  return await loadEnvironment(name, { folder: inCheckout("config") });
+}
+
+/** "did you mean …?" where one is near, and all that there are. */
+export function nearestHint(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  const all = known.length === 0 ? "there is none" : `there is ${known.join(", ")}`;
+  return near === undefined ? all : `did you mean ${near}? ${all}`;
+}
+
+/** The member that the command line names. @throws UsageError where there is none of that name */
+export function memberNamed({ name: environment, members }: Environment, name: string): Member {
+  const member = members.find((one) => one.name === name);
+  if (member !== undefined) return member;
+  throw new UsageError(
+    `${environment} has no member ${JSON.stringify(name)}`,
+    nearestHint(
+      name,
+      members.map((one) => one.name),
+    ),
+  );
+}
+
+/** @throws RefusedError for a cluster that another manager runs; its own command is named */
+export function refuseManaged({ members }: Environment, deed: Deed): void {
+  const why = whyManaged(members, deed);
+  if (why !== undefined) throw new RefusedError(why);
+}
