@@ -2,8 +2,8 @@
  * Where a host keeps its operations on a cluster: a folder with one journal and one file of events
  * each. The folder is given; it is readable by its owner alone.
  */
-import { mkdir, open, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { parseJournal } from "./journal-file.ts";
 import { fold } from "./records.ts";
 import type { OperationState } from "./records.ts";
@@ -51,7 +51,25 @@ export function operationFiles(folder: string, id: string): OperationFiles {
 
 /** Makes the folder, and those above it, with mode 0700. @throws the file system's error */
 export async function makeOperationFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    // Node's own recursion never ends where a parent is there and takes no folder, as in /proc.
+    if (code !== "ENOENT" || dirname(folder) === folder || (await isFolder(dirname(folder)))) {
+      throw error;
+    }
+    await makeOperationFolder(dirname(folder));
+    await mkdir(folder, { mode: 0o700 });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /**

@@ -17,7 +17,7 @@ const hookDeadlineMs = 10_000;
 const startDeadlineMs = 60_000;
 const leaveDeadlineMs = 60_000;
 /** From a start that was accepted to a process that can be seen: systemd may do other things first. */
-const appearDeadlineMs = 20_000;
+const appearDeadlineMs = 5000;
 const lookEveryMs = 20;
 
 /** How a signature stands in standby.signal. Postgres does not look at what is in the file. */

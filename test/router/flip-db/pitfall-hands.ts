@@ -1,5 +1,5 @@
 /** What the pitfalls' tests have in their hands: a lab, an app that writes, and bin/recovery as a process. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -50,6 +50,8 @@ export async function handsOn(
   options: Partial<Omit<UpRequest, "name">> = {},
 ): Promise<Hands> {
   const lab = await withLab(t, options);
+  // Nothing here is about slow parts, and the machine of a test may be busy.
+  await appendFile(join(lab.configFolder, `${lab.name}.yml`), "thresholds:\n  probe: 4s\n");
   const stateHome = await mkdtemp(join(tmpdir(), "switchyard-pitfalls-"));
   t.teardown(() => rm(stateHome, { recursive: true, force: true }));
   const recovery = (...words: string[]): RecoveryProcess =>
