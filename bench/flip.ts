@@ -22,6 +22,14 @@ const { signal } = controller;
 const options = { note: () => undefined, signal };
 const place = await labPlace();
 
+const words: Readonly<Record<Figure, string>> = {
+  gapMs: "longest gap over all connections, ms",
+  stallMs: "longest stall of one connection, ms",
+  failedPerConnection: "failed statements per connection",
+  rejoinMs: "the old node streams again, ms after its start",
+  wholeMs: "the whole command, ms",
+};
+
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 print(`machine: ${machine()}`);
@@ -55,14 +63,6 @@ async function bench(scenario: Scenario): Promise<number> {
     await labDown(place, name);
   }
 }
-
-const words: Readonly<Record<Figure, string>> = {
-  gapMs: "longest gap over all connections, ms",
-  stallMs: "longest stall of one connection, ms",
-  failedPerConnection: "failed statements per connection",
-  rejoinMs: "the old node streams again, ms after its start",
-  wholeMs: "the whole command, ms",
-};
 
 function describe(scenario: Scenario, done: readonly Run[]): void {
   const { must, aim } = scenario;

@@ -11,6 +11,8 @@ import type { GateSeen } from "./observation.ts";
 
 const holderPrefix = "flip-db ";
 const renewEveryMs = 250;
+/** A gate's answer to an act tells how it is as well as a look would, for this long. */
+const answerServesMs = 250;
 
 interface Gate {
   readonly name: string;
@@ -18,6 +20,8 @@ interface Gate {
   readonly client: GateClient;
   /** When its clients began to wait (monotonic ms); undefined while they do not. */
   heldSince: number | undefined;
+  /** How it was by its answer to the last act, and when that came; undefined when it failed. */
+  told: { readonly at: number; readonly pausedBy: string | null } | undefined;
 }
 
 /** Something failed at some of the gates; the message names each with its reason. */
@@ -54,7 +58,10 @@ export class Gates {
   /** How each gate is; one that does not answer, or whose pooler is silent, is not reached. */
   async look(signal: AbortSignal): Promise<GateSeen[]> {
     return await Promise.all(
-      this.#gates.map(async ({ name, client }) => {
+      this.#gates.map(async ({ name, client, told }) => {
+        if (told !== undefined && systemClock.monotonic() - told.at < answerServesMs) {
+          return { name, reached: true, pausedBy: told.pausedBy };
+        }
         try {
           return { name, ...seenOf(await client.status(signal)) };
         } catch {
@@ -79,7 +86,7 @@ export class Gates {
         const terms = { ttlMs: this.#ttlMs, deadlineMs: this.#deadlineMs };
         const holder = `${holderPrefix}${run}`;
         const asked = { ...terms, databases: [...databases], holder, lease: leaseOf(run) };
-        await gate.client.pause(asked, signal);
+        await telling(gate, run, () => gate.client.pause(asked, signal));
       });
     } catch (error) {
       await this.release(run).catch(() => undefined);
@@ -98,7 +105,7 @@ export class Gates {
     this.#stopRenewing = undefined;
     const held: number[] = [];
     await this.#each("let the clients go on", async (gate) => {
-      await gate.client.resume(leaseOf(run), signal).catch(passEnded);
+      await telling(gate, null, () => gate.client.resume(leaseOf(run), signal).catch(passEnded));
       if (gate.heldSince !== undefined) held.push(systemClock.monotonic() - gate.heldSince);
       gate.heldSince = undefined;
     });
@@ -113,7 +120,9 @@ export class Gates {
   async #renew(run: string): Promise<void> {
     // A lease that could not be renewed shows itself in the next look.
     await Promise.allSettled(
-      this.#gates.map(({ client }) => client.renew(leaseOf(run), this.#ttlMs)),
+      this.#gates.map((gate) =>
+        telling(gate, run, () => gate.client.renew(leaseOf(run), this.#ttlMs)),
+      ),
     );
   }
 
@@ -131,7 +140,18 @@ export class Gates {
 function gateOf({ name, databases, gate }: EdgePooler): Gate | undefined {
   if (gate === undefined) return undefined;
   const client = openGate({ name, url: gate.url, token: () => gate.token.reveal() });
-  return { name, databases, client, heldSince: undefined };
+  return { name, databases, client, heldSince: undefined, told: undefined };
+}
+
+/** Does `act` and keeps what its answer says of the gate. */
+async function telling(
+  gate: Gate,
+  pausedBy: string | null,
+  act: () => Promise<unknown>,
+): Promise<void> {
+  gate.told = undefined;
+  await act();
+  gate.told = { at: systemClock.monotonic(), pausedBy };
 }
 
 /** The same for every gate: each knows only its own leases. */

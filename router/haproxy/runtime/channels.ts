@@ -3,6 +3,7 @@
  * move, at all routers at once. Only the server lines for writes are told (and with them what
  * tracks them), only in a way that the routers' own checks undo by themselves.
  */
+import { systemClock } from "../../../kit/clock.ts";
 import { haproxyNames } from "../model.ts";
 import { shutdownSessions } from "./change.ts";
 import { change, connectRuntime, showRouter } from "./client.ts";
@@ -80,7 +81,12 @@ interface Channel extends FleetRouter {
   readonly ready: ReadyConnections;
   /** As last seen. */
   servers: readonly ServerView[] | undefined;
+  /** When a change was read back that no look has used yet; monotonic ms. */
+  readBackAt: number;
 }
+
+/** A change is read back in its own line: for this long that is as good as one look. */
+const readbackServesMs = 20;
 
 /**
  * Channels to the routers of an environment; nothing is opened yet. `members` are the names of its
@@ -106,6 +112,7 @@ class OpenChannels implements RouterChannels {
       master,
       ready: keepReady(runtime),
       servers: undefined,
+      readBackAt: Number.NEGATIVE_INFINITY,
     }));
     this.#members = members;
     this.#deadlineMs = deadlineMs;
@@ -141,15 +148,16 @@ class OpenChannels implements RouterChannels {
 
   async closeSessions(member: string, signal: AbortSignal): Promise<readonly Moved[]> {
     const of = { backend: haproxyNames.write, server: member };
-    const results = await this.#over(signal, async (runtime, { name }): Promise<Moved> => {
+    const results = await this.#over(signal, async (runtime, one): Promise<Moved> => {
+      one.readBackAt = Number.NEGATIVE_INFINITY;
       const { found } = await shutdownSessions(runtime, of);
-      return { router: name, sessions: found };
+      return { router: one.name, sessions: found };
     });
     return valuesOf(`close the sessions of ${member}`, results);
   }
 
   async look(signal: AbortSignal): Promise<readonly RouterLook[]> {
-    const results = await this.#over(signal, see);
+    const results = await this.#over(signal, seeUnlessReadBack);
     return results.map((one) => lookOf(one, this.#members));
   }
 
@@ -189,6 +197,12 @@ async function see(runtime: Runtime, one: Channel): Promise<readonly ServerView[
   return await fromWorker(runtime, one, showRouter);
 }
 
+async function seeUnlessReadBack(runtime: Runtime, one: Channel): Promise<readonly ServerView[]> {
+  const isFresh = systemClock.monotonic() - one.readBackAt < readbackServesMs;
+  one.readBackAt = Number.NEGATIVE_INFINITY;
+  return one.servers !== undefined && isFresh ? one.servers : await see(runtime, one);
+}
+
 async function apply(runtime: Runtime, one: Channel, changes: readonly Change[]): Promise<Moved> {
   const known = one.servers ?? (await see(runtime, one));
   const named = changes.map(({ member, health }) => ({
@@ -200,6 +214,7 @@ async function apply(runtime: Runtime, one: Channel, changes: readonly Change[])
     .reduce((sum, { member }) => sum + (sessionsOf(known, member) ?? 0), 0);
   const orders = commandsForHealth(known, named);
   await fromWorker(runtime, one, (by) => change(by, orders));
+  one.readBackAt = systemClock.monotonic();
   return { router: one.name, sessions };
 }
 
