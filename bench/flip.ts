@@ -38,7 +38,9 @@ print(
 );
 const gaps = new Map<string, number>();
 let settings = "";
-for (const scenario of scenarios.filter((one) => one.name.startsWith(wanted))) {
+const named = scenarios.filter((one) => one.name === wanted);
+const chosen = named.length > 0 ? named : scenarios.filter((one) => one.name.startsWith(wanted));
+for (const scenario of chosen) {
   gaps.set(scenario.way, await bench(scenario));
 }
 const [textbook, ours] = [gaps.get("textbook"), gaps.get("seamless")];

@@ -1,4 +1,6 @@
 /** Writes the files that the lab's HAProxy and PgBouncer read, rendered as production's are. */
+import { Secret } from "../config/secret.ts";
+import { scramSecret } from "./scram.ts";
 import { writeFile, chown, chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { loadEnvironment } from "../config/load.ts";
@@ -78,10 +80,11 @@ async function writePooler(making: Making, part: Part, text: string): Promise<vo
 }
 
 function poolerUsers(secrets: LabSecrets) {
-  return (["superuser", "app", "poolerAdmin"] as const).map((user) => ({
-    user: labUsers[user],
-    password: secrets[user],
-  }));
+  return [
+    { user: labUsers.superuser, password: secrets.superuser },
+    { user: labUsers.app, password: new Secret(scramSecret(secrets.app)) },
+    { user: labUsers.poolerAdmin, password: secrets.poolerAdmin },
+  ];
 }
 
 async function write(

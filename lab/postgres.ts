@@ -12,6 +12,7 @@ import { superuserLogin, withClient } from "./connect.ts";
 import { dataFolder, runPartTool, writePartFile } from "./driver/part.ts";
 import type { LabModel, MemberHost, Part } from "./model.ts";
 import { partOf } from "./model.ts";
+import { scramSecret } from "./scram.ts";
 import type { LabPlace } from "./place.ts";
 import type { Programs } from "./programs.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
@@ -52,7 +53,9 @@ export async function fillPrimary(making: Making, member: MemberHost): Promise<v
     await client.query(
       `CREATE ROLE ${labUsers.replicator} LOGIN REPLICATION PASSWORD ${escapeLiteral(replicator.reveal())}`,
     );
-    await client.query(`CREATE ROLE ${labUsers.app} LOGIN PASSWORD ${escapeLiteral(app.reveal())}`);
+    await client.query(
+      `CREATE ROLE ${labUsers.app} LOGIN PASSWORD ${escapeLiteral(scramSecret(app))}`,
+    );
     await client.query(`CREATE DATABASE ${labDatabase} OWNER ${labUsers.app}`);
     for (const { slot } of others) {
       await client.query("SELECT pg_create_physical_replication_slot($1, true)", [slot]);

@@ -157,6 +157,7 @@ export function promote(proof: Proof): Row {
     step: "promote",
     pointOfNoReturn: true,
     looksAt: ["from", "to"],
+    confirmsBy: ["to"],
     waitsLookAt: ["processes"],
     describe: ({ to }) => `promote ${to}`,
     whyNot: (plan, seen) => {

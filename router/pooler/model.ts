@@ -160,8 +160,8 @@ function position(known: readonly string[], name: string, path: string, kind: st
 }
 
 /**
- * The text of an `auth_file`: one line for each user, password in clear, as SCRAM to the server
- * needs it. The file must be readable by PgBouncer's user alone.
+ * The text of an `auth_file`: one line for each user, with the password in clear or the SCRAM secret
+ * that the server has too. The file must be readable by PgBouncer's user alone.
  * @throws PoolerModelError when a user is no identifier, or a password cannot stand in the file
  */
 export function userlist(entries: readonly { user: string; password: Secret }[]): string {
