@@ -88,6 +88,7 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_STOP_INTERRUPTED: exitCodes.failed,
   ERR_FLIP_PROCESS: exitCodes.failed,
   ERR_FLIP_LEFT: exitCodes.failed,
+  ERR_STATE_FOLDER: exitCodes.unavailable,
   ERR_FLIP_UNREACHABLE: exitCodes.unavailable,
 };
 

@@ -15,7 +15,15 @@ export function timeWords(ms: number): string {
   return text.padStart(timeWidth);
 }
 
+type Told = Pick<StepEvent, "step" | "phase" | "ms" | "words" | "reason">;
+
 type Paint = (words: string, style: Style) => string;
+
+/** Rows that do nothing but prove: one that holds at the first look was not done before. */
+const proofs = ["prove"];
+
+/** The same words of what is waited for come again after this long (ms). */
+const wordsAgainMs = 10_000;
 
 /** What stands behind the time of a step; a start has no line. */
 const paints: Readonly<Record<StepEvent["phase"], Paint | undefined>> = {
@@ -26,11 +34,28 @@ const paints: Readonly<Record<StepEvent["phase"], Paint | undefined>> = {
   failed: (words, style) => `${style.bad("FAILED")} ${words}`,
 };
 
-/** The lines for one event of a step, as it comes; none for a start. */
-export function stepLines(
-  { phase, ms, words, reason }: Pick<StepEvent, "phase" | "ms" | "words" | "reason">,
-  style: Style,
-): string[] {
+/**
+ * Prints the steps of one operation: what is waited for when its words change, and every ten seconds.
+ * @returns the lines for one event of a step, as it comes; none for a start
+ */
+export function stepPrinter(style: Style): (event: Told) => string[] {
+  let waited: Told | undefined;
+  return (event) => {
+    if (event.phase !== "waiting") {
+      waited = undefined;
+      return stepLines(event, style);
+    }
+    const isSame = waited?.step === event.step && waited.words === event.words;
+    if (waited !== undefined && isSame && event.ms - waited.ms < wordsAgainMs) return [];
+    waited = event;
+    return stepLines(event, style);
+  };
+}
+
+function stepLines({ step, phase, ms, words, reason }: Told, style: Style): string[] {
+  if (phase === "skipped" && proofs.includes(step)) {
+    return [`${timeWords(ms)}  ${printable(words)}: proven`];
+  }
   const paint = paints[phase];
   if (paint === undefined) return [];
   const time = phase === "skipped" ? " ".repeat(timeWidth) : timeWords(ms);

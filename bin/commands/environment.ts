@@ -5,6 +5,8 @@ import { inCheckout } from "../../kit/checkout.ts";
 import { nearest } from "../../kit/nearest.ts";
 import { whyManaged } from "../../router/cluster/managers.ts";
 import type { Deed } from "../../router/cluster/managers.ts";
+import { lockHolder } from "../../router/flip-db/history.ts";
+import { LockedError } from "../../router/operation/lock.ts";
 import { UsageError } from "../cli/command.ts";
 import { RefusedError } from "../cli/confirm.ts";
 
@@ -31,6 +33,21 @@ export function memberNamed({ name: environment, members }: Environment, name: s
       members.map((one) => one.name),
     ),
   );
+}
+
+/**
+ * What to throw for a refusal: what another operation is in the middle of looks like something to be
+ * mended, so where one holds the lock, it is a LockedError that says whose; otherwise a RefusedError.
+ */
+export async function refusal(
+  environment: Environment,
+  why: string,
+  signal: AbortSignal,
+): Promise<LockedError | RefusedError> {
+  const holder = await lockHolder(environment, signal);
+  return holder === null
+    ? new RefusedError(why)
+    : new LockedError(`cluster ${environment.cluster}`, holder);
 }
 
 /** @throws RefusedError for a cluster that another manager runs; its own command is named */

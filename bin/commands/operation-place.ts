@@ -1,21 +1,45 @@
 /** Where the operations of an environment leave their files, and how an operation is named. */
 import { randomBytes } from "node:crypto";
+import { access, constants } from "node:fs/promises";
 import { homedir, hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../kit/clock.ts";
-import { makeOperationFolder } from "../../router/operation/store.ts";
+import { makeOperationFolder, pruneOperations } from "../../router/operation/store.ts";
 import { stateHome } from "../cli/state-home.ts";
+
+/** The folder that every operation needs for its journal cannot be made, or written to. */
+export class StateFolderError extends Error {
+  override readonly name = "StateFolderError";
+  readonly code = "ERR_STATE_FOLDER";
+  readonly folder: string;
+  constructor(folder: string, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(
+      `the folder for the journals of operations, ${folder}, cannot be used: ${why}; XDG_STATE_HOME moves it`,
+      { cause },
+    );
+    this.folder = folder;
+  }
+}
 
 /**
  * The folder of an environment's flips, or the one beside them for operations of another kind, made
- * for its owner alone if it is not there.
+ * for its owner alone if it is not there. What is too old to keep is removed from it.
+ * @throws StateFolderError when it cannot be made, or nothing can be written into it
  */
 export async function operationsFolder(
   environment: string,
   kind?: "fence" | "rebuilds",
 ): Promise<string> {
   const folder = join(operationsPath(environment), kind ?? "");
-  await makeOperationFolder(folder);
+  try {
+    await makeOperationFolder(folder);
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new StateFolderError(folder, error);
+  }
+  // What cannot be removed is in nobody's way.
+  await pruneOperations(folder).catch(() => undefined);
   return folder;
 }
 

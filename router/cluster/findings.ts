@@ -7,7 +7,7 @@ import { memberFindings } from "./findings/members.ts";
 import { poolerFindings } from "./findings/poolers.ts";
 import { replicationFindings } from "./findings/replication.ts";
 import { routerFindings } from "./findings/routers.ts";
-import type { Severity } from "./findings/row.ts";
+import type { FindingRow, Severity } from "./findings/row.ts";
 import type { ClusterView } from "./view.ts";
 
 /** All rows. Within one severity the cause stands before what follows from it. */
@@ -41,8 +41,15 @@ export function findingsOf(view: ClusterView): Finding[] {
       part,
       says,
       means: row.means,
-      todo: row.todo.replaceAll("ENV", view.environment).replaceAll("PART", part),
+      todo: todoOf(row, view).replaceAll("ENV", view.environment).replaceAll("PART", part),
     })),
   );
   return found.toSorted((left, right) => rank[left.severity] - rank[right.severity]);
+}
+
+/** What helps otherwise can be the wrong thing in the middle of a flip. */
+function todoOf(row: FindingRow, { unfinished }: ClusterView): string {
+  const [newest] = unfinished;
+  if (newest === undefined || row.duringFlip === undefined) return row.todo;
+  return row.duringFlip.replaceAll("FLIP", newest.operationId);
 }

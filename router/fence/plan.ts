@@ -79,7 +79,8 @@ export function planUnfence(
   const { member } = seen;
   const name = request.member;
   if (member.armed === "unknown" || member.process === "unknown") {
-    return { refused: `nothing is known of the host of ${name}: ${command("topology")}` };
+    const why = member.hostFault === null ? "" : ` (${member.hostFault})`;
+    return { refused: `nothing is known of the host of ${name}${why}: ${command("topology")}` };
   }
   if (member.process === "stopping") {
     return { refused: `Postgres on ${name} is being stopped: try again when it has ended` };

@@ -12,7 +12,7 @@ import type { LockHold } from "../operation/lock.ts";
 import type { StepEvent } from "../operation/run-step.ts";
 import { operationRecord } from "../operation/records.ts";
 import type { Facts } from "../operation/step.ts";
-import { acquireClusterLock } from "../postgres/lock.ts";
+import { acquireClusterLock, lockDeadlineMs } from "../postgres/lock.ts";
 import { standbySignature } from "./observation.ts";
 import type { FenceKind, FenceObservation, FencePlan } from "./observation.ts";
 import { fenceRows, unfenceRows } from "./steps.ts";
@@ -47,8 +47,6 @@ export interface FenceRun {
   /** What the operator should know and no step says. */
   readonly onNote: (line: string) => void;
 }
-
-const lockDeadlineMs = 3000;
 
 /**
  * Everything there is to see, for the plan.

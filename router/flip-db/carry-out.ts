@@ -35,18 +35,25 @@ export interface OrderTask {
   readonly signal: AbortSignal;
   /** How long a lock that is held is waited for: the sessions of a dead executor may linger. */
   readonly lockPatienceMs?: number;
+  /** Told once if an event cannot be written; the flip goes on without it. */
+  readonly onLost: (error: Error) => void;
 }
 
 /**
  * Opens what is needed, carries the order out and closes everything again.
- * @returns the last event; what could not even be opened is one as well
- * @throws the file system's error when the event file cannot be written
+ * @returns the last event
+ * @throws the file system's error when the journal cannot be opened, or the last of it not written
  */
 export async function carryOutOrder(task: OrderTask): Promise<Ending> {
   const { environment, order, files, pids, signal, lockPatienceMs = 0 } = task;
-  const log = await EventLog.open(files.events);
+  const log = await EventLog.open(files.events, task.onLost);
   try {
-    const world = await openFlipWorld(environment, { journalFile: files.journal });
+    const world = await openFlipWorld(environment, { journalFile: files.journal }).catch(
+      (error: unknown) => {
+        log.append(failureOf(error));
+        throw error;
+      },
+    );
     try {
       const { request, holder } = order;
       return await carryOut({
@@ -99,8 +106,7 @@ async function carryOut(task: Task): Promise<Ending> {
     const facts = { environment: task.environment.name, plan, outcome, wasAborted, before };
     return end(task, flipReport({ ...facts, steps: told.steps, startedAt, tookMs }));
   } catch (error) {
-    const { code, message } = error as { code?: unknown; message?: string };
-    return end(task, failure(typeof code === "string" ? code : "ERR_FLIP_PROCESS", message ?? ""));
+    return end(task, failureOf(error));
   } finally {
     unhear();
   }
@@ -113,6 +119,11 @@ interface Told {
 
 function failure(code: string, message: string): FlipFailureEvent {
   return { event: "failure", code, message };
+}
+
+function failureOf(error: unknown): FlipFailureEvent {
+  const { code, message } = error as { code?: unknown; message?: string };
+  return failure(typeof code === "string" ? code : "ERR_FLIP_PROCESS", message ?? "");
 }
 
 function end(task: Task, ending: Ending): Ending {

@@ -9,6 +9,7 @@ import type { FlipKind, FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 import {
   hasPromoted,
+  hostWords,
   isArmedByUs,
   isHeld,
   isStoppedAndArmed,
@@ -97,7 +98,9 @@ export const keepDown: Row = {
   describe: ({ from }) => `arm ${from}, which is stopped: any restart of it comes up read-only`,
   whyNot: (plan, seen) => {
     const { process, armed } = memberOf(seen, plan.from);
-    if (armed === "unknown") return `whether ${plan.from} is armed cannot be read`;
+    if (armed === "unknown") {
+      return hostWords(seen, plan.from, `whether ${plan.from} is armed cannot be read`);
+    }
     return process === "gone" ? undefined : `Postgres on ${plan.from} is ${process}`;
   },
   isDone: (plan, seen) => isStoppedAndArmed(memberOf(seen, plan.from)),

@@ -2,7 +2,8 @@
  * What becomes of a flip whose executor died: whether the watcher goes on, and the report where nothing
  * has to be gone on with, before the stop of the old primary or after the outcome was written. Pure.
  */
-import type { OperationState } from "../operation/records.ts";
+import { fold } from "../operation/records.ts";
+import type { JournalRecord, OperationState } from "../operation/records.ts";
 import type { FlipReport } from "./events.ts";
 import type { FlipRequest } from "./plan-request.ts";
 
@@ -20,14 +21,19 @@ export function goalAfterDeath(
 }
 
 /**
- * @param state what the operation's journal amounts to; undefined when nothing was written
+ * @param records the operation's journal
+ * @param now ms since the epoch; where nothing was written the flip counts as begun just now
  * @returns the report: the cluster is as it was, and what the executor may have left behind is named
  */
 export function deathReport(
   environment: string,
   request: FlipRequest & { readonly operationId: string },
-  state: OperationState | undefined,
+  records: readonly JournalRecord[],
+  now: number,
 ): FlipReport {
+  const state = fold(records).find((one) => one.operationId === request.operationId);
+  const startedAt = records.find((one) => one.phase === "intent")?.at ?? now;
+  const endedAt = records.findLast((one) => one.phase === "outcome")?.at ?? now;
   const text = (key: string): string => String(state?.intent?.[key] ?? "");
   const [from, to] = [text("from"), text("to") || (request.to ?? "")];
   const outcome = state?.outcome?.["result"];
@@ -42,8 +48,8 @@ export function deathReport(
     from,
     to,
     mode: request.mode,
-    startedAt: "",
-    tookMs: 0,
+    startedAt: new Date(startedAt).toISOString(),
+    tookMs: Math.max(0, endedAt - startedAt),
     pauseMs: null,
     longestHoldMs: null,
     steps: (state?.done ?? []).map((step) => ({ step, ms: 0, facts: {} })),

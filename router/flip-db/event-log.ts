@@ -13,34 +13,53 @@ const followEveryMs = 20;
 
 /** Appends events in order; nobody waits for the disk while clients wait. */
 export class EventLog {
-  readonly #file: FileHandle;
+  /** Undefined where the file could not be opened: then every event is dropped. */
+  readonly #file: FileHandle | undefined;
+  readonly #onLost: (error: Error) => void;
   #written: Promise<unknown> = Promise.resolve();
-  #failure: Error | undefined;
+  #lost = 0;
+  /** A line may have been written in part. */
+  #isTorn = false;
 
-  private constructor(file: FileHandle) {
+  private constructor(file: FileHandle | undefined, onLost: (error: Error) => void) {
     this.#file = file;
+    this.#onLost = onLost;
   }
 
-  /** Opens the file at `path` to append; its folder must exist. @throws the file system's error */
-  static async open(path: string): Promise<EventLog> {
-    return new EventLog(await open(path, "a", 0o600));
+  /**
+   * Opens the file at `path` to append.
+   * @param onLost told of the first event that could not be written, and of no other
+   */
+  static async open(path: string, onLost: (error: Error) => void): Promise<EventLog> {
+    try {
+      return new EventLog(await open(path, "a", 0o600), onLost);
+    } catch (error) {
+      onLost(error as Error);
+      return new EventLog(undefined, onLost);
+    }
   }
 
-  /** Queues one line. A disk that takes none is told by close(): the operation comes first. */
+  /** Queues one line. What the disk does not take is dropped: the operation comes first. */
   append(event: FlipEvent): void {
     const line = `${JSON.stringify(event)}\n`;
-    this.#written = this.#written
-      .then(() => this.#file.appendFile(line))
-      .catch((error: unknown) => {
-        this.#failure ??= error as Error;
-      });
+    this.#written = this.#written.then(() => this.#write(line));
   }
 
-  /** Resolves when everything is written. @throws the first failure of a write */
+  /** Resolves when everything is written, or dropped. */
   async close(): Promise<void> {
     await this.#written;
-    await this.#file.close();
-    if (this.#failure !== undefined) throw this.#failure;
+    await this.#file?.close();
+  }
+
+  async #write(line: string): Promise<void> {
+    try {
+      await this.#file?.appendFile(this.#isTorn ? `\n${line}` : line);
+      this.#isTorn = false;
+    } catch (error) {
+      this.#isTorn = true;
+      this.#lost += 1;
+      if (this.#lost === 1) this.#onLost(error as Error);
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import type { Timing } from "../../kit/clock.ts";
 import { execute } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
 import type { Journal } from "../operation/journal-file.ts";
+import { LockedError, relockAs } from "../operation/lock.ts";
 import type { Lock, LockHold } from "../operation/lock.ts";
 import { fold, operationRecord } from "../operation/records.ts";
 import type { JournalRecord } from "../operation/records.ts";
@@ -79,11 +80,10 @@ export async function runFlip(
 ): Promise<FlipResult> {
   const machine = options.machine ?? flipMachine;
   const first = await decide(request, world, machine, options.signal);
-  if ("refused" in first) return { kind: "refused", why: first.refused };
-  const lock = (ends: LockEnds): Promise<LockHold> => {
-    const purpose = { holder: options.holder, why: `${request.goal} ${first.operationId}` };
-    return world.lock.acquire(ends, purpose, options.signal);
-  };
+  if ("refused" in first) return await refused(first, world, options.signal);
+  const purpose = { holder: options.holder, why: `${request.goal} ${first.operationId}` };
+  const lock = (ends: LockEnds): Promise<LockHold> =>
+    world.lock.acquire(ends, purpose, options.signal);
   let hold = await lock(first);
   try {
     // Until the lock was there, another operation may have changed everything.
@@ -109,7 +109,7 @@ export async function runFlip(
       actions: world.actions,
       observe: (parts, signal) => world.observe(parts, chosen, signal),
       hold,
-      relock: () => lock(chosen),
+      relock: () => relockAs(purpose, () => lock(chosen)),
       journal: world.journal,
       timing: world.timing,
       signal: options.signal,
@@ -121,6 +121,17 @@ export async function runFlip(
   } finally {
     await hold.release();
   }
+}
+
+/** What another operation is in the middle of looks like something to be mended. */
+async function refused(
+  { refused: why }: Refusal,
+  { lock }: FlipWorld,
+  signal: AbortSignal,
+): Promise<FlipResult> {
+  const holder = await lock.holder?.(signal);
+  if (holder) throw new LockedError("the cluster", holder);
+  return { kind: "refused", why };
 }
 
 /** Looks at everything and plans. @returns the plan, or why there is none; changes nothing */

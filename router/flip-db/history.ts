@@ -8,7 +8,7 @@ import { fold } from "../operation/records.ts";
 import type { JournalRecord, OperationState } from "../operation/records.ts";
 import { listOperations } from "../operation/store.ts";
 import type { StoredOperation } from "../operation/store.ts";
-import type { LockPurpose } from "../operation/lock.ts";
+import type { LockHolder } from "../operation/lock.ts";
 import { readRecords } from "../postgres/journal.ts";
 import { findLockHolder } from "../postgres/lock.ts";
 import { askOf, MemberSession } from "../postgres/session.ts";
@@ -35,9 +35,18 @@ export type ClusterRecords =
   | {
       readonly records: readonly JournalRecord[];
       /** Who holds the cluster's lock now; null when nobody does. */
-      readonly holder: (LockPurpose & { readonly since: string }) | null;
+      readonly holder: LockHolder | null;
     }
   | { readonly error: string };
+
+/** Who holds the cluster's lock on any member that answers; null when nobody is seen to. */
+export async function lockHolder(
+  environment: Environment,
+  signal: AbortSignal,
+): Promise<LockHolder | null> {
+  const cluster = await clusterRecords(environment, signal);
+  return "holder" in cluster ? cluster.holder : null;
+}
 
 /** Reads the cluster's journal and lock from every member that answers; a dead one costs its probe. */
 export async function clusterRecords(
@@ -77,11 +86,12 @@ export async function clusterRecords(
   return { error: reason instanceof Error ? reason.message : "there is no member" };
 }
 
-/** The operations of this host's `folder` with their reports. @throws the file system's error */
+/** The newest `limit` operations of this host's `folder` with their reports. @throws the file system's error */
 export async function localOperations(
   folder: string,
+  limit?: number,
 ): Promise<{ readonly stored: StoredOperation; readonly reports: readonly FlipReport[] }[]> {
-  const list = await listOperations(folder);
+  const list = await listOperations(folder, limit);
   return await Promise.all(
     list.map(async (stored) => {
       const events = await readEvents(stored.files.events);
@@ -97,7 +107,15 @@ export function mergeHistory(local: Local, records: readonly JournalRecord[]): P
   const states = new Map(fold(records).map((one) => [one.operationId, one]));
   const times = new Map<string, number>();
   for (const { operationId, at } of records.toReversed()) times.set(operationId, at);
-  const here = local.map(({ stored, reports }) => {
+  const begun = local.filter(
+    // What was refused before it was begun has left empty files at most.
+    ({ stored, reports }) =>
+      stored.state !== undefined ||
+      stored.fault !== undefined ||
+      reports.length > 0 ||
+      states.has(stored.id),
+  );
+  const here = begun.map(({ stored, reports }) => {
     // It may have been ended from another host: then only the cluster knows the end.
     const there = states.get(stored.id);
     const hasEnded = stored.state === undefined || (there !== undefined && there.outcome !== null);

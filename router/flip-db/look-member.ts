@@ -13,6 +13,9 @@ import type { HostFacts } from "../postgres/control/contract.ts";
 import { unknownMember } from "./observation.ts";
 import type { MemberSeen } from "./observation.ts";
 
+/** Why nothing is known of a host. */
+export type HostFault = Pick<MemberSeen, "hostFault">;
+
 const inRecovery = "pg_is_in_recovery()";
 
 /**
@@ -48,9 +51,9 @@ export const lookStatements = {
   journal: statement("switchyard_look_journal", { open_operation: openOperationSql }),
 } as const;
 
-/** What a member's host says, as a flip sees it. */
-export function hostSeen(host: HostFacts | undefined, isWhole: boolean): Partial<MemberSeen> {
-  if (host === undefined) return {};
+/** What a member's host says, as a flip sees it, or why it says nothing. */
+export function hostSeen(host: HostFacts | HostFault, isWhole: boolean): Partial<MemberSeen> {
+  if ("hostFault" in host) return host;
   return {
     process: host.process,
     processes: isWhole ? host.processes : null,

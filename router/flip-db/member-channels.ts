@@ -11,6 +11,7 @@ import { openHost } from "../postgres/control/host.ts";
 import type { HostControl, HostFacts } from "../postgres/control/contract.ts";
 import { MemberSession } from "../postgres/session.ts";
 import { hostSeen, joinSeen, lookStatements, postgresSeen } from "./look-member.ts";
+import type { HostFault } from "./look-member.ts";
 import type { MemberSeen } from "./observation.ts";
 
 const applicationName = "switchyard flip";
@@ -93,23 +94,24 @@ export class MemberChannels {
     return [this.lockSession, this.#own].find((one) => one?.isOpen === true);
   }
 
-  async #lookAtHost(isWhole: boolean, signal: AbortSignal): Promise<HostFacts | undefined> {
+  async #lookAtHost(isWhole: boolean, signal: AbortSignal): Promise<HostFacts | HostFault> {
     const { host } = this;
-    if (host === undefined) return undefined;
+    if (host === undefined) return { hostFault: `no control is declared for ${this.member.name}` };
     try {
       const { probe } = this.#environment.thresholds;
       return await this.#limit("look at its host", probe, signal, (inner) =>
         host.inspect(inner, isWhole ? "whole" : "light"),
       );
-    } catch {
+    } catch (error) {
       signal.throwIfAborted();
-      return undefined;
+      return { hostFault: error instanceof Error ? error.message : String(error) };
     }
   }
 
-  async #askAnew(host: HostFacts | undefined, signal: AbortSignal): Promise<PgRow | undefined> {
+  async #askAnew(host: HostFacts | HostFault, signal: AbortSignal): Promise<PgRow | undefined> {
     if (systemClock.monotonic() < this.#quietUntil) return undefined;
-    return host === undefined || host.process === "alive" ? await this.#ask(signal) : undefined;
+    const mayRun = "hostFault" in host || host.process === "alive";
+    return mayRun ? await this.#ask(signal) : undefined;
   }
 
   async #ask(signal: AbortSignal): Promise<PgRow | undefined> {

@@ -64,6 +64,8 @@ export interface MemberSeen {
   readonly armed: { readonly by: string } | null | "unknown";
   /** A `promote` file lies in the data directory; null while unknown. */
   readonly promoteFile: boolean | null;
+  /** Why its host could not be looked at; null when it could, or was not asked. */
+  readonly hostFault: string | null;
   /** Names of its replication slots; null while unknown. */
   readonly slots: readonly string[] | null;
   /** The flip that its copy of the cluster's journal calls unfinished; null when none. */
@@ -86,6 +88,7 @@ export const unknownMember: MemberSeen = {
   control: null,
   armed: "unknown",
   promoteFile: null,
+  hostFault: null,
   slots: null,
   openOperation: null,
 };

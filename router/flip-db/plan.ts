@@ -13,7 +13,7 @@ import { cutOff, gateWord, routerWord } from "./plan-cut-off.ts";
 import { commandFor, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
 import { finishAfter, startNewFirst, wholeSteps } from "./plan-steps.ts";
-import { hasPromoted, memberOf, oldWrites } from "./proof.ts";
+import { hasPromoted, hostWords, memberOf, oldWrites } from "./proof.ts";
 import { armedByOther } from "./signature.ts";
 
 /** Plans a new flip, the rest of an unfinished one, its undoing, or a failover. */
@@ -107,7 +107,8 @@ function whyNotFit(seen: FlipObservation, base: Base, request: FlipRequest): str
   if (standby.streamsFrom !== from) return `${to} does not stream from ${from}: ${rebuild}`;
   const { armed } = memberOf(seen, from);
   if (armed === "unknown") {
-    return `whether ${from} is armed cannot be read: ${commandFor(request, "topology")}`;
+    const says = hostWords(seen, from, `whether ${from} is armed cannot be read`);
+    return `${says}: ${commandFor(request, "topology")}`;
   }
   const other = armedByOther(armed);
   if (other !== undefined) {

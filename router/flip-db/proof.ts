@@ -13,6 +13,12 @@ export function memberOf(seen: FlipObservation, name: string): MemberSeen {
   return seen.members[name] ?? unknownMember;
 }
 
+/** The words of a refusal for want of what only the host of `name` can tell, with the reason. */
+export function hostWords(seen: FlipObservation, name: string, says: string): string {
+  const { hostFault } = memberOf(seen, name);
+  return hostFault === null ? says : `${says} (${hostFault})`;
+}
+
 /**
  * Why the standby must not be promoted; undefined when the old primary is stopped for good and the
  * standby has all of its WAL. A checkpoint's location is where its record starts and the replay
@@ -23,7 +29,9 @@ export function whyNotProven(plan: FlipPlan, seen: FlipObservation): string | un
   if (plan.cause === "lost") return whyNotLost(plan, seen);
   const [from, to] = [memberOf(seen, plan.from), memberOf(seen, plan.to)];
   if (from.process !== "gone") return `Postgres on ${plan.from} is ${from.process}`;
-  if (from.control === null) return `the control file of ${plan.from} cannot be read`;
+  if (from.control === null) {
+    return hostWords(seen, plan.from, `the control file of ${plan.from} cannot be read`);
+  }
   const foreign = whyForeign(plan, plan.from, from.control);
   if (foreign !== undefined) return foreign;
   if (from.control.state !== "shut down") {
@@ -87,7 +95,9 @@ export function whyNotSecured(plan: FlipPlan, seen: FlipObservation): string | u
   const to = memberOf(seen, plan.to);
   if (hasPromoted(plan, seen)) return `${plan.to} has been promoted; --resume finishes the flip`;
   if (to.process !== "gone") return `Postgres on ${plan.to} is ${to.process}`;
-  if (to.control === null) return `the control file of ${plan.to} cannot be read`;
+  if (to.control === null) {
+    return hostWords(seen, plan.to, `the control file of ${plan.to} cannot be read`);
+  }
   const foreign = whyForeign(plan, plan.to, to.control);
   if (foreign !== undefined) return foreign;
   if (!isCleanStandby(to.control)) {

@@ -67,11 +67,16 @@ export function flipReport(facts: ReportFacts): FlipReport {
     loss: lossWords(facts),
     rejoined,
     problems: [
-      ...problemsOf(outcome),
+      ...problemsOf(outcome).filter((one, _, all) => !isConsequence(one.step, all)),
       ...plan.leftOut.map((one) => ({ step: leftOutStep, reason: leftOutWords(one) })),
     ],
     next: nextCommand(facts, rejoined),
   };
+}
+
+/** The old primary's pooler cannot be told what its Postgres is before that follows. */
+function isConsequence(step: string, all: FlipReport["problems"]): boolean {
+  return step === "reconnect-old" && all.some((one) => one.step === "rejoin");
 }
 
 const heldFrom = ["hold", "stop"];

@@ -10,6 +10,7 @@ import { finishSteps } from "./finish-steps.ts";
 import type { FlipKind } from "./flip-actions.ts";
 import {
   hasPromoted,
+  hostWords,
   isArmed,
   isArmedByUs,
   isHeld,
@@ -82,7 +83,7 @@ const arm: Row = {
   describe: ({ from }) => `arm ${from}: any restart of it comes up read-only`,
   whyNot: (plan, seen) => {
     if (memberOf(seen, plan.from).armed === "unknown") {
-      return `whether ${plan.from} is armed cannot be read`;
+      return hostWords(seen, plan.from, `whether ${plan.from} is armed cannot be read`);
     }
     return hasPromoted(plan, seen) ? `${plan.to} has been promoted` : undefined;
   },

@@ -4,12 +4,12 @@
  */
 import { systemTiming } from "../../kit/clock.ts";
 import type { Environment } from "../../config/schema.ts";
-import { FileJournal, readJournal } from "../operation/journal-file.ts";
-import type { Journal } from "../operation/journal-file.ts";
+import { FileJournal, noJournal, readJournal } from "../operation/journal-file.ts";
 import type { LockHold, LockPurpose } from "../operation/lock.ts";
 import type { JournalRecord } from "../operation/records.ts";
 import { readRecords } from "../postgres/journal.ts";
-import { acquireClusterLock } from "../postgres/lock.ts";
+import { lockHolder } from "./history.ts";
+import { acquireClusterLock, lockDeadlineMs } from "../postgres/lock.ts";
 import type { ClusterHold } from "../postgres/lock.ts";
 import { askOf } from "../postgres/session.ts";
 import { flipActions } from "./actions.ts";
@@ -33,8 +33,6 @@ export interface OpenFlipWorld extends FlipWorld {
   close(): Promise<void>;
 }
 
-const lockDeadlineMs = 3000;
-
 /**
  * Opens the world of one run. Nothing is asked of the cluster yet.
  * @throws the file system's error for the journal
@@ -56,7 +54,10 @@ export async function openFlipWorld(
       channels = channelsWithout(channels, parts);
       actions = flipActions(channels);
     },
-    lock: { acquire: (ends, purpose, signal) => acquire(channels, ends, purpose, signal) },
+    lock: {
+      acquire: (ends, purpose, signal) => acquire(channels, ends, purpose, signal),
+      holder: (signal) => lockHolder(environment, signal),
+    },
     records: async () => (journalFile === null ? [] : await readJournal(journalFile)),
     journal,
     timing: systemTiming,
@@ -66,10 +67,6 @@ export async function openFlipWorld(
     },
   };
 }
-
-const noJournal: Journal = {
-  append: () => Promise.reject(new TypeError("this world was opened for looking alone")),
-};
 
 async function observe(
   channels: FlipChannels,

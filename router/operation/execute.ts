@@ -6,6 +6,7 @@
  */
 import type { Timing } from "../../kit/clock.ts";
 import type { Journal } from "./journal-file.ts";
+import { LockedError } from "./lock.ts";
 import type { LockHold } from "./lock.ts";
 import { Looks } from "./looks.ts";
 import type { Observe } from "./looks.ts";
@@ -30,7 +31,10 @@ export interface Operation<K extends OperationKind> {
   readonly actions: K["actions"];
   readonly observe: Observe<K>;
   readonly hold: LockHold;
-  /** Takes the lock anew while undoing; @throws when another has it. */
+  /**
+   * Takes the lock anew while undoing.
+   * @throws LockedError when another operation has it; what the connection throws
+   */
   readonly relock: () => Promise<LockHold>;
   readonly journal: Journal;
   readonly timing: Timing;
@@ -59,6 +63,8 @@ interface Progress<K extends OperationKind> {
   crossed: boolean;
   readonly started: StepRow<K>[];
   readonly left: { readonly step: string; readonly reason: string }[];
+  /** Another operation has the lock, so nothing more is taken back: the cluster is its affair. */
+  isTaken: boolean;
 }
 
 const never = new AbortController().signal;
@@ -83,7 +89,7 @@ export async function execute<K extends OperationKind>(
 ): Promise<Outcome & { readonly hold: LockHold }> {
   const { crossed, hold, direction } = operation;
   const looks = new Looks(operation.observe, operation.timing);
-  const progress: Progress<K> = { looks, hold, crossed, started: [], left: [] };
+  const progress: Progress<K> = { looks, hold, crossed, started: [], left: [], isTaken: false };
   const outcome =
     direction === "forward"
       ? await goForward(operation, progress)
@@ -138,7 +144,7 @@ async function insist<K extends OperationKind>(
   const { clock } = operation.timing;
   const end = clock.monotonic() + row.deadlineMs;
   for (let left = repeats; ; left -= 1) {
-    const result = await attempt(operation, row, progress, never);
+    const result = await attempt(operation, row, progress, never, "unrecorded too");
     if (result.kind === "done" || left === 0 || clock.monotonic() >= end) return result;
     await clock.sleep(repeatAfterMs);
     if (row.needsLock) await keepLock(operation, progress);
@@ -153,6 +159,7 @@ async function undoStarted<K extends OperationKind>(
   for (const row of progress.started.toReversed()) {
     const before = progress.left.length;
     for (const back of row.undo) await undoOne(operation, back, progress);
+    if (progress.isTaken) return;
     if (progress.left.length <= before) await remember(operation, row.step, "undone", {});
   }
 }
@@ -182,9 +189,17 @@ async function undoOne<K extends OperationKind>(
   progress: Progress<K>,
 ): Promise<void> {
   // Once closed, nobody would be asked to finish what is left.
-  if (row.closes === true && progress.left.length > 0) return;
-  if (row.needsLock) await keepLock(operation, progress);
-  const result = await attempt(operation, row, progress, never);
+  if (progress.isTaken || (row.closes === true && progress.left.length > 0)) return;
+  const taken = row.needsLock ? await keepLock(operation, progress) : undefined;
+  if (taken !== undefined) {
+    progress.isTaken = true;
+    const reason = `another operation holds the lock: ${taken.message}`;
+    const words = row.describe(operation.plan);
+    operation.onEvent({ step: row.step, phase: "failed", ms: 0, words, reason });
+    progress.left.push({ step: row.step, reason });
+    return;
+  }
+  const result = await attempt(operation, row, progress, never, "unrecorded too");
   if (result.kind === "failed") {
     progress.left.push({ step: row.step, reason: result.reason });
     return;
@@ -194,18 +209,23 @@ async function undoOne<K extends OperationKind>(
   progress.left.splice(0, Infinity, ...progress.left.filter(isOther));
 }
 
-/** Undoing may have ended the session itself; whoever took the lock meanwhile keeps it. */
+/**
+ * Undoing may have ended the session itself; whoever took the lock meanwhile keeps it.
+ * @returns the error that says who took it; undefined when it is held, or just not to be had
+ */
 async function keepLock<K extends OperationKind>(
   operation: Operation<K>,
   progress: Progress<K>,
-): Promise<void> {
-  if (progress.hold.session !== null && (await progress.hold.stillHeld(never))) return;
+): Promise<LockedError | undefined> {
+  if (progress.hold.session !== null && (await progress.hold.stillHeld(never))) return undefined;
   try {
     await progress.hold.release();
     progress.hold = await operation.relock();
-  } catch {
+  } catch (error) {
+    if (error instanceof LockedError) return error;
     // The step finds that the lock is missing and says so.
   }
+  return undefined;
 }
 
 async function attempt<K extends OperationKind>(
@@ -213,6 +233,7 @@ async function attempt<K extends OperationKind>(
   row: StepRow<K>,
   progress: Progress<K>,
   signal: AbortSignal,
+  how: "recorded" | "unrecorded too" = "recorded",
 ): Promise<StepResult> {
   const { hold, looks } = progress;
   return await runStep({
@@ -222,7 +243,9 @@ async function attempt<K extends OperationKind>(
     row,
     signal,
     onStart: async () => {
-      await operation.journal.append(record(operation, row.step, "started", {}));
+      // What is taken back, or has only one way to go, is judged by the world: no full disk stops it.
+      if (how === "unrecorded too") await remember(operation, row.step, "started", {});
+      else await operation.journal.append(record(operation, row.step, "started", {}));
       progress.started.push(row);
     },
     remember: async (phase, facts) => {

@@ -35,6 +35,7 @@ export class JournalError extends Error {
 export class FileJournal implements Journal {
   readonly #file: FileHandle;
   #noted = "";
+  #isTorn = false;
 
   private constructor(file: FileHandle) {
     this.#file = file;
@@ -82,10 +83,19 @@ export class FileJournal implements Journal {
   async #flush(): Promise<void> {
     const text = this.#noted;
     this.#noted = "";
-    await this.#file.appendFile(text);
+    // A write that failed may have left a part of a line.
+    const whole = this.#isTorn ? `\n${text}` : text;
+    this.#isTorn = true;
+    await this.#file.appendFile(whole);
+    this.#isTorn = false;
     await this.#file.datasync();
   }
 }
+
+/** In its place where nothing but looking is wanted: nothing can be recorded, so nothing be done. */
+export const noJournal: Journal = {
+  append: () => Promise.reject(new TypeError("this world was opened for looking alone")),
+};
 
 /**
  * Reads all records of the journal at `path`; none when there is no such file.

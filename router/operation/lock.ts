@@ -26,7 +26,17 @@ export interface LockHold {
 export interface Lock<Target> {
   /** @throws LockedError when another operation holds it, or what the connection throws */
   acquire(target: Target, purpose: LockPurpose, signal: AbortSignal): Promise<LockHold>;
+  /** Who holds it now on any member that answers; null when nobody does. Left out: not known. */
+  holder?(signal: AbortSignal): Promise<LockHolder | null>;
 }
+
+/** Who holds it, and since when (ISO 8601). */
+export interface LockHolder extends LockPurpose {
+  readonly since: string;
+}
+
+/** Where the 75 of a tool that hangs leads. */
+const lockHelp = "if that tool hangs: docs/runbooks/flip-db.md";
 
 /** Another operation holds the lock. */
 export class LockedError extends Error {
@@ -36,11 +46,29 @@ export class LockedError extends Error {
   /** ISO 8601. */
   readonly since: string;
   readonly why: string;
-  constructor(on: string, held: LockPurpose & { readonly since: string }) {
-    super(`lock on ${on}: held by ${held.holder} since ${held.since} for ${held.why}`);
+  constructor(on: string, held: LockHolder) {
+    super(`lock on ${on}: held by ${held.holder} since ${held.since} for ${held.why}; ${lockHelp}`);
     this.holder = held.holder;
     this.since = held.since;
     this.why = held.why;
+  }
+}
+
+/**
+ * Takes the lock of `purpose` anew. A session of our own that was lost lingers on the server for a
+ * while: that is a lock that is gone, not one that somebody else has.
+ * @throws LockLostError where our own lost session still has it; otherwise what `take` throws
+ */
+export async function relockAs<Hold extends LockHold>(
+  purpose: LockPurpose,
+  take: () => Promise<Hold>,
+): Promise<Hold> {
+  try {
+    return await take();
+  } catch (error) {
+    const isOwn =
+      error instanceof LockedError && error.holder === purpose.holder && error.why === purpose.why;
+    throw isOwn ? new LockLostError(purpose.why) : error;
   }
 }
 

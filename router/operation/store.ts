@@ -2,7 +2,7 @@
  * Where a host keeps its operations on a cluster: a folder with one journal and one file of events
  * each. The folder is given; it is readable by its owner alone.
  */
-import { mkdir, open, readdir, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseJournal } from "./journal-file.ts";
 import { fold } from "./records.ts";
@@ -14,6 +14,10 @@ const idPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
 /** No more than this is read of one journal; a whole flip writes some ten kilobytes. */
 const mostBytes = 1024 * 1024;
+
+/** How many operations a host keeps, and how many it reads: some may be kept as unfinished. */
+const kept = 200;
+const mostListed = 1000;
 
 /** A name that cannot be the id of an operation. */
 export class OperationIdError extends Error {
@@ -73,19 +77,62 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 /**
- * The operations in `folder`, newest last by their first record, at most `limit` of the newest
- * names; none when there is no folder. A journal that cannot be read is listed with its fault.
+ * The operations in `folder` with the `limit` latest names, newest last by their first record; none
+ * when there is no folder. An id begins with its time, so the latest name is the newest operation.
+ * A journal that cannot be read is listed with its fault.
  * @throws the file system's error for the folder itself
  */
-export async function listOperations(folder: string, limit = 200): Promise<StoredOperation[]> {
-  const names = await namesIn(folder);
-  const ids = names
-    .filter((name) => name.endsWith(journalEnd))
-    .map((name) => name.slice(0, -journalEnd.length))
-    .filter((id) => idPattern.test(id));
+export async function listOperations(
+  folder: string,
+  limit: number = mostListed,
+): Promise<StoredOperation[]> {
+  const ids = (await idsIn(folder)).slice(-limit);
   const found = await Promise.all(ids.map((id) => readOne(folder, id)));
   const byTime = found.toSorted((left, right) => left.at - right.at);
-  return byTime.slice(-limit).map(({ stored }) => stored);
+  return byTime.map(({ stored }) => stored);
+}
+
+/**
+ * Removes the files of the oldest operations until `keep` are left; none that is unfinished, or whose
+ * journal cannot be read. Called when a new one begins.
+ * @returns the ids that were removed
+ * @throws the file system's error
+ */
+export async function pruneOperations(folder: string, keep: number = kept): Promise<string[]> {
+  const removed: string[] = [];
+  for (const id of (await idsIn(folder)).slice(0, -keep)) {
+    const { stored } = await readOne(folder, id);
+    const { files, state, fault } = stored;
+    if (fault !== undefined || (state !== undefined && state.outcome === null)) continue;
+    // The journal last: it is what the next attempt finds them by.
+    await rm(files.events, { force: true });
+    await rm(files.journal, { force: true });
+    removed.push(id);
+  }
+  return removed;
+}
+
+/** The ids of the operations in `folder`, by name. */
+async function idsIn(folder: string): Promise<string[]> {
+  return (await namesIn(folder))
+    .filter((name) => name.endsWith(journalEnd))
+    .map((name) => name.slice(0, -journalEnd.length))
+    .filter((id) => idPattern.test(id))
+    .toSorted();
+}
+
+/**
+ * Removes what an attempt has left that was refused before it was begun: files without one record.
+ * @throws the file system's error
+ */
+export async function removeUnbegun({ journal, events }: OperationFiles): Promise<void> {
+  const size = await stat(journal).then(
+    (found) => found.size,
+    () => 0,
+  );
+  if (size > 0) return;
+  await rm(journal, { force: true });
+  await rm(events, { force: true });
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -42,6 +42,9 @@ const nameBytesMax = 63;
 /** SQLSTATEs of a Postgres that is starting, stopping or recovering: it does not run, as yet. */
 const notRunning = ["57P03", "57P01", "57P02"];
 
+/** How long every command waits for the members, all together, when it takes the lock. */
+export const lockDeadlineMs = 3000;
+
 /** Clients may be waiting meanwhile, and a session that answers later can be asked again. */
 const askMs = 1000;
 

@@ -217,7 +217,7 @@ exit "$status"
 
 /**
  * Values: data, id, who arms, own or source, and, where there is no configuration of its own, the
- * primary_conninfo and the slot or "".
+ * primary_conninfo as it stands between quotes there, and the slot or "".
  */
 export const prepare: Script = {
   name: "prepare",
@@ -237,8 +237,8 @@ else
   cp "$data.work-$id/passfile" "$new/switchyard.passfile"
   if [ -f "$data.work-$id/ca.pem" ]; then cp "$data.work-$id/ca.pem" "$new/switchyard.ca.pem"; fi
   {
-    echo "primary_conninfo = '$5'"
-    echo "primary_slot_name = '$6'"
+    printf "primary_conninfo = '%s'\\n" "$5"
+    printf "primary_slot_name = '%s'\\n" "$6"
   } >> "$new/postgresql.auto.conf"
 fi
 arm "$new" "$by"

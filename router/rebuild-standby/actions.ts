@@ -56,13 +56,26 @@ export function rebuildActions(options: ActionOptions): RebuildActions {
       return undefined;
     },
     start: async (signal) => {
-      await place.host.start(signal);
+      // A rewound member is consistent only past what its source had not written out by then, and an
+      // idle source would not for minutes. Where it cannot be asked, the next step says so.
+      const writtenOut = writeOut(place, signal).catch(() => undefined);
+      await Promise.all([place.host.start(signal), writtenOut]);
       return undefined;
     },
     snapshot: (signal) => hook(place, place.control.snapshot, signal),
     restartPooler: (signal) => hook(place, place.control.restartPooler, signal),
     askHealth: (signal) => askHealth(place, signal),
   };
+}
+
+/** Lets the source write out all of its WAL. @returns a position in it, which its commit is past */
+async function writeOut(place: RebuildPlace, signal: AbortSignal): Promise<string> {
+  // The commit writes the message out; it must not wait for the very standby that is missing.
+  const text = `SET synchronous_commit = local;
+    SELECT pg_logical_emit_message(true, 'switchyard', 'rebuild')::text AS lsn`;
+  const options = { deadlineMs: quickMs, signal };
+  const rows = await askMember(place, place.source, options, (ask) => ask(text));
+  return String(rows[0]?.["lsn"]);
 }
 
 async function hook(
@@ -134,15 +147,9 @@ function sourceActs({ place, onMark }: ActionOptions): Pick<RebuildActions, Sour
       return undefined;
     },
     mark: async (signal) => {
-      // The commit writes the message out; it must not wait for the very standby that is missing.
-      const text = `SET synchronous_commit = local;
-        SELECT pg_logical_emit_message(true, 'switchyard', 'rebuild')::text AS lsn`;
-      const rows = await askMember(place, source, { deadlineMs: quickMs, signal }, (ask) =>
-        ask(text),
-      );
-      const lsn = parseLsn(String(rows[0]?.["lsn"]));
-      onMark(lsn);
-      return { mark: String(rows[0]?.["lsn"]) };
+      const mark = await writeOut(place, signal);
+      onMark(parseLsn(mark));
+      return { mark };
     },
     freshenSlots: async (signal) => {
       const others = environment.members.filter((one) => one.name !== member.name);

@@ -5,7 +5,8 @@
 import * as scripts from "./act-scripts.ts";
 import { endlessMs, runScript, writeLogin } from "./run-script.ts";
 import type { ActionOptions } from "./run-script.ts";
-import { besidePath, sourceConninfo } from "./place.ts";
+import { besidePath, configText, sourceConninfo } from "./place.ts";
+import type { RebuildPlace } from "./place.ts";
 import { readAmount } from "./progress.ts";
 import type { RebuildActions, RebuildPlan } from "./rebuild-actions.ts";
 
@@ -28,9 +29,7 @@ export function copyActs(options: ActionOptions): Pick<RebuildActions, CopyActs>
       return undefined;
     },
     prepare: async (plan, signal) => {
-      const passfile = `${data}/switchyard.passfile`;
-      const name = place.member.name;
-      const conninfo = sourceConninfo(place, name, passfile, `${data}/switchyard.ca.pem`);
+      const conninfo = configText(ownConninfo(place));
       const values = [data, plan.copyId, run, plan.configuration, conninfo, plan.slot ?? ""];
       await runScript(place, scripts.prepare, values, { deadlineMs: endlessMs, signal });
       return undefined;
@@ -65,6 +64,13 @@ function amounts({ onAmount }: ActionOptions, step: string): (line: string) => v
     const amount = readAmount(line);
     if (amount !== undefined) onAmount(step, amount);
   };
+}
+
+/** What a member without a configuration of its own follows its source by. */
+function ownConninfo(place: RebuildPlace): string {
+  const { data } = place.control;
+  const [passfile, caFile] = [`${data}/switchyard.passfile`, `${data}/switchyard.ca.pem`];
+  return sourceConninfo(place, place.member.name, passfile, caFile);
 }
 
 function conninfoOf({ place }: ActionOptions, plan: RebuildPlan): string {

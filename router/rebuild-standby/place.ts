@@ -62,18 +62,43 @@ export async function askMember<T>(
   return await withPgSession(target, options, work);
 }
 
-/** Words of a connection to the source for libpq; the password is in a file of the work folder. */
+/**
+ * Words of a connection to the source for libpq; the password is in a file of the work folder.
+ * Values are quoted. PostgreSQL manual, 34.1.1.1 "Keyword/Value Connection Strings".
+ */
 export function sourceConninfo(
-  { environment, source }: RebuildPlace,
+  { environment, source }: Pick<RebuildPlace, "environment" | "source">,
   applicationName: string,
   passfile: string,
   caFile: string,
 ): string {
   const { host, port } = source.postgres;
   const { login } = environment;
-  const ca = login.tlsCa === undefined ? "" : ` sslrootcert=${caFile}`;
-  const words = `host=${host} port=${port} user=${login.user} passfile=${passfile}`;
-  return `${words} application_name=${applicationName} connect_timeout=10 sslmode=${login.tls}${ca}`;
+  const words: readonly (readonly [string, string])[] = [
+    ["host", host],
+    ["port", String(port)],
+    ["user", login.user],
+    ["passfile", passfile],
+    ["application_name", applicationName],
+    ["connect_timeout", "10"],
+    ["sslmode", login.tls],
+    ...(login.tlsCa === undefined ? [] : [["sslrootcert", caFile] as const]),
+  ];
+  return words.map(([name, value]) => `${name}=${quoted(value)}`).join(" ");
+}
+
+/** A value of a connection string: bare where libpq takes it so. */
+function quoted(value: string): string {
+  if (/^[^\s'\\]+$/.test(value)) return value;
+  return `'${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`;
+}
+
+/**
+ * What stands between the quotes of a value in a configuration file. PostgreSQL manual, 20.1.2
+ * "Parameter Interaction via the Configuration File".
+ */
+export function configText(value: string): string {
+  return value.replaceAll("\\", String.raw`\\`).replaceAll("'", "''");
 }
 
 /** The line of a password file for the source. PostgreSQL manual, 34.16 "The Password File". */

@@ -5,6 +5,7 @@
  */
 import { execute } from "../operation/execute.ts";
 import type { Outcome } from "../operation/execute.ts";
+import { relockAs } from "../operation/lock.ts";
 import { operationRecord } from "../operation/records.ts";
 import type { StepEvent } from "../operation/run-step.ts";
 import type { StepRow } from "../operation/step.ts";
@@ -76,7 +77,7 @@ export async function runRebuild(
         actions: world.actions(options.onAmount),
         observe: world.observe,
         hold,
-        relock: () => world.lock(purpose, options.signal),
+        relock: () => relockAs(purpose, () => world.lock(purpose, options.signal)),
         journal: world.journal,
         timing: world.timing,
         signal: options.signal,

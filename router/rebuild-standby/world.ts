@@ -3,10 +3,10 @@ import type { Environment, Member } from "../../config/schema.ts";
 import { systemTiming } from "../../kit/clock.ts";
 import type { Timing } from "../../kit/clock.ts";
 import type { Lsn } from "../../kit/lsn.ts";
-import { FileJournal } from "../operation/journal-file.ts";
+import { FileJournal, noJournal } from "../operation/journal-file.ts";
 import type { Journal } from "../operation/journal-file.ts";
 import type { LockHold, LockPurpose } from "../operation/lock.ts";
-import { acquireClusterLock } from "../postgres/lock.ts";
+import { acquireClusterLock, lockDeadlineMs } from "../postgres/lock.ts";
 import { rebuildActions } from "./actions.ts";
 import { lookAtMember, lookAtSource } from "./look.ts";
 import { unknownMember, unknownSource } from "./observation.ts";
@@ -39,12 +39,9 @@ export interface RebuildWorldOptions {
   readonly source: Member;
   /** Signs what this run arms. */
   readonly run: string;
-  /** The local journal of the operation; its folder exists. Null: nothing is written (dry run). */
+  /** The local journal of the operation; its folder exists. Null (dry run): nothing can be done. */
   readonly journalFile: string | null;
 }
-
-const lockDeadlineMs = 5000;
-const nowhere: Journal = { append: () => Promise.resolve() };
 
 /** Opens the world of one run. @throws HostControlError, or the file system's error */
 export async function openRebuildWorld(
@@ -84,7 +81,7 @@ export async function openRebuildWorld(
         deadlineMs: lockDeadlineMs,
         signal,
       }),
-    journal: file ?? nowhere,
+    journal: file ?? noJournal,
     timing: systemTiming,
     close: async () => {
       place.close();

@@ -96,6 +96,7 @@ function truth(world: World, one: SimMember): MemberSeen {
     armed: one.signal === null ? null : { by: one.signal },
     promoteFile: one.promoteFile,
     slots: reached ? [...one.slots] : null,
+    hostFault: null,
     openOperation: reached ? (unfinished(fold(one.journal))?.operationId ?? null) : null,
   };
 }

@@ -11,6 +11,7 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
   { files: /^bench\/figures\.ts$/, why: "one concept" },
   { files: /^bin\/commands\//, why: "a verb reads its words; the work lies in a room" },
   { files: /^config\/secret\.ts$/, why: "one class" },
+  { files: /^lab\/scram\.ts$/, why: "one concept" },
   { files: /^kit\/(address|checkout|fault-words|logger|lsn|nearest)\.ts$/, why: "one concept" },
   {
     files: /^router\/cluster\/(conditions\/operations|findings\/row|verdict)\.ts$/,

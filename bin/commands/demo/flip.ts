@@ -3,7 +3,7 @@ import { inCheckout } from "../../../kit/checkout.ts";
 import { runChild } from "../../../kit/child.ts";
 import { parseEvents } from "../../../router/flip-db/event-log.ts";
 import type { Output } from "../../cli/output.ts";
-import { eventLines, reportLines } from "../flip-db/screen.ts";
+import { eventPrinter, reportLines } from "../flip-db/screen.ts";
 import type { Change } from "./words.ts";
 
 const deadlineMs = 120_000;
@@ -25,8 +25,9 @@ export async function flipBySwitchyard(
 ): Promise<Change> {
   const words = [environment, "flip-db", "--yes", "--json"];
   const { stdout } = await runChild(inCheckout("bin/recovery"), words, { deadlineMs, signal });
+  const linesFor = eventPrinter(output.style);
   for (const event of parseEvents(stdout)) {
-    for (const line of eventLines(event, output.style)) output.note(line);
+    for (const line of linesFor(event)) output.note(line);
     if (event.event !== "report") continue;
     for (const line of reportLines(event, output.style, false)) output.note(line);
     return { way: "flip-db", from: event.from, to: event.to, report: event };

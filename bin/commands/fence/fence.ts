@@ -14,15 +14,19 @@ export async function run(invocation: Invocation): Promise<number> {
   });
 }
 
-async function ask({ invocation, request }: FenceOrder, endsWrites: boolean): Promise<void> {
+async function ask({ invocation, request, seen }: FenceOrder, endsWrites: boolean): Promise<void> {
   const { member } = request;
   if (!endsWrites) {
     const text = `Fence ${member}: stop its Postgres, and keep it down in every router?`;
     return await confirm(invocation, { text, otherwise: "--yes does it" });
   }
   const said = invocation.flags["confirm"];
+  const isPrimary = seen.member.role === "primary";
+  const says = isPrimary
+    ? `${member} is the primary; fencing it ends all writes until another member is promoted`
+    : `no other member is known to take writes; if ${member} does, fencing it ends all writes`;
   await confirmWord(invocation, member, typeof said === "string" ? said : undefined, {
-    text: `No other member is known to take writes: fencing ${member} ends all writes.`,
-    otherwise: `no other member is known to take writes; --confirm ${member} ends all writes`,
+    text: `${says}.`,
+    otherwise: `${says}: --confirm ${member} does it`,
   });
 }

@@ -13,7 +13,7 @@ import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
 import { stepJson } from "../../cli/step-json.ts";
-import { problemWords, stepLines } from "../../cli/step-lines.ts";
+import { problemWords, stepPrinter } from "../../cli/step-lines.ts";
 import { environmentNamed, memberNamed, refuseManaged } from "../environment.ts";
 import { holderName, newOperationId, operationsFolder } from "../operation-place.ts";
 
@@ -60,6 +60,7 @@ export async function carryOut(order: FenceOrder, plan: FencePlan): Promise<Exit
   const { invocation, environment, world } = order;
   const { output, flags, signal } = invocation;
   const isJson = flags["json"] === true;
+  const linesOfStep = stepPrinter(output.style);
   const folder = await operationsFolder(environment.name, "fence");
   const report = await runFence({
     environment,
@@ -69,7 +70,7 @@ export async function carryOut(order: FenceOrder, plan: FencePlan): Promise<Exit
     signal,
     onEvent: (event) => {
       if (isJson) for (const line of stepJson(event)) output.result(line);
-      else for (const line of stepLines(event, output.style)) output.note(line);
+      else for (const line of linesOfStep(event)) output.note(line);
     },
     onNote: (line) => output.note(printable(line)),
   });

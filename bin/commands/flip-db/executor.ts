@@ -38,12 +38,19 @@ export async function run(invocation: Invocation): Promise<number> {
     await handOver(watcher, order);
     const pids = { executor: process.pid, watcher: watcher.child.pid ?? null };
     const files = operationFiles(folder, order.request.operationId);
-    await carryOutOrder({ environment, order, files, pids, signal: wish.signal });
+    const onLost = lostWords(invocation);
+    await carryOutOrder({ environment, order, files, pids, signal: wish.signal, onLost });
     return exitCodes.done;
   } finally {
     await dismiss(watcher);
     await removeEmptyLog(watcher.logFile);
   }
+}
+
+/** Says in the log of this process that an event is lost. */
+export function lostWords({ output }: Pick<Invocation, "output">): (error: Error) => void {
+  return ({ message }) =>
+    output.note(`events cannot be written and are dropped, the flip goes on: ${message}`);
 }
 
 /** The flip does not begin before the watcher has the order. */

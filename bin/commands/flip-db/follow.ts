@@ -8,7 +8,7 @@ import { followEvents } from "../../../router/flip-db/event-log.ts";
 import type { FlipEvent, FlipPids } from "../../../router/flip-db/events.ts";
 import { takeInterrupts } from "../../cli/interrupts.ts";
 import type { InterruptName } from "../../cli/interrupts.ts";
-import { FlipProcessError, isAlive } from "./spawn.ts";
+import { isAlive } from "./spawn.ts";
 import type { FlipProcess } from "./spawn.ts";
 
 /** The operator left; the flip goes on. */
@@ -38,11 +38,10 @@ export interface Followed {
 
 /**
  * Shows events until the last one.
- * @returns the last one
- * @throws FlipLeftError when the operator leaves; FlipProcessError when both processes are gone
- * and none has said how it ended
+ * @returns the last one; undefined when both processes are gone and none has said how it ended
+ * @throws FlipLeftError when the operator leaves
  */
-export async function follow(followed: Followed): Promise<Ending> {
+export async function follow(followed: Followed): Promise<Ending | undefined> {
   const { environment, operationId, executor, eventFile, offset, show } = followed;
   const left = new AbortController();
   const known: { pids: FlipPids | undefined } = { pids: undefined };
@@ -58,10 +57,7 @@ export async function follow(followed: Followed): Promise<Ending> {
   } finally {
     give();
   }
-  throw new FlipProcessError(
-    `flip ${operationId}: the executor ended without a word, see bin/recovery ${environment} topology`,
-    executor.logFile,
-  );
+  return undefined;
 }
 
 function hasEnded(child: ChildProcess): boolean {

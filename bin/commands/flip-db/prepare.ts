@@ -4,6 +4,8 @@
  */
 import { withDeadline } from "../../../kit/clock.ts";
 import type { Environment } from "../../../config/schema.ts";
+import { lockHolder } from "../../../router/flip-db/history.ts";
+import type { LockHolder } from "../../../router/operation/lock.ts";
 import { fold, unfinished } from "../../../router/operation/records.ts";
 import type { JournalRecord, OperationState } from "../../../router/operation/records.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
@@ -25,6 +27,8 @@ export interface Prepared {
   readonly plan: FlipPlan | Refusal;
   /** Of a new flip alone. */
   readonly prechecks: readonly Precheck[];
+  /** Who holds the lock of the cluster; asked where something refuses. */
+  readonly holder: LockHolder | null;
 }
 
 export interface Preparation {
@@ -77,7 +81,11 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   // The same operation may have been ended from another host.
   const states = fold([...local, ...seen.journal]);
   const request = requestOf(preparation, states, check?.mode ?? modeOf(environment));
-  return { request, plan: plan(seen, states, request), prechecks: check?.prechecks ?? [] };
+  const chosen = plan(seen, states, request);
+  const prechecks = check?.prechecks ?? [];
+  const isRefused = "refused" in chosen || prechecks.some((one) => one.refuses);
+  const holder = isRefused ? await lockHolder(environment, signal) : null;
+  return { request, plan: chosen, prechecks, holder };
 }
 
 /** The records of the operations that this host has not seen the end of. */

@@ -5,13 +5,15 @@
 import type { Environment } from "../../../config/schema.ts";
 import type { Ending } from "../../../router/flip-db/carry-out.ts";
 import { endOfLog } from "../../../router/flip-db/event-log.ts";
-import type { FlipReport } from "../../../router/flip-db/events.ts";
+import type { FlipEvent, FlipReport } from "../../../router/flip-db/events.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { unaccepted } from "../../../router/flip-db/report.ts";
-import { operationFiles } from "../../../router/operation/store.ts";
+import { LockedError } from "../../../router/operation/lock.ts";
+import { operationFiles, removeUnbegun } from "../../../router/operation/store.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { canAsk, confirm, RefusedError, saidYes } from "../../cli/confirm.ts";
 import type { Question } from "../../cli/confirm.ts";
+import { printable } from "../../cli/output.ts";
 import { jsonLines } from "../../cli/step-json.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
@@ -25,12 +27,13 @@ import {
 } from "../operation-place.ts";
 import { dryLines, dryObject, findingLines } from "./findings.ts";
 import { follow } from "./follow.ts";
+import { lostEnding } from "./lost-ending.ts";
 import { orderLine } from "./order.ts";
 import { prepare } from "./prepare.ts";
 import type { Preparation, Prepared } from "./prepare.ts";
 import { readAsked } from "./request.ts";
 import type { Asked } from "./request.ts";
-import { eventLines, reportLines } from "./screen.ts";
+import { eventPrinter, reportLines } from "./screen.ts";
 import { removeEmptyLog, startProcess } from "./spawn.ts";
 import type { FlipProcess } from "./spawn.ts";
 
@@ -86,7 +89,10 @@ async function dryRun({ output }: Invocation, preparation: Preparation): Promise
     ? [JSON.stringify(dryObject(prepared))]
     : dryLines(prepared, output.style);
   for (const line of lines) output.result(line);
-  return whyRefused(prepared) === undefined ? exitCodes.done : exitCodes.refused;
+  if (whyRefused(prepared) === undefined) return exitCodes.done;
+  if (prepared.holder === null) return exitCodes.refused;
+  output.note(printable(new LockedError("the cluster", prepared.holder).message));
+  return exitCodes.locked;
 }
 
 async function launch(
@@ -117,23 +123,18 @@ async function askWhether(invocation: Invocation, prepared: Prepared): Promise<P
   return prepared;
 }
 
-/** @returns the plan @throws RefusedError where there is none, or a precheck stands in its way */
+/**
+ * @returns the plan
+ * @throws RefusedError where there is none, or a precheck stands in its way; LockedError where that is
+ * because of another operation
+ */
 export function planOf(prepared: Prepared): FlipPlan {
-  const { plan, prechecks } = prepared;
-  const held = prechecks.find((one) => one.code === lockCheck && one.outcome === "refused");
-  if (held !== undefined) throw new LockTakenError(held.finding);
+  const { plan, holder } = prepared;
+  // What another operation is in the middle of looks like something to be mended.
+  if (holder !== null) throw new LockedError("the cluster", holder);
   const why = whyRefused(prepared);
   if (why !== undefined || "refused" in plan) throw new RefusedError(why ?? "there is no plan");
   return plan;
-}
-
-/** The precheck that tells of the lock. */
-const lockCheck = "H13-operation";
-
-/** Another operation holds the lock, as the look beforehand found out. */
-class LockTakenError extends Error {
-  override readonly name = "LockTakenError";
-  readonly code = "ERR_LOCKED";
 }
 
 /** Why nothing may be done; undefined when it may. */
@@ -163,30 +164,32 @@ interface Launched {
 }
 
 async function carriedOut(
-  { output, flags }: Invocation,
+  { output, flags, signal }: Invocation,
   environment: Environment,
   { folder, executor, prepared }: Launched,
 ): Promise<ExitCode> {
   const { plan, request } = prepared;
   const operationId = "refused" in plan ? "" : plan.operationId;
-  const { events: eventFile } = operationFiles(folder, operationId);
-  const offset = await endOfLog(eventFile);
+  const files = operationFiles(folder, operationId);
+  const offset = await endOfLog(files.events);
   const order = { request: { ...request, operationId }, holder: holderName() };
   executor.child.stdin?.write(orderLine(order));
   const isJson = flags["json"] === true;
-  const ending = await follow({
+  const linesFor = isJson ? jsonLines : eventPrinter(output.style);
+  const show = (event: FlipEvent): void => {
+    if (event.event !== "failure") for (const line of linesFor(event)) output.result(line);
+  };
+  const told = await follow({
     environment: environment.name,
     operationId,
     executor,
-    eventFile,
+    eventFile: files.events,
     offset,
     note: output.note,
-    show: (event) => {
-      const isStep = event.event !== "failure";
-      const lines = isJson ? jsonLines(event) : eventLines(event, output.style);
-      if (isStep) for (const line of lines) output.result(line);
-    },
+    show,
   });
+  const ending = told ?? (await lostEnding({ environment, order, files, executor, signal, show }));
+  if (ending.event === "failure") await removeUnbegun(files).catch(() => undefined);
   if (ending.event === "report" && !isJson) {
     for (const line of reportLines(ending, output.style, false)) output.result(line);
   }

@@ -1,14 +1,49 @@
 /** What a flip looks like on a terminal, and as well in a pipe: a line for each step. Pure. */
 import type { FlipEvent, FlipReport } from "../../../router/flip-db/events.ts";
 import { unaccepted } from "../../../router/flip-db/report.ts";
+import { flipSteps } from "../../../router/flip-db/steps.ts";
 import type { Facts } from "../../../router/operation/step.ts";
 import { printable } from "../../cli/output.ts";
 import type { Style } from "../../cli/output.ts";
-import { factLines, problemWords, stepLines, timeWidth, timeWords } from "../../cli/step-lines.ts";
+import {
+  factLines,
+  problemWords,
+  stepPrinter,
+  timeWidth,
+  timeWords,
+} from "../../cli/step-lines.ts";
 
-/** The lines for one event, as it comes; none for what needs no line. */
-export function eventLines(event: FlipEvent, style: Style): string[] {
-  if (event.event === "step") return stepLines(event, style);
+/** Steps that take something back; most find that there is nothing to. */
+const undoing: ReadonlySet<string> = new Set(
+  flipSteps().flatMap((row) => row.undo.map((one) => one.step)),
+);
+
+/**
+ * Prints the events of one run. Undoing steps that have nothing to take back are told as a count,
+ * before the report.
+ * @returns the lines for one event, as it comes; none for what needs no line
+ */
+export function eventPrinter(style: Style): (event: FlipEvent) => string[] {
+  const linesOfStep = stepPrinter(style);
+  const spare = new Set<string>();
+  return (event) => {
+    if (event.event === "step" && event.phase === "skipped" && undoing.has(event.step)) {
+      spare.add(event.step);
+      return [];
+    }
+    if (event.event === "step") return linesOfStep(event);
+    if (event.event === "report") return spareLines(spare, style);
+    return otherLines(event, style);
+  };
+}
+
+function spareLines({ size }: ReadonlySet<string>, style: Style): string[] {
+  if (size === 0) return [];
+  const steps = size === 1 ? "1 step" : `${size} steps`;
+  return [style.dim(`${" ".repeat(timeWidth)}  ${steps}: nothing to take back`)];
+}
+
+function otherLines(event: FlipEvent, style: Style): string[] {
   if (event.event === "note") {
     return [style.warn(`${" ".repeat(timeWidth)}  note: ${printable(event.words)}`)];
   }

@@ -4,9 +4,9 @@
  * so there it only says so.
  */
 import { once } from "node:events";
-import type { Environment } from "../../../config/schema.ts";
+import { systemClock } from "../../../kit/clock.ts";
 import { carryOutOrder } from "../../../router/flip-db/carry-out.ts";
-import type { Order } from "../../../router/flip-db/carry-out.ts";
+import type { OrderTask } from "../../../router/flip-db/carry-out.ts";
 import { deathReport, goalAfterDeath } from "../../../router/flip-db/death-report.ts";
 import { EventLog } from "../../../router/flip-db/event-log.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
@@ -16,6 +16,7 @@ import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { InterruptedError, takeInterrupts } from "../../cli/interrupts.ts";
 import { environmentNamed } from "../environment.ts";
+import { lostWords } from "./executor.ts";
 import { endedWord, linesOf, nextOrder } from "./order.ts";
 
 /** The server notices within this time that the sessions of a dead executor are gone. */
@@ -38,29 +39,30 @@ export async function run(invocation: Invocation): Promise<number> {
   if (order === undefined) return exitCodes.done;
   const last = await Promise.race([lines.next(), ended]);
   if (last === undefined || (last.done !== true && last.value === endedWord)) return exitCodes.done;
-  await goOn(environment, folder, order, wish.signal);
+  await goOn({ environment, folder, order, signal: wish.signal, onLost: lostWords(invocation) });
   return exitCodes.done;
 }
 
-async function goOn(
-  environment: Environment,
-  folder: string,
-  order: Order,
-  signal: AbortSignal,
-): Promise<void> {
+interface Watched extends Pick<OrderTask, "environment" | "order" | "signal" | "onLost"> {
+  readonly folder: string;
+}
+
+async function goOn({ environment, folder, order, signal, onLost }: Watched): Promise<void> {
   const { operationId } = order.request;
   const files = operationFiles(folder, operationId);
   const pids = { executor: process.pid, watcher: null };
   const records = await readJournal(files.journal);
   const state = fold(records).find((one) => one.operationId === operationId);
   const goal = goalAfterDeath(order.request, state);
-  const log = await EventLog.open(files.events);
-  if (goal === undefined) log.append(deathReport(environment.name, order.request, state));
-  else
-    log.append({ event: "note", pids, words: `the executor died; the watcher goes on: ${goal}` });
+  const log = await EventLog.open(files.events, onLost);
+  log.append(
+    goal === undefined
+      ? deathReport(environment.name, order.request, records, systemClock.now())
+      : { event: "note", pids, words: `the executor died; the watcher goes on: ${goal}` },
+  );
   await log.close();
   if (goal === undefined) return;
   // The same run: what the dead executor has paused can then be released before its lease ends.
   const again = { ...order, request: { ...order.request, goal } };
-  await carryOutOrder({ environment, order: again, files, pids, signal, lockPatienceMs });
+  await carryOutOrder({ environment, order: again, files, pids, signal, lockPatienceMs, onLost });
 }

@@ -17,14 +17,16 @@ export async function run(invocation: Invocation): Promise<number> {
   const { output, flags, signal } = invocation;
   const limit = limitOf(flags["limit"]);
   const environment = await environmentNamed(invocation.environment);
-  const [local, cluster] = await Promise.all([
-    localOperations(operationsPath(environment.name)),
-    clusterRecords(environment, signal),
-  ]);
+  const [id] = invocation.arguments;
+  // One that is asked for by its id may be older than all that would be listed.
+  const local_ = localOperations(
+    operationsPath(environment.name),
+    id === undefined ? limit : undefined,
+  );
+  const [local, cluster] = await Promise.all([local_, clusterRecords(environment, signal)]);
   if ("error" in cluster)
     output.note(`only what ran on this host is known: ${printable(cluster.error)}`);
   const all = mergeHistory(local, "records" in cluster ? cluster.records : []);
-  const [id] = invocation.arguments;
   const chosen = id === undefined ? all.slice(0, limit) : [found(all, id, environment.name)];
   const isJson = flags["json"] === true;
   if (isJson) output.result(JSON.stringify({ environment: environment.name, operations: chosen }));

@@ -10,7 +10,7 @@ import type { ExitCode } from "../../cli/exit-codes.ts";
 import { holderName, operationsPath } from "../operation-place.ts";
 import { printable } from "../../cli/output.ts";
 import { stepJson } from "../../cli/step-json.ts";
-import { stepLines } from "../../cli/step-lines.ts";
+import { stepPrinter } from "../../cli/step-lines.ts";
 import { environmentNamed } from "../environment.ts";
 
 /** The environment that the first word names. @throws ConfigError */
@@ -31,9 +31,10 @@ export function windowOptions(
   signal: AbortSignal = invocation.signal,
 ): WindowOptions {
   const { output, flags } = invocation;
+  const linesOfStep = stepPrinter(output.style);
   const onEvent = (event: StepEvent): void => {
     if (flags["json"] === true) for (const line of stepJson(event)) output.result(line);
-    else for (const line of stepLines(event, output.style)) output.note(line);
+    else for (const line of linesOfStep(event)) output.note(line);
   };
   return { folder: folderOf(environment), by: holderName(), signal, onEvent };
 }

@@ -2,7 +2,7 @@
  * `recovery ENV rebuild-standby`: looks, shows what it would do and why, asks, and makes the member
  * a streaming standby again. Ctrl-C takes back what can be taken back.
  */
-import type { Member } from "../../../config/schema.ts";
+import type { Environment, Member } from "../../../config/schema.ts";
 import { operationFiles } from "../../../router/operation/store.ts";
 import { chooseEnds } from "../../../router/rebuild-standby/ends.ts";
 import type { RebuildReport } from "../../../router/rebuild-standby/report.ts";
@@ -13,10 +13,9 @@ import { openRebuildWorld } from "../../../router/rebuild-standby/world.ts";
 import type { RebuildWorld } from "../../../router/rebuild-standby/world.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
-import { RefusedError } from "../../cli/confirm.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { ExitCode } from "../../cli/exit-codes.ts";
-import { environmentNamed, memberNamed } from "../environment.ts";
+import { environmentNamed, memberNamed, refusal } from "../environment.ts";
 import { holderName, newOperationId, operationsFolder } from "../operation-place.ts";
 import { approver } from "./approve.ts";
 import { planLines, reportLines } from "./screen.ts";
@@ -29,7 +28,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const wanted = typeof flags["member"] === "string" ? flags["member"] : undefined;
   if (wanted !== undefined) memberNamed(environment, wanted);
   const ends = chooseEnds(await askRoles(environment, signal), wanted);
-  if ("refused" in ends) throw new RefusedError(ends.refused);
+  if ("refused" in ends) throw await refusal(environment, ends.refused, signal);
   const operationId = newOperationId();
   const member = memberNamed(environment, ends.member);
   const request = requestOf(invocation, member, ends.source, operationId);
@@ -42,8 +41,8 @@ export async function run(invocation: Invocation): Promise<number> {
   });
   try {
     return isDry
-      ? await showPlan(invocation, request, world)
-      : await rebuild(invocation, environment.name, request, world);
+      ? await showPlan(invocation, environment, request, world)
+      : await rebuild(invocation, environment, request, world);
   } finally {
     await world.close();
   }
@@ -86,12 +85,13 @@ function requestOf(
 
 async function showPlan(
   invocation: Invocation,
+  environment: Environment,
   request: RebuildRequest,
   world: RebuildWorld,
 ): Promise<ExitCode> {
   const { output, flags, signal } = invocation;
   const plan = await decideRebuild(request, world, signal);
-  if ("refused" in plan) throw new RefusedError(plan.refused);
+  if ("refused" in plan) throw await refusal(environment, plan.refused, signal);
   if (flags["json"] === true) output.result(JSON.stringify({ event: "plan", ...plan }));
   else for (const line of planLines(plan, output.style)) output.result(line);
   return exitCodes.done;
@@ -99,16 +99,16 @@ async function showPlan(
 
 async function rebuild(
   invocation: Invocation,
-  environment: string,
+  environment: Environment,
   request: RebuildRequest,
   world: RebuildWorld,
 ): Promise<ExitCode> {
   const { output, flags, signal } = invocation;
-  const telling = new Telling(invocation, environment, request);
+  const telling = new Telling(invocation, environment.name, request);
   const approve = approver(invocation);
   // Asked before the lock is taken: others need not wait for the answer.
   const first = await decideRebuild(request, world, signal);
-  if ("refused" in first) throw new RefusedError(first.refused);
+  if ("refused" in first) throw await refusal(environment, first.refused, signal);
   await approve(first);
   try {
     const result = await runRebuild(request, world, {

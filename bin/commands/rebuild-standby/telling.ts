@@ -12,7 +12,7 @@ import type { RebuildResult } from "../../../router/rebuild-standby/rebuild.ts";
 import { rebuildReport } from "../../../router/rebuild-standby/report.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { stepJson } from "../../cli/step-json.ts";
-import { stepLines, timeWidth } from "../../cli/step-lines.ts";
+import { stepPrinter, timeWidth } from "../../cli/step-lines.ts";
 
 const lineEveryMs = 5000;
 const eraseLine = "\r\u001B[K";
@@ -25,6 +25,7 @@ export class Telling {
   readonly #events: StepEvent[] = [];
   readonly #startedAt = systemClock.now();
   readonly #began = systemClock.monotonic();
+  readonly #linesOfStep: ReturnType<typeof stepPrinter>;
   #meter = new ProgressMeter();
   #progress: Progress | null = null;
   #saidAt = -lineEveryMs;
@@ -34,6 +35,7 @@ export class Telling {
     this.#invocation = invocation;
     this.#environment = environment;
     this.#request = request;
+    this.#linesOfStep = stepPrinter(invocation.output.style);
   }
 
   /** Takes an event of a step. */
@@ -47,7 +49,7 @@ export class Telling {
     }
     // A copy that tells how far it is need not say that it goes on.
     if (event.phase === "waiting" && this.#lineIsOpen) return;
-    const lines = stepLines(event, output.style);
+    const lines = this.#linesOfStep(event);
     if (lines.length > 0) this.end();
     for (const line of lines) output.note(line);
   }

@@ -14,11 +14,20 @@ export const memberFindings = [
     todo: `Decide which one is right (newest timeline, latest data), then stop the other for good: ${fenceIt}.`,
   },
   {
+    code: "flip-unfinished",
+    severity: "degraded",
+    condition: flipUnfinished,
+    means: "A flip was begun and has not ended: members may be armed or stopped.",
+    todo: "If nobody works on it: bin/recovery ENV flip-db --resume PART finishes it, bin/recovery ENV flip-db --abort PART takes it back.",
+  },
+  {
     code: "no-primary",
     severity: "degraded",
     condition: members.noPrimary,
     means: "Writes wait in the routers, then fail.",
     todo: "Start the old primary if it is only stopped. If it is lost for good: bin/recovery ENV failover shows what may be lost, and promotes the standby.",
+    duringFlip:
+      "Start nothing by hand and promote nothing. End that flip: bin/recovery ENV flip-db --resume FLIP finishes it, bin/recovery ENV flip-db --abort FLIP takes it back.",
   },
   {
     code: "member-unreachable",
@@ -49,13 +58,6 @@ export const memberFindings = [
     means:
       "This primary takes writes now, and any restart would bring it up as a standby: a flip was begun and not ended.",
     todo: "Finish or undo the flip: bin/recovery ENV flip-db --resume or --abort. If there is none: bin/recovery ENV unfence PART.",
-  },
-  {
-    code: "flip-unfinished",
-    severity: "degraded",
-    condition: flipUnfinished,
-    means: "A flip was begun and has not ended: members may be armed or stopped.",
-    todo: "If nobody works on it: bin/recovery ENV flip-db --resume PART finishes it, bin/recovery ENV flip-db --abort PART takes it back.",
   },
   {
     code: "member-fenced",

@@ -18,4 +18,6 @@ export interface FindingRow {
   readonly means: string;
   /** What to do; ENV stands for the environment, PART for the part that was found. */
   readonly todo: string;
+  /** What to do in its place while a flip is unfinished; FLIP stands for that one's id. */
+  readonly duringFlip?: string;
 }

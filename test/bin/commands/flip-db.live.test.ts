@@ -2,12 +2,14 @@
  * `recovery ENV flip-db`, `history` and `failover` as an operator uses them: real processes on a
  * real lab, with real signals.
  */
-import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import type { Client } from "pg";
 import { eventually } from "../../../kit/clock.ts";
+import { runChild } from "../../../kit/child.ts";
+import { parseEvents } from "../../../router/flip-db/event-log.ts";
 import { acquireClusterLock } from "../../../router/postgres/lock.ts";
 import { withLab } from "../../support/lab.ts";
 import { startRecovery } from "../../support/recovery-process.ts";
@@ -74,6 +76,13 @@ const insert = async (): Promise<void> => {
 async function journals(): Promise<string[]> {
   const files = await readdir(stateHome, { recursive: true });
   return files.filter((one) => one.endsWith(".jsonl"));
+}
+
+/** The event files of this host's flips, by age. */
+async function openFlips(): Promise<string[]> {
+  const files = await journals();
+  const events = files.filter((one) => one.endsWith(".events.jsonl")).toSorted();
+  return events.map((one) => join(stateHome, one));
 }
 
 t.test("words that cannot be meant are refused before anything is looked at", async (t) => {
@@ -214,11 +223,54 @@ t.test("the lock of another operation is 75 and says whose", async (t) => {
   }
 });
 
+t.test(
+  "a folder that cannot be written to is 69, and the variable that moves it is named",
+  async (t) => {
+    const flip = startRecovery(t, [lab.name, "flip-db", "--yes"], { stateHome: "/proc/self" });
+    t.equal(await flip.end(), 69, flip.notes());
+    t.match(flip.notes(), /folder for the journals.*\/proc\/self.*XDG_STATE_HOME moves it/);
+  },
+);
+
+t.test(
+  "an event file that takes nothing more does not end a flip; its journal is told",
+  async (t) => {
+    const from = await primary();
+    const client = await openTransaction();
+    const flip = recovery("flip-db", "--yes", "--accept-risk=long-transactions");
+    await flip.says(/running transactions behind/);
+    const [begun = ""] = (await openFlips()).slice(-1);
+    const [first] = parseEvents(await readFile(begun, "utf8"));
+    const pid = first?.event === "begin" ? first.pids.executor : 0;
+    const { size } = await stat(begun);
+    await runChild("prlimit", ["--pid", String(pid), `--fsize=${size * 2}`], { deadlineMs: 5000 });
+    process.kill(pid, "SIGINT");
+    t.equal(await flip.end(), 1, flip.out() + flip.notes());
+    t.match(flip.out(), /note: the executor ended without a word; its log is/);
+    t.match(flip.out(), new RegExp(`UNDONE {2}${from} takes writes, as before`));
+    t.match(flip.out(), /problem +hold: /);
+    await client.query("COMMIT");
+    await client.end();
+    t.equal(await primary(), from);
+    await untilHealthy();
+  },
+);
+
 t.test("Ctrl-C before the stop takes everything back", async (t) => {
   const from = await primary();
   const client = await openTransaction();
   const flip = recovery("flip-db", "--yes", "--json", "--accept-risk=long-transactions");
   await flip.step("hold", "start");
+  // A second operator meanwhile: what looks unfinished is at work.
+  const elsewhere = join(stateHome, "elsewhere");
+  for (const words of [
+    ["flip-db", "--yes"],
+    ["unfence", from, "--yes"],
+  ]) {
+    const second = startRecovery(t, [lab.name, ...words], { stateHome: elsewhere });
+    t.equal(await second.end(), 75, second.notes());
+    t.match(second.notes(), /held by .* since 2.* for flip .*docs\/runbooks\/flip-db\.md/);
+  }
   flip.child.kill("SIGINT");
   t.equal(await flip.end(), 4, flip.out() + flip.notes());
   t.match(flip.report(), { result: "undone", aborted: true, from });
@@ -226,6 +278,11 @@ t.test("Ctrl-C before the stop takes everything back", async (t) => {
   await client.end();
   await insert();
   t.equal(await primary(), from);
+  t.same(
+    (await journals()).filter((one) => one.startsWith("elsewhere")),
+    [],
+    "what was refused has left nothing",
+  );
   await untilHealthy();
 });
 

@@ -1,20 +1,23 @@
 /** flip-db, failover and history without a cluster: words, questions, reports, lines and JSON. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import t from "tap";
 import { confirm, confirmWord, saidYes } from "../../../bin/cli/confirm.ts";
 import { exitCodeOf } from "../../../bin/cli/exit-codes.ts";
 import { processOutput } from "../../../bin/cli/output.ts";
-import { eventLines, reportLines } from "../../../bin/commands/flip-db/screen.ts";
+import { eventPrinter, reportLines } from "../../../bin/commands/flip-db/screen.ts";
 import { dryLines, dryObject, findingLines } from "../../../bin/commands/flip-db/findings.ts";
 import { linesOf, nextOrder, orderLine } from "../../../bin/commands/flip-db/order.ts";
 import { newOperationId } from "../../../bin/commands/operation-place.ts";
 import { readAsked } from "../../../bin/commands/flip-db/request.ts";
 import { exitCodeOfEnding } from "../../../bin/commands/flip-db/run.ts";
 import type { Flag } from "../../../bin/cli/command.ts";
-import { deathReport } from "../../../router/flip-db/death-report.ts";
-import { parseEvents } from "../../../router/flip-db/event-log.ts";
-import type { FlipReport, FlipStepEvent } from "../../../router/flip-db/events.ts";
+import { EventLog, parseEvents, readEvents } from "../../../router/flip-db/event-log.ts";
+import type { FlipEvent, FlipReport, FlipStepEvent } from "../../../router/flip-db/events.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
+import { lostReport } from "../../../router/flip-db/lost-report.ts";
 import { mergeHistory } from "../../../router/flip-db/history.ts";
 import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
@@ -136,6 +139,7 @@ t.test("the report says what happened, and the exit code follows from it", async
   const afterSent = [...whole.slice(0, 5), at("promote", "failed", 300)];
   const lost = "possible: what dal-01 wrote after that is lost";
   const left = [{ step: "rejoin", reason: "diverged" }];
+  const unheard = { step: "reconnect-old", reason: "dal-01 does not answer as a standby" };
   const rows: { name: string; facts: Partial<ReportFacts>; want: object; code: number }[] = [
     {
       name: "a whole flip",
@@ -159,6 +163,21 @@ t.test("the report says what happened, and the exit code follows from it", async
       name: "the demoted member does not follow",
       facts: { steps: whole.slice(0, -1), outcome: { result: "done", failed: null, left } },
       want: { rejoined: false, problems: left, next: /rebuild-standby --member dal-01$/ },
+      code: 1,
+    },
+    {
+      name: "its pooler, which could not be told, is no second problem",
+      facts: {
+        steps: whole.slice(0, -1),
+        outcome: { result: "done", failed: null, left: [...left, unheard] },
+      },
+      want: { problems: { length: 1, 0: left[0] } },
+      code: 1,
+    },
+    {
+      name: "a pooler that does not listen is one of its own",
+      facts: { outcome: { result: "done", failed: null, left: [unheard] } },
+      want: { rejoined: true, problems: [unheard] },
       code: 1,
     },
     {
@@ -250,6 +269,78 @@ t.test("the keys of the JSON lines are those of docs/cli-json.md", async (t) => 
   ]);
 });
 
+t.test("what the disk does not take is dropped and told once, and the rest follows", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "switchyard-events-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const note = (words: string): FlipEvent => ({ event: "note", pids, words });
+  const lost: string[] = [];
+  const full = await EventLog.open("/dev/full", (error) => lost.push(error.message));
+  for (const words of ["one", "two"]) full.append(note(words));
+  await full.close();
+  t.equal(lost.length, 1);
+  t.match(lost[0], /ENOSPC/);
+  const none = await EventLog.open(join(folder, "no", "such"), (error) => lost.push(error.message));
+  none.append(note("one"));
+  await none.close();
+  t.equal(lost.length, 2);
+  const path = join(folder, "events");
+  const log = await EventLog.open(path, (error) => t.fail(error));
+  log.append(note("three"));
+  await log.close();
+  t.match(await readEvents(path), [{ words: "three" }]);
+});
+
+t.test("a flip whose report is lost ends as its journals say", async (t) => {
+  const intent = { from: "dal-01", to: "chi-02", timeline: 4 };
+  const begun = record("op-1", "intent", 1, intent);
+  const started = { ...record("op-1", "started", 2, {}), step: "arm" };
+  const rejoined = { ...record("op-1", "done", 3, {}), step: "rejoin" };
+  const outcome = (facts: JournalRecord["facts"]): JournalRecord =>
+    record("op-1", "outcome", 4, facts);
+  const rows: { records: JournalRecord[]; want: object; code: number }[] = [
+    {
+      records: [begun, started, rejoined, outcome({ result: "done" })],
+      want: { result: "done", from: "dal-01", rejoined: true, problems: [] },
+      code: 0,
+    },
+    {
+      records: [begun, started, outcome({ result: "done" })],
+      want: { result: "done", rejoined: false, next: /topology$/ },
+      code: 1,
+    },
+    {
+      records: [begun, started, outcome({ result: "undone", step: "hold", reason: "busy" })],
+      want: {
+        result: "undone",
+        loss: /^none: dal-01 keeps/,
+        problems: [{ step: "hold", reason: "busy" }],
+      },
+      code: 1,
+    },
+    {
+      records: [begun, started],
+      want: {
+        result: "stuck",
+        problems: [{ step: "report", reason: "the disk is full" }],
+        next: /--resume op-1, or .* --abort op-1$/,
+      },
+      code: 1,
+    },
+  ];
+  const why = { cause: "the disk is full", now: 9 };
+  for (const { records, want, code } of rows) {
+    const ending = lostReport("lab", asRequest, records, why);
+    t.match(ending, { event: "report", operationId: "op-1", ...want });
+    t.equal(exitCodeOfEnding(ending), code);
+  }
+  for (const records of [[], [begun]]) {
+    t.throws(() => exitCodeOfEnding(lostReport("lab", asRequest, records, why)), {
+      code: "ERR_FLIP_PROCESS",
+      message: "flip op-1 was not begun, and nothing was changed: the disk is full",
+    });
+  }
+});
+
 const pids = { executor: 7, watcher: 8 };
 const step = (phase: FlipStepEvent["phase"], more: Partial<FlipStepEvent> = {}): FlipStepEvent => ({
   event: "step",
@@ -262,7 +353,7 @@ const step = (phase: FlipStepEvent["phase"], more: Partial<FlipStepEvent> = {}):
 });
 
 t.test("a line for each event, right in a pipe as well", async (t) => {
-  const rows: { event: Parameters<typeof eventLines>[0]; want: string[] }[] = [
+  const rows: { event: FlipEvent; want: string[] }[] = [
     { event: step("start"), want: [] },
     { event: step("done"), want: ["  34 ms  stop Postgres on dal-01"] },
     { event: step("skipped"), want: ["         stop Postgres on dal-01: is so already"] },
@@ -280,7 +371,24 @@ t.test("a line for each event, right in a pipe as well", async (t) => {
       want: ["flip op-1: dal-01 to chi-02, seamless"],
     },
   ];
-  for (const { event, want } of rows) t.same(eventLines(event, plain), want);
+  for (const { event, want } of rows) t.same(eventPrinter(plain)(event), want);
+  const print = eventPrinter(plain);
+  const waits = (ms: number, words: string): FlipEvent => step("waiting", { ms, words });
+  const undo = (name: string): FlipEvent => step("skipped", { step: name, words: name });
+  const run: [FlipEvent, string[]][] = [
+    [waits(500, "walsender 7"), [" 500 ms  ... walsender 7"]],
+    [waits(1500, "walsender 7"), []],
+    [waits(2500, "archiver"), ["2500 ms  ... archiver"]],
+    [waits(11_500, "archiver"), []],
+    [waits(12_500, "archiver"), [" 12.5 s  ... archiver"]],
+    [step("skipped", { step: "prove", words: "prove it" }), ["  34 ms  prove it: proven"]],
+    [undo("await-stop"), []],
+    [undo("disarm"), []],
+    [undo("await-stop"), []],
+    [step("done", { step: "drop-slot", words: "drop it" }), ["  34 ms  drop it"]],
+    [flipReport(base), ["         2 steps: nothing to take back"]],
+  ];
+  for (const [event, want] of run) t.same(print(event), want);
   const lines = reportLines(flipReport(base), plain, true).join("\n");
   for (const words of [
     /^DONE {2}chi-02 takes writes, and dal-01 follows/,
@@ -327,7 +435,7 @@ t.test("prechecks: what is not known for one reason is told once", async (t) => 
     one("H4-c", {}),
   ];
   const request = asRequest;
-  const prepared = { request, prechecks, plan: { refused: "no" } };
+  const prepared = { request, prechecks, plan: { refused: "no" }, holder: null };
   t.same(findingLines(prepared, plain), [
     "unknown   H1-a                  and 1 more: chi-02 does not answer",
     "refused   H3-lag                far behind",
@@ -359,7 +467,11 @@ t.test("history joins this host's files with the cluster's journal", async (t) =
   const files = { journal: "", events: "" };
   const intent = { operationId: "here", intent: ends, started: [], done: [], undone: [] };
   const state = { ...intent, failed: null, outcome: null };
-  const local = [{ stored: { id: "here", files, state, fault: undefined }, reports: [] }];
+  const refused = { id: "refused", files, state: undefined, fault: undefined };
+  const local = [
+    { stored: { id: "here", files, state, fault: undefined }, reports: [] },
+    { stored: refused, reports: [] },
+  ];
   const all = mergeHistory(local, records);
   t.same(
     all.map(({ operationId, source, result }) => [operationId, source, result]),
@@ -373,20 +485,6 @@ t.test("history joins this host's files with the cluster's journal", async (t) =
   t.match(unfinishedOf(all, "ann@desk"), [
     { operationId: "open", holder: "ann@desk", from: "dal-01" },
   ]);
-});
-
-t.test("the report after the executor's death names what helps", async (t) => {
-  const request = asRequest;
-  const state = { operationId: "op-1", intent: { from: "dal-01", to: "chi-02", timeline: 4 } };
-  const rest = { done: [], undone: [], failed: null };
-  const begun = deathReport("lab", request, { ...state, ...rest, started: ["arm"], outcome: null });
-  t.match(begun, { result: "stuck", next: /--abort op-1$/, loss: /^none/, from: "dal-01" });
-  t.match(deathReport("lab", request, undefined), { result: "undone", next: /topology$/ });
-  const outcome = { result: "done" };
-  t.match(deathReport("lab", request, { ...state, ...rest, started: ["arm"], outcome }), {
-    result: "done",
-    rejoined: true,
-  });
 });
 
 t.test("an order is one line, and the end of the pipe is none", async (t) => {

@@ -4,6 +4,7 @@ import t from "tap";
 import { inCheckout } from "../../../kit/checkout.ts";
 import { findingRows, findingsOf } from "../../../router/cluster/findings.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
+import type { FindingRow } from "../../../router/cluster/findings/row.ts";
 import { verdictOf } from "../../../router/cluster/verdict.ts";
 import { parseSynchronousNames } from "../../../router/cluster/conditions/replication.ts";
 import { healthyWorld, partsOf, viewOf } from "../../support/cluster-world.ts";
@@ -71,8 +72,31 @@ t.test("the runbook says of every finding what the table says", async (t) => {
   const lines = runbook.split("\n").filter((line) => /^\| `[a-z]+-/.test(line));
   t.same(
     lines.toSorted(),
-    findingRows.map((row) => `| \`${row.code}\` | ${row.means} | ${row.todo} |`).toSorted(),
+    findingRows.map((row) => `| \`${row.code}\` | ${row.means} | ${todoWords(row)} |`).toSorted(),
   );
+});
+
+function todoWords(row: FindingRow): string {
+  if (row.duringFlip === undefined) return row.todo;
+  return `While a flip is unfinished: ${row.duringFlip} Otherwise: ${row.todo}`;
+}
+
+t.test("in the middle of a flip, no finding leads past it", async (t) => {
+  const world = healthyWorld();
+  const [lost] = findingCases["no-primary"];
+  const [begun] = findingCases["flip-unfinished"];
+  lost?.breaks(partsOf(world), world);
+  const before = findingsOf(viewOf(world));
+  t.match(
+    before.find((one) => one.code === "no-primary")?.todo,
+    /^Start the old primary.*failover/,
+  );
+  begun?.breaks(partsOf(world), world);
+  const [first, second] = findingsOf(viewOf(world));
+  t.equal(first?.code, "flip-unfinished");
+  t.equal(second?.code, "no-primary");
+  t.match(second?.todo, /--resume 20261121T020000-4f1c .*--abort 20261121T020000-4f1c /);
+  t.notMatch(second?.todo, /old primary|failover/);
 });
 
 t.test("synchronous_standby_names", async (t) => {

@@ -126,7 +126,10 @@ t.test("fence and unfence", async (t) => {
     await eventually("rows", patience, () => (load.acknowledged.length > 20 ? true : undefined));
     const unasked = await recovery(hands, "fence", "dal-01", "--yes");
     t.equal(unasked.code, 3, "to end all writes it wants the name");
-    t.match(unasked.stderr, /--confirm dal-01 ends all writes/);
+    t.match(
+      unasked.stderr,
+      /dal-01 is the primary; fencing it ends all writes until another member is promoted: --confirm/,
+    );
     const fenced = await recovery(
       hands,
       "fence",

@@ -3,6 +3,7 @@
  * healthy cluster with all of its rows.
  */
 import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -94,20 +95,29 @@ export interface Stage {
 
 let flips = 0;
 
-/** Runs the executor to its death. @returns what it said, line by line, and the flip's id */
-export async function killedFlip(
-  t: Test,
+export interface DoomedFlip {
+  readonly operationId: string;
+  readonly child: ChildProcess;
+  /** What it said so far, line by line. */
+  said(): string;
+  /** Its exit code and the signal that ended it. */
+  readonly ended: Promise<[number | null, string | null]>;
+}
+
+/** Starts an executor that sends `signal` to itself at its place. */
+export function startDoomed(
+  t: Pick<Test, "teardown">,
   { lab, stateHome }: Hands,
-  cell: Pick<Cell, "mode" | "step" | "moment" | "delayMs">,
+  cell: Pick<Cell, "mode" | "step" | "moment" | "delayMs"> & Pick<KillOrder, "signal">,
   acceptedRisks: readonly string[] = [],
-): Promise<{ readonly operationId: string; readonly said: string }> {
+): DoomedFlip {
   flips += 1;
   const operationId = `kill-${process.pid}-${flips}`;
-  const { mode, step, moment, delayMs } = cell;
+  const { mode, step, moment, delayMs, signal } = cell;
   const order: KillOrder = {
     ...{ environment: lab.name, configFolder: lab.configFolder, operationId, mode },
     operations: join(stateHome, "switchyard/operations", lab.name),
-    ...{ acceptedRisks, step, moment, delayMs },
+    ...{ acceptedRisks, step, moment, delayMs, signal },
   };
   const words = [inCheckout("test/fixtures/kill/executor.ts"), JSON.stringify(order)];
   const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
@@ -117,7 +127,21 @@ export async function killedFlip(
     stream.on("data", (chunk: Buffer) => (said += chunk.toString("utf8")));
   }
   const ended = once(child, "close") as Promise<[number | null, string | null]>;
+  return { operationId, child, said: () => said, ended };
+}
+
+/** Runs the executor to its death. @returns what it said, line by line, and the flip's id */
+export async function killedFlip(
+  t: Test,
+  hands: Hands,
+  cell: Pick<Cell, "mode" | "step" | "moment" | "delayMs">,
+  acceptedRisks: readonly string[] = [],
+): Promise<{ readonly operationId: string; readonly said: string }> {
+  const doomed = startDoomed(t, hands, { ...cell, signal: "SIGKILL" }, acceptedRisks);
+  const { operationId, ended } = doomed;
+  const { step, moment } = cell;
   const [, signal] = await withDeadline(`the flip up to ${step}`, killMs, () => ended);
+  const said = doomed.said();
   const lines = said.trim().split("\n");
   const isThere = lines.some((line) => line.startsWith(`${step} `));
   t.ok(signal === "SIGKILL" && isThere, `killed ${moment} ${step}, at ${lines.at(-1)}`);

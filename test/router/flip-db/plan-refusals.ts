@@ -91,6 +91,11 @@ export const refusals: readonly PlanCase[] = [
     want: /^whether dal-01 is armed cannot be read: .* topology$/,
   },
   {
+    name: "a host that cannot be looked at, and why",
+    seen: pair(primary({ armed: "unknown", hostFault: "dal-01: inspect: ssh ended" }), standby()),
+    want: /^whether dal-01 is armed cannot be read \(dal-01: inspect: ssh ended\): .* topology$/,
+  },
+  {
     name: "a fence that was left",
     seen: pair(primary({ armed: { by: "fence 1" } }), standby()),
     want: /^dal-01 is armed by fence 1: .* unfence dal-01$/,

@@ -1,11 +1,12 @@
 /** The planner: what is planned for which world, and every refusal with the command that helps. */
 import t from "tap";
+import { deathReport } from "../../../router/flip-db/death-report.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { unknownMember } from "../../../router/flip-db/observation.ts";
 import { intentFacts, plan } from "../../../router/flip-db/plan.ts";
 import { parseSignature, signatureOf } from "../../../router/flip-db/signature.ts";
 import { flipSteps, rowsNamed } from "../../../router/flip-db/steps.ts";
-import { fold } from "../../../router/operation/records.ts";
+import { fold, operationRecord } from "../../../router/operation/records.ts";
 import {
   begun,
   control,
@@ -217,4 +218,28 @@ t.test("the intent brings the same flip back, and the signature its ends", (t) =
     t.equal(parseSignature(foreign), undefined);
   }
   t.end();
+});
+
+t.test("the report after the executor's death names what helps", async (t) => {
+  const asked = {
+    ...({ goal: "flip", mode: "seamless", environment: "lab" } as const),
+    ...{ run: "run-1", operationId: "op-1", members: ["dal-01", "chi-02"] },
+  };
+  const ends = { from: "dal-01", to: "chi-02", timeline: 4 };
+  const begun = [
+    operationRecord("op-1", "intent", 10_000, ends),
+    { operationId: "op-1", step: "arm", phase: "started", at: 10_050, facts: {} },
+  ] as const;
+  t.match(deathReport("lab", asked, begun, 12_000), {
+    ...{ result: "stuck", next: /--abort op-1$/, loss: /^none/, from: "dal-01" },
+    ...{ startedAt: "1970-01-01T00:00:10.000Z", tookMs: 2000 },
+  });
+  t.match(deathReport("lab", asked, [], 12_000), {
+    ...{ result: "undone", next: /topology$/ },
+    ...{ startedAt: "1970-01-01T00:00:12.000Z", tookMs: 0 },
+  });
+  const outcome = operationRecord("op-1", "outcome", 10_400, { result: "done" });
+  t.match(deathReport("lab", asked, [...begun, outcome], 12_000), {
+    ...{ result: "done", rejoined: true, tookMs: 400 },
+  });
 });

@@ -1,10 +1,11 @@
 /** The journal survives torn lines and doubles; the executor undoes what was started. */
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { systemClock } from "../../../kit/clock.ts";
 import { execute } from "../../../router/operation/execute.ts";
+import { LockedError, relockAs } from "../../../router/operation/lock.ts";
 import { FileJournal, parseJournal, readJournal } from "../../../router/operation/journal-file.ts";
 import { fold, unfinished } from "../../../router/operation/records.ts";
 import type { JournalRecord, Phase } from "../../../router/operation/records.ts";
@@ -14,6 +15,7 @@ import {
   listOperations,
   makeOperationFolder,
   operationFiles,
+  pruneOperations,
 } from "../../../router/operation/store.ts";
 import { back, fails, operationOf, row } from "./toy.ts";
 import type { Toy } from "./toy.ts";
@@ -164,6 +166,73 @@ t.test("past the point of no return a step is tried again, before it is not", as
   t.same(tries, { before: 1, after: 2 });
 });
 
+t.test("what is taken back without a lock, and what another operation stops", async (t) => {
+  const held = { holder: "ann@desk", since: "2026-11-21T02:00:00Z", why: "abort one" };
+  const ours = { holder: "bob@desk", why: "flip one" };
+  const rows: { name: string; throws: Error; world: string[]; result: string; left: RegExp }[] = [
+    {
+      name: "another operation",
+      throws: new LockedError("dal-01", held),
+      world: ["a", "b"],
+      result: "stuck",
+      left: /^another operation holds the lock: .* held by ann@desk since .* for abort one/,
+    },
+    {
+      name: "a lock that is not to be had",
+      throws: new Error("connection refused"),
+      world: ["b"],
+      result: "stuck",
+      left: /the session that holds the lock is gone/,
+    },
+    {
+      name: "a lost session of our own",
+      throws: new LockedError("dal-01", { ...ours, since: held.since }),
+      world: ["b"],
+      result: "stuck",
+      left: /the session that holds the lock is gone/,
+    },
+  ];
+  for (const { name, throws, world, result, left } of rows) {
+    const actions = new Set<string>();
+    const phases: string[] = [];
+    const locked = { ...back("b"), needsLock: true };
+    const ended = await execute(
+      operationOf(
+        [row("a", { undo: [back("a")] }), row("b", { undo: [locked] }), fails("c", false)],
+        actions,
+        {
+          relock: () => relockAs(ours, () => Promise.reject(throws)),
+          journal: {
+            append: ({ step, phase }) => Promise.resolve(void phases.push(`${phase} ${step}`)),
+          },
+        },
+      ),
+    );
+    t.equal(ended.result, result, name);
+    t.same([...actions], world, name);
+    t.match(ended.left.map((one) => one.reason).join(), left, name);
+    t.equal(ended.left.length, 1, name);
+    t.equal(phases.includes("undone a"), !world.includes("a"), name);
+  }
+});
+
+t.test(
+  "a disk that is full stops what was begun, not its undoing, nor what was crossed",
+  async (t) => {
+    const actions = new Set<string>();
+    const isFull = (): boolean => actions.has("b");
+    const append = (): Promise<void> =>
+      isFull() ? Promise.reject(new Error("ENOSPC")) : Promise.resolve();
+    const rows = [row("a", { undo: [back("a")] }), row("b", { undo: [back("b")] }), row("c")];
+    const ended = await execute(operationOf(rows, actions, { journal: { append } }));
+    t.match(ended, { result: "undone", failed: { step: "c", reason: /ENOSPC/ } });
+    t.same([...actions], []);
+    const crossing = [row("b", { pointOfNoReturn: true }), row("c"), row("d")];
+    const crossed = await execute(operationOf(crossing, actions, { journal: { append } }));
+    t.equal(crossed.result, "done");
+  },
+);
+
 t.test("takeBack undoes what an earlier run has left", async (t) => {
   const actions = new Set(["left by an earlier run"]);
   const left = back("left by an earlier run");
@@ -255,30 +324,73 @@ t.test("a host lists its operations, newest last, also one that it cannot read",
   await makeOperationFolder(folder);
   t.equal((await stat(folder)).mode & 0o777, 0o700);
   for (const [id, at] of [
-    ["late", 30],
-    ["early", 20],
+    ["b-late", 30],
+    ["c-early", 20],
   ] as const) {
     const journal = await FileJournal.open(operationFiles(folder, id).journal);
     await journal.append({ ...record("intent"), operationId: id, at });
     await journal.close();
   }
-  await writeFile(operationFiles(folder, "odd").journal, '{"not":"a record"}\n{}\n');
+  await writeFile(operationFiles(folder, "a-odd").journal, '{"not":"a record"}\n{}\n');
   await writeFile(join(folder, "notes.txt"), "");
   const found = await listOperations(folder);
   t.same(
     found.map((one) => one.id),
-    ["odd", "early", "late"],
+    ["a-odd", "c-early", "b-late"],
   );
   t.equal(found[0]?.state, undefined);
   t.match(found[0]?.fault, /line 1 is not a record/);
-  t.equal(found[2]?.state?.operationId, "late");
+  t.equal(found[2]?.state?.operationId, "b-late");
   t.same(
     (await listOperations(folder, 1)).map((one) => one.id),
-    ["late"],
+    ["c-early"],
   );
   for (const id of ["", "../x", "a/b", "-x", "x".repeat(65)]) {
     t.throws(() => operationFiles(folder, id), { code: "ERR_OPERATION_ID" });
   }
+});
+
+t.test("a host keeps its newest operations, and all that are unfinished", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "switchyard-prune-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const outcomes: Readonly<Record<string, string | undefined>> = {
+    ...{ "20260101T000000-aa": "done", "20260102T000000-aa": undefined },
+    ...{ "20260103T000000-aa": "stuck", "20260104T000000-aa": "undone" },
+    ...{ "20260107T000000-aa": "done", "20260108T000000-aa": "done" },
+  };
+  for (const [id, result] of Object.entries(outcomes)) {
+    const { journal: path, events } = operationFiles(folder, id);
+    const journal = await FileJournal.open(path);
+    await journal.append({ ...record("intent"), operationId: id });
+    if (result !== undefined) {
+      await journal.append({ ...record("outcome", "", { result }), operationId: id, at: 9 });
+    }
+    await journal.close();
+    await writeFile(events, "");
+  }
+  const odd = operationFiles(folder, "20260105T000000-aa").journal;
+  await writeFile(odd, '{"not":"a record"}\n{}\n');
+  await writeFile(operationFiles(folder, "20260106T000000-aa").journal, "");
+  await writeFile(join(folder, "notes.txt"), "");
+  t.same(await pruneOperations(folder, 8), [], "there are no more than are kept");
+  t.same(
+    await pruneOperations(folder, 2),
+    ["20260101T000000-aa", "20260104T000000-aa", "20260106T000000-aa"],
+    "unfinished, stuck and unreadable ones stay",
+  );
+  const left = ["02", "03", "05", "07", "08"].map((day) => `202601${day}T000000-aa`);
+  const names = left.flatMap((id) => [`${id}.events.jsonl`, `${id}.journal.jsonl`]);
+  t.same(
+    (await readdir(folder)).toSorted(),
+    [...names.filter((name) => name !== "20260105T000000-aa.events.jsonl"), "notes.txt"],
+    "the files of all others are as they were",
+  );
+  t.same(
+    (await listOperations(folder, 2)).map((one) => one.id),
+    ["20260107T000000-aa", "20260108T000000-aa"],
+    "what is not asked for is not read",
+  );
+  t.same(await pruneOperations(join(folder, "none")), []);
 });
 
 t.test("an operation that is stuck later than it was closed is open again", (t) => {

@@ -4,6 +4,7 @@ import { parseLsn } from "../../../kit/lsn.ts";
 import { chooseEnds } from "../../../router/rebuild-standby/ends.ts";
 import type { Candidate } from "../../../router/rebuild-standby/ends.ts";
 import { readLayout } from "../../../router/rebuild-standby/layout.ts";
+import { configText, sourceConninfo } from "../../../router/rebuild-standby/place.ts";
 import { plan } from "../../../router/rebuild-standby/plan.ts";
 import {
   ProgressMeter,
@@ -13,6 +14,7 @@ import {
 import { rowsOf } from "../../../router/rebuild-standby/rebuild.ts";
 import { readRecordStart } from "../../../router/rebuild-standby/survey.ts";
 import { relate, segmentName, segmentStart } from "../../../router/rebuild-standby/timelines.ts";
+import { testEnvironment } from "../../support/environment.ts";
 import { rows } from "./plan-rows.ts";
 import { caseOf } from "./rebuild-case.ts";
 
@@ -201,4 +203,21 @@ t.test("what the layout does not say is taken for the worst", (t) => {
     workers: [12],
   });
   t.end();
+});
+
+t.test("a connection string is quoted as libpq reads it, and again in a file", async (t) => {
+  const environment = await testEnvironment();
+  const [source] = environment.members;
+  if (source === undefined) throw new TypeError("there is a member");
+  const file = "/srv/pass file";
+  t.equal(
+    sourceConninfo({ environment, source }, "chi-02", file, "/ca.pem"),
+    "host=127.50.0.1 port=5432 user=switchyard passfile='/srv/pass file' application_name=chi-02 connect_timeout=10 sslmode=disable",
+  );
+  const login = { ...environment.login, user: String.raw`o'h\ra`, tlsCa: "/etc/ca.pem" } as const;
+  const odd = { environment: { ...environment, login }, source };
+  const conninfo = sourceConninfo(odd, "", "/p", "/data 1/ca.pem");
+  const quoted = String.raw`user='o\'h\\ra' passfile=/p application_name='' connect_timeout=10 sslmode=disable sslrootcert='/data 1/ca.pem'`;
+  t.equal(conninfo, `host=127.50.0.1 port=5432 ${quoted}`);
+  t.equal(configText(String.raw`user='o\'h'`), String.raw`user=''o\\''h''`);
 });
