@@ -56,7 +56,10 @@ function jobsOf(flag: Flag): number {
   if (flag === undefined) return jobsDefault;
   const jobs = Number(flag);
   if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
-  throw new UsageError(`--jobs takes a number from 1 to 64; got ${String(flag)}`, "see test --help");
+  throw new UsageError(
+    `--jobs takes a number from 1 to 64; got ${String(flag)}`,
+    "see test --help",
+  );
 }
 
 function fileJobs(selection: Selection, kind: Kind): readonly Job[] {

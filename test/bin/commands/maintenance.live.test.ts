@@ -220,10 +220,7 @@ t.test("bin/maintenance", async (t) => {
     );
     const busy = await place.maintenance("up");
     t.equal(busy.code, 1);
-    t.match(
-      busy.stderr,
-      /FAILED reports: .*the query is not done: 1 row is still there: \{"pid":/,
-    );
+    t.match(busy.stderr, /FAILED reports: .*the query is not done: 1 row is still there: \{"pid":/);
     await reports.end();
     t.equal((await place.maintenance("up")).code, 0);
     t.equal((await place.maintenance("down")).code, 0);
