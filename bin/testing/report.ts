@@ -37,8 +37,8 @@ export function printCount(reports: readonly FileReport[], output: Output): bool
   output.result("");
   for (const test of skipped) output.result(`skipped: ${pathOf(test)}: ${test.reasons.join("; ")}`);
   for (const test of failed) output.result(output.style.bad(`failed: ${pathOf(test)}`));
-  const skips = skipped.length === 0 ? "" : `, ${skipped.length} skipped`;
-  output.result(`${passed} passed, ${failed.length} failed${skips}`);
+  if (skipped.length > 0) output.result(`${skipped.length} skipped`);
+  output.result(`${passed} passed, ${failed.length} failed`);
   return failed.length === 0 && passed > 0;
 }
 

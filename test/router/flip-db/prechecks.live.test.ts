@@ -383,14 +383,15 @@ t.test("a lab with two app hosts", async (t) => {
     }
   });
 
-  await t.test("pitfall 8: a primary that was given more than its standby", async () => {
+  await t.test("pitfall 8: a primary that was given more than its standby", async (t) => {
     await dal.query("ALTER SYSTEM SET max_connections = 120");
     await lab.run("stop", "dal-01/postgres");
     await lab.run("start", "dal-01/postgres");
-    await untilFound(hands, {
+    const found = await untilFound(hands, {
       "H4-settings": /^on chi-02 max_connections is 100, 120 on dal-01$/,
       "H2-replay-paused": /^replay is paused on chi-02$/,
     });
+    t.match(found.get("H4-settings"), { outcome: "refused", refuses: true });
   });
 
   await t.test("a standby that is gone is no standby", async (t) => {
