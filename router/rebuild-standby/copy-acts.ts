@@ -79,17 +79,14 @@ function conninfoOf({ place }: ActionOptions, plan: RebuildPlan): string {
   return sourceConninfo(place, "switchyard-rebuild", `${work}/passfile`, `${work}/ca.pem`);
 }
 
-/**
- * Its files go to the disk while they are verified, so the copy itself does not wait for that. It
- * streams through a slot of its own: the member's stays where it is, since it may hold the WAL that a
- * rewind needs when this copy is taken back.
- */
+/** Its files go to the disk while they are verified, so the copy itself does not wait for that. */
 function copyWords(options: ActionOptions, plan: RebuildPlan): readonly [string, ...string[]] {
   const { place, programs } = options;
   return [
     `${programs}/pg_basebackup`,
     ...["-D", besidePath(place, "new", plan.copyId), "-d", conninfoOf(options, plan)],
     ...["--wal-method=stream", "--checkpoint=fast", "--no-sync", "--progress", "--no-password"],
+    ...(plan.slot === null ? [] : [`--slot=${plan.slot}`]),
     ...(plan.walFolder === null ? [] : [`--waldir=${plan.walFolder}`]),
   ];
 }
