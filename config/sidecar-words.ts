@@ -1,5 +1,26 @@
-/** The command line of a sidecar: everything from an environment file, or from variables. */
+/**
+ * What all sidecars have in common between the shell and their work: the command line (everything
+ * from an environment file, or from variables), the help, and what an error ends with. It touches
+ * no process: a main.ts hands in its words and variables, and does the writing and the ending.
+ */
 import { parseArgs } from "node:util";
+import { inCheckout } from "../kit/checkout.ts";
+import { variableHelp } from "./variables.ts";
+import type { VariableTable } from "./variables.ts";
+
+/** A sidecar as its command line and its help know it. */
+export interface Sidecar {
+  readonly program: string;
+  /** What it is for, in one sentence. */
+  readonly purpose: string;
+  /** The flag that names what it stands beside, such as `member`. */
+  readonly part: string;
+  /** What follows that flag, in the help. */
+  readonly partValue: string;
+  readonly variables: VariableTable;
+  /** The paths that it answers, in one line; undefined where it answers none over HTTP. */
+  readonly paths?: string;
+}
 
 /** The command line cannot be understood. */
 export class SidecarUsageError extends Error {
@@ -7,41 +28,44 @@ export class SidecarUsageError extends Error {
   readonly code = "ERR_USAGE";
 }
 
-/** Which part of which environment; undefined means: the variables say everything. */
-export interface SidecarPlace {
-  readonly name: string;
-  readonly part: string;
-  /** The folder of the environment files; undefined means the usual one. */
-  readonly folder: string | undefined;
+/** Where a sidecar's settings come from. */
+export interface SidecarSource {
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** The environment and the part in it; undefined when the variables say everything. */
+  readonly environment?: {
+    readonly name: string;
+    readonly part: string;
+    /** The folder of the environment files. */
+    readonly folder: string;
+  };
 }
-
-export type SidecarWords =
-  | { readonly help: true }
-  | { readonly help: false; readonly environment: SidecarPlace | undefined };
 
 /**
  * Reads `--env ENVIRONMENT --PART NAME [--config-folder FOLDER]` or nothing, where PART is the word
- * for what the sidecar stands beside.
+ * for what the sidecar stands beside; undefined when the help is asked for.
  * @throws SidecarUsageError
  */
-export function parseSidecarWords(
+export function sidecarSource(
+  sidecar: Sidecar,
   words: readonly string[],
-  sidecar: { readonly program: string; readonly part: string },
-): SidecarWords {
-  const { env, help, "config-folder": folder, [sidecar.part]: name } = parse(words, sidecar);
-  if (help !== undefined) return { help: true };
+  variables: SidecarSource["variables"],
+): SidecarSource | undefined {
+  const { part } = sidecar;
+  const { env, help, "config-folder": folder, [part]: name } = parse(words, sidecar);
+  if (help !== undefined) return undefined;
   if (env === undefined) {
-    const stray = name === undefined ? (folder === undefined ? "" : "config-folder") : sidecar.part;
+    const stray = name === undefined ? (folder === undefined ? "" : "config-folder") : part;
     if (stray !== "") throw new SidecarUsageError(`--${stray} needs --env`);
-    return { help: false, environment: undefined };
+    return { variables };
   }
-  if (name === undefined) throw new SidecarUsageError(`--env needs --${sidecar.part} NAME`);
-  return { help: false, environment: { name: env, part: name, folder } };
+  if (name === undefined) throw new SidecarUsageError(`--env needs --${part} NAME`);
+  const environment = { name: env, part: name, folder: folder ?? inCheckout("config") };
+  return { variables, environment };
 }
 
 function parse(
   words: readonly string[],
-  { program, part }: { readonly program: string; readonly part: string },
+  { program, part }: Sidecar,
 ): Readonly<Record<string, string | undefined>> {
   const text = { type: "string" } as const;
   const options = { env: text, [part]: text, "config-folder": text } as const;
@@ -57,4 +81,40 @@ function parse(
     const [sentence = ""] = (cause as Error).message.split(". ");
     throw new SidecarUsageError(`${sentence} (see ${program} --help)`, { cause });
   }
+}
+
+/** The text of --help. */
+export function sidecarHelp(sidecar: Sidecar): string {
+  const { program, purpose, part, partValue, variables, paths } = sidecar;
+  return [
+    purpose,
+    "",
+    `usage: ${program} [--env ENVIRONMENT --${part} ${partValue} [--config-folder FOLDER]]`,
+    "",
+    "With --env, everything comes from the environment file. Without it, from variables:",
+    "",
+    ...variableHelp(variables.rows),
+    ...(paths === undefined ? [] : ["", `Paths: ${paths}`]),
+  ].join("\n");
+}
+
+/** What a sidecar's process ends with, by the code of its error; 1 for every other. */
+const exitCodeByError: Readonly<Record<string, number>> = {
+  ERR_USAGE: 64,
+  ERR_LISTEN: 69,
+  ERR_CONFIG: 78,
+  ERR_CONFIG_UNKNOWN_ENVIRONMENT: 78,
+};
+
+/** What a sidecar that failed says on stderr, whole lines, and the exit code of its process. */
+export function sidecarEnding(
+  program: string,
+  error: unknown,
+): { readonly text: string; readonly exitCode: number } {
+  const { message, code } = error as { message?: string; code?: string };
+  const lines = String(message ?? error).split("\n");
+  return {
+    text: lines.map((line) => `${program}: ${line}\n`).join(""),
+    exitCode: exitCodeByError[code ?? ""] ?? 1,
+  };
 }

@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import { nearest } from "../kit/nearest.ts";
+import { choice } from "./values.ts";
 
 export interface VariableRow<T> {
   readonly value: z.ZodType<T, string>;
@@ -24,10 +25,26 @@ export function variableRow<T>(
 }
 
 export type VariableRows = Readonly<Record<string, VariableRow<unknown>>>;
+
+/** The variables of one sidecar. */
+export interface VariableTable<R extends VariableRows = VariableRows> {
+  /** What all of their names begin with. */
+  readonly prefix: string;
+  /** In the order of the help. */
+  readonly rows: R;
+}
+
 /** What was read: by name, undefined where it is not set. */
 export type VariablesOf<R extends Readonly<Record<string, { readonly value: z.ZodType }>>> = {
   readonly [name in keyof R]: z.output<R[name]["value"]> | undefined;
 };
+
+/** The row of how much a sidecar logs. */
+export const logLevelRow = variableRow(
+  choice(["debug", "info", "warn", "error", "silent"]),
+  "what to log",
+  { fallback: "info", withEnvironment: true },
+);
 
 /** An environment variable cannot be used; the message is one line for each. */
 export class VariableError extends Error {
@@ -36,19 +53,19 @@ export class VariableError extends Error {
 }
 
 /**
- * Reads the variables of `rows`, with their defaults. An empty one counts as not set. With
+ * Reads the variables of a table, with their defaults. An empty one counts as not set. With
  * `withEnvironment` only those that count beside --env are taken, and any other is refused.
- * @throws VariableError naming each variable beginning with `prefix` that is unknown, refused or wrong
+ * @throws VariableError naming each variable beginning with the prefix that is unknown, refused or wrong
  */
 export function readVariables<const R extends VariableRows>(
-  rows: R,
+  { prefix, rows }: VariableTable<R>,
   given: Readonly<Record<string, string | undefined>>,
-  options: { readonly prefix: string; readonly withEnvironment: boolean },
+  options: { readonly withEnvironment: boolean },
 ): VariablesOf<R> {
   const known = Object.keys(rows);
   const problems: string[] = [];
   for (const name of Object.keys(given)) {
-    if (!name.startsWith(options.prefix) || known.includes(name)) continue;
+    if (!name.startsWith(prefix) || known.includes(name)) continue;
     const near = nearest(name, known);
     problems.push(`${name}: unknown${near === undefined ? "" : `, did you mean ${near}?`}`);
   }

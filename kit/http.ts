@@ -1,6 +1,6 @@
 /**
  * A small HTTP server for sidecars: a table of paths with their methods, replies that are built
- * before they are needed. It stands on node:http because a health check is asked thousands of times
+ * before they are needed; and the bounded reading of a reply, for their clients. It stands on node:http because a health check is asked thousands of times
  * a second and has four headers.
  */
 import { createServer } from "node:http";
@@ -202,4 +202,19 @@ function send(response: ServerResponse, reply: Reply): void {
   // node:http leaves the body out of a reply to HEAD by itself.
   response.writeHead(reply.status, reply.headers as string[]);
   response.end(reply.body);
+}
+
+/**
+ * Reads the body of the reply to a request of node:http, as UTF-8.
+ * @throws Error when it has more than `limitBytes` bytes; what the connection fails with
+ */
+export async function readReply(reply: IncomingMessage, limitBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of reply as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limitBytes) throw new Error(`the reply is longer than ${limitBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }

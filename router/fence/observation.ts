@@ -1,6 +1,6 @@
 /** What a fence sees, takes as its plan, and can do: plain values and the names of acts. */
-import type { MemberSeen } from "../flip-db/observation.ts";
 import type { FenceMark } from "../haproxy/fence-marks.ts";
+import type { MemberSeen } from "../member/seen.ts";
 import type { Facts, OperationKind } from "../operation/step.ts";
 
 /** What a look can be asked for. files: the routers' configuration files. */

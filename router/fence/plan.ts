@@ -3,8 +3,8 @@
  * allowed, since it can only take writes away; an unfence can give them back, so it has to be sure
  * that nobody else has them.
  */
-import { parseSignature } from "../flip-db/signature.ts";
-import type { MemberSeen } from "../flip-db/observation.ts";
+import type { MemberSeen } from "../member/seen.ts";
+import { parseSignature } from "../member/signature.ts";
 import { fenceSignatures, isFenceSignature } from "./observation.ts";
 import type { FenceObservation, FencePlan, Restores } from "./observation.ts";
 

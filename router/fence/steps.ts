@@ -4,7 +4,7 @@
  * half is worse than one that is down.
  */
 import { formatLsn } from "../../kit/lsn.ts";
-import { stepTimes } from "../flip-db/step-times.ts";
+import { stepTimes } from "../member/step-times.ts";
 import type { Facts, StepRow } from "../operation/step.ts";
 import { isFenceSignature } from "./observation.ts";
 import type { FenceKind, FenceObservation, FencePlan } from "./observation.ts";

@@ -1,9 +1,9 @@
 /** The real world of a fence: looks and acts over the channels to the members and the routers. */
 import type { Environment } from "../../config/schema.ts";
 import { withDeadline } from "../../kit/clock.ts";
-import { MemberChannels } from "../flip-db/member-channels.ts";
-import { unknownMember } from "../flip-db/observation.ts";
-import type { MemberSeen } from "../flip-db/observation.ts";
+import { MemberChannels } from "../member/channels.ts";
+import { unknownMember } from "../member/seen.ts";
+import type { MemberSeen } from "../member/seen.ts";
 import { HostControlError } from "../postgres/control/channel.ts";
 import type { HostControl } from "../postgres/control/contract.ts";
 import type { FenceActions, FenceObservation, FencePart } from "./observation.ts";

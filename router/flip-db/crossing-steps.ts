@@ -4,6 +4,8 @@
  */
 import { formatLsn } from "../../kit/lsn.ts";
 import type { Lsn } from "../../kit/lsn.ts";
+import { signatureOf } from "../member/signature.ts";
+import { stepTimes } from "../member/step-times.ts";
 import type { Facts, StepRow } from "../operation/step.ts";
 import type { FlipKind, FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
@@ -17,9 +19,7 @@ import {
   whyNotStandby,
   whyNotWriting,
 } from "./proof.ts";
-import { signatureOf } from "./signature.ts";
-import { stepTimes } from "./step-times.ts";
-import { releaseEarly, revive, undivert } from "./undo-steps.ts";
+import { awaitStop, releaseEarly, revive, undivert } from "./undo-steps.ts";
 import { waitsForOldToEnd, waitsForPromotion, waitsForReplay } from "./waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
@@ -64,18 +64,20 @@ export const stop: Row = {
   undo: [undivert, releaseEarly, ...revive],
 };
 
-/** A shutdown that an earlier run has asked for is still on its way. */
+/**
+ * A shutdown that an earlier run has asked for is still on its way. It is done sooner than awaitStop:
+ * on the way back the old primary is to be started, so its archiver and walsenders must have ended
+ * too; here clients wait, and their lease would run out before an archiver does. And what is unknown
+ * is waited for here, since the flip cannot go on without it; the way back has to get past a host
+ * that does not answer.
+ */
 export const awaitShutdown: Row = {
+  ...awaitStop,
   ...locked,
-  ...stepTimes.shutdown,
   step: "await-shutdown",
   looksAt: ["from", "to"],
   waitsLookAt: ["processes"],
-  describe: ({ from }) => `wait for a shutdown under way on ${from}`,
-  waitsFor: waitsForOldToEnd,
-  whyNot: () => undefined,
   isDone: (plan, seen) => !["stopping", "unknown"].includes(memberOf(seen, plan.from).process),
-  run: () => undefined,
 };
 
 /** What the proof is made of, as LSN text. */

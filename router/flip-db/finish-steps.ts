@@ -3,11 +3,11 @@
  * on only when every router that answers leads to the new primary, and the flip ends only when the
  * routers' own checks agree.
  */
+import { stepTimes } from "../member/step-times.ts";
 import type { StepRow } from "../operation/step.ts";
 import type { FlipKind, FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 import { hasEnded, hasPromoted, memberOf } from "./proof.ts";
-import { stepTimes } from "./step-times.ts";
 import {
   waitsForNewToEnd,
   waitsForOldToEnd,

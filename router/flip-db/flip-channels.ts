@@ -2,10 +2,10 @@
 import type { Environment } from "../../config/schema.ts";
 import { openRouterChannels } from "../haproxy/runtime/channels.ts";
 import type { RouterChannels } from "../haproxy/runtime/channels.ts";
+import { MemberChannels } from "../member/channels.ts";
 import { SessionLostError } from "../postgres/session.ts";
 import type { MemberSession } from "../postgres/session.ts";
 import { Gates } from "./gates.ts";
-import { MemberChannels } from "./member-channels.ts";
 import { NodePoolers } from "./node-poolers.ts";
 import { gateWord, routerWord } from "./plan-cut-off.ts";
 

@@ -2,13 +2,13 @@
  * What an unfinished flip is about: from its journal, or, where no journal is at hand, from the
  * traces that it left on the members.
  */
+import { parseSignature } from "../member/signature.ts";
+import type { Signature } from "../member/signature.ts";
 import type { OperationState } from "../operation/records.ts";
 import type { FlipObservation } from "./observation.ts";
 import { commandFor, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
 import { memberOf } from "./proof.ts";
-import { parseSignature } from "./signature.ts";
-import type { Signature } from "./signature.ts";
 
 /** From the intent in a journal. */
 export function fromIntent(open: OperationState, request: FlipRequest): Base | Refusal {

@@ -3,8 +3,9 @@
  * or with the operator's word, and honest about what may be lost.
  */
 import { formatLsn, lsnDistance } from "../../kit/lsn.ts";
+import type { MemberSeen } from "../member/seen.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-import type { FlipObservation, MemberSeen } from "./observation.ts";
+import type { FlipObservation } from "./observation.ts";
 import { cutOff } from "./plan-cut-off.ts";
 import { commandFor, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";

@@ -1,4 +1,7 @@
 /** What the planner is asked, and the words that all of its parts use. */
+import type { Environment } from "../../config/schema.ts";
+import { unfinished } from "../operation/records.ts";
+import type { OperationState } from "../operation/records.ts";
 import type { FlipGoal, FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 import { memberOf } from "./proof.ts";
@@ -21,6 +24,50 @@ export interface FlipRequest {
   readonly acceptedRisks?: readonly string[];
   /** failover: the operator has typed that the old primary is dead. */
   readonly operatorSaysDead?: boolean;
+}
+
+/** What the operator asked for, as far as the planner is concerned. */
+export interface FlipWish {
+  readonly goal: FlipGoal;
+  /** The flip to resume or abort; undefined for the newest unfinished one. */
+  readonly operationId: string | undefined;
+  readonly to: string | undefined;
+  readonly acceptedRisks: readonly string[];
+  /** failover: the operator has typed the name of the old primary. */
+  readonly operatorSaysDead?: boolean;
+}
+
+/** What a run of the tool adds to a wish. */
+export interface FlipRun {
+  /** Of a new flip. */
+  readonly operationId: string;
+  readonly run: string;
+  readonly mode: FlipRequest["mode"];
+  /** All operations that the journals tell of. */
+  readonly states: readonly OperationState[];
+}
+
+/** The request for a wish of the operator. */
+export function requestFor(
+  { name, members, flip }: Environment,
+  wish: FlipWish,
+  { operationId, run, mode, states }: FlipRun,
+): FlipRequest {
+  const { goal, to, acceptedRisks, operatorSaysDead = false } = wish;
+  const isNew = goal === "flip" || goal === "failover";
+  const id = isNew ? operationId : (wish.operationId ?? unfinished(states)?.operationId);
+  return {
+    goal,
+    run,
+    mode,
+    environment: name,
+    members: members.map((one) => one.name),
+    synchronous: flip.synchronous,
+    operatorSaysDead,
+    acceptedRisks,
+    ...(id === undefined ? {} : { operationId: id }),
+    ...(to === undefined ? {} : { to }),
+  };
 }
 
 export interface Refusal {

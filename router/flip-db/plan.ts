@@ -3,10 +3,12 @@
  * the world says otherwise, the world is believed. A refusal is an answer as well, and names the
  * command that helps.
  */
+import type { MemberSeen } from "../member/seen.ts";
+import { armedByOther } from "../member/signature.ts";
 import { unfinished } from "../operation/records.ts";
 import type { OperationState } from "../operation/records.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-import type { FlipObservation, MemberSeen } from "./observation.ts";
+import type { FlipObservation } from "./observation.ts";
 import { fromIntent, fromTraces } from "./plan-begun.ts";
 import { planFailover } from "./plan-failover.ts";
 import { cutOff, gateWord, routerWord } from "./plan-cut-off.ts";
@@ -14,7 +16,6 @@ import { commandFor, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
 import { finishAfter, startNewFirst, wholeSteps } from "./plan-steps.ts";
 import { hasPromoted, hostWords, memberOf, oldWrites } from "./proof.ts";
-import { armedByOther } from "./signature.ts";
 
 /** Plans a new flip, the rest of an unfinished one, its undoing, or a failover. */
 export function plan(

@@ -3,10 +3,11 @@
  * not hold, in words for the operator; what cannot be read is not proven.
  */
 import { formatLsn } from "../../kit/lsn.ts";
+import { unknownMember } from "../member/seen.ts";
+import type { ControlSeen, MemberSeen } from "../member/seen.ts";
+import { signatureOf } from "../member/signature.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-import { unknownMember } from "./observation.ts";
-import type { ControlSeen, FlipObservation, MemberSeen } from "./observation.ts";
-import { signatureOf } from "./signature.ts";
+import type { FlipObservation } from "./observation.ts";
 
 /** The look at one member; all unknown when it was not looked at. */
 export function memberOf(seen: FlipObservation, name: string): MemberSeen {

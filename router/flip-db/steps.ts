@@ -3,6 +3,8 @@
  * promotion, finish-steps.ts what follows. The order is the safety: arm before stop, prove before promote, route before
  * release. Each row judges the world as it was seen a moment ago.
  */
+import { signatureOf } from "../member/signature.ts";
+import { stepTimes } from "../member/step-times.ts";
 import type { OperationKind, StepRow } from "../operation/step.ts";
 import { awaitShutdown, drain, keepDown, promote, prove, stop } from "./crossing-steps.ts";
 import type { Proof } from "./crossing-steps.ts";
@@ -19,8 +21,6 @@ import {
   whyNotStandby,
   whyNotWriting,
 } from "./proof.ts";
-import { signatureOf } from "./signature.ts";
-import { stepTimes } from "./step-times.ts";
 import { closeBack, dropSlot, releaseBack, revive, undivert } from "./undo-steps.ts";
 import { waitsForHold } from "./waiting-words.ts";
 

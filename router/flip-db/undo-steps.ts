@@ -3,7 +3,8 @@
  * was sent cannot be seen until it happens, so the standby is stopped first, its control file has
  * to show that it never was promoted, and only then may the old primary be disarmed and started.
  */
-import { stepTimes } from "./step-times.ts";
+import { armedByOther } from "../member/signature.ts";
+import { stepTimes } from "../member/step-times.ts";
 import type { FlipKind } from "./flip-actions.ts";
 import type { StepRow } from "../operation/step.ts";
 import {
@@ -14,7 +15,6 @@ import {
   oldWrites,
   whyNotSecured,
 } from "./proof.ts";
-import { armedByOther } from "./signature.ts";
 import { waitsForNewToEnd, waitsForOldToEnd } from "./waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
@@ -27,7 +27,7 @@ const stopWhatIsArmed: Row["run"] = ({ plan, seen, actions }, signal) => {
   return armed === "unknown" ? undefined : actions.stopOld(plan.from, armed?.by ?? null, signal);
 };
 
-const awaitStop: Row = {
+export const awaitStop: Row = {
   ...bothEnds,
   ...stepTimes.shutdown,
   step: "await-stop",

@@ -1,7 +1,8 @@
 /** What a slow step of a flip waits for, in words: which pid, which walsender, how many files. */
 import { formatLsn } from "../../kit/lsn.ts";
+import type { MemberSeen } from "../member/seen.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-import type { FlipObservation, MemberSeen } from "./observation.ts";
+import type { FlipObservation } from "./observation.ts";
 import { memberOf } from "./proof.ts";
 
 /** More are only counted. */

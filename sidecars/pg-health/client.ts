@@ -1,9 +1,9 @@
 /** Asks a pg-health for its status. Used by peers, topology and the lab. */
 import { request } from "node:http";
-import type { IncomingMessage } from "node:http";
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import { withDeadline } from "../../kit/clock.ts";
+import { readReply } from "../../kit/http.ts";
 import { healthStatus } from "./contract.ts";
 import type { HealthStatus } from "./contract.ts";
 
@@ -47,7 +47,7 @@ function get(address: Address, what: string, signal: AbortSignal): Promise<strin
     reject(new HealthClientError("ERR_HEALTH_UNREACHABLE", what, cause.message, cause));
   const { host, port } = address;
   const asked = request({ host, port, path: "/status", agent: false, signal }, (reply) => {
-    read(reply).then((text) => {
+    readReply(reply, replyBytesMax).then((text) => {
       if (reply.statusCode === 200) return resolve(text);
       const said = `the reply is ${reply.statusCode ?? 0}`;
       return reject(new HealthClientError("ERR_HEALTH_REPLY", what, said, undefined));
@@ -56,15 +56,4 @@ function get(address: Address, what: string, signal: AbortSignal): Promise<strin
   asked.on("error", unreachable);
   asked.end();
   return promise;
-}
-
-async function read(reply: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of reply as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > replyBytesMax) throw new Error(`the reply is longer than ${replyBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

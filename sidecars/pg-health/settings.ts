@@ -3,11 +3,13 @@ import { ConfigError, loadEnvironment } from "../../config/load.ts";
 import type { Environment, Member } from "../../config/schema.ts";
 import { contentOf, needed, secretVariable } from "../../config/secret-variable.ts";
 import type { Secret } from "../../config/secret.ts";
+import type { SidecarSource } from "../../config/sidecar-words.ts";
 import { isIpAddress } from "../../config/values.ts";
+import { readVariables } from "../../config/variables.ts";
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import type { Target } from "./connection.ts";
-import { parsePeers, parseVariables } from "./variables.ts";
+import { parsePeers, variableTable } from "./variables.ts";
 import type { PeerAddress, Variables } from "./variables.ts";
 
 export interface Settings {
@@ -24,16 +26,6 @@ export interface Settings {
   readonly slowGraceMs: number;
   readonly peerDeadlineMs: number;
   readonly logLevel: string;
-}
-
-export interface SettingsSource {
-  readonly variables: Readonly<Record<string, string | undefined>>;
-  /** The environment and the member in it; undefined when the variables say everything. */
-  readonly environment?: {
-    readonly name: string;
-    readonly member: string;
-    readonly folder: string;
-  };
 }
 
 /**
@@ -53,12 +45,14 @@ function sessionSettings(slowGraceMs: number): Readonly<Record<string, string>> 
  * Reads the settings.
  * @throws ConfigError, VariableError
  */
-export async function readSettings(source: SettingsSource): Promise<Settings> {
+export async function readSettings(source: SidecarSource): Promise<Settings> {
   const { environment, variables } = source;
-  const own = parseVariables(variables, { withEnvironment: environment !== undefined });
+  const own = readVariables(variableTable, variables, {
+    withEnvironment: environment !== undefined,
+  });
   if (environment === undefined) return await fromVariables(own);
-  const { folder, name, member } = environment;
-  return await fromEnvironment(await loadEnvironment(name, { folder, variables }), member, own);
+  const { folder, name, part } = environment;
+  return await fromEnvironment(await loadEnvironment(name, { folder, variables }), part, own);
 }
 
 async function fromVariables(own: Variables): Promise<Settings> {

@@ -12,15 +12,14 @@ import {
   nameValue,
   pathValue,
 } from "../../config/values.ts";
-import { readVariables, VariableError, variableRow as row } from "../../config/variables.ts";
+import { logLevelRow, VariableError, variableRow as row } from "../../config/variables.ts";
 import type { VariablesOf } from "../../config/variables.ts";
 import { pgHealthPort } from "./contract.ts";
 
 const grace = durationValue({ minMs: 100, maxMs: 60_000 });
 const secretText = z.string().min(1, "expected a password");
 
-/** Every variable, in the order of the help. */
-export const variableRows = {
+const rows = {
   PG_HEALTH_LISTEN: row(addressValue, "where to answer", {
     fallback: `0.0.0.0:${pgHealthPort}`,
     withEnvironment: true,
@@ -46,24 +45,13 @@ export const variableRows = {
   PG_HEALTH_POOLER_USER: row(identifierValue, "a login of its admin console; else a TCP connect"),
   PG_HEALTH_POOLER_PASSWORD: row(secretText, "the password of that login"),
   PG_HEALTH_POOLER_PASSWORD_FILE: row(pathValue, "a file with it"),
-  PG_HEALTH_LOG_LEVEL: row(choice(["debug", "info", "warn", "error", "silent"]), "what to log", {
-    fallback: "info",
-    withEnvironment: true,
-  }),
+  PG_HEALTH_LOG_LEVEL: logLevelRow,
 };
 
-export type Variables = VariablesOf<typeof variableRows>;
+/** Every variable that it reads. */
+export const variableTable = { prefix: "PG_HEALTH_", rows };
 
-/**
- * Reads the variables (see readVariables).
- * @throws VariableError
- */
-export function parseVariables(
-  given: Readonly<Record<string, string | undefined>>,
-  options: { readonly withEnvironment: boolean },
-): Variables {
-  return readVariables(variableRows, given, { prefix: "PG_HEALTH_", ...options });
-}
+export type Variables = VariablesOf<typeof rows>;
 
 export interface PeerAddress {
   readonly url: string;

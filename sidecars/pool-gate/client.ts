@@ -4,11 +4,12 @@
  * repeated: its outcome is what the gate says about the lease.
  */
 import { Agent, request } from "node:http";
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { ClientRequest } from "node:http";
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import { withDeadline } from "../../kit/clock.ts";
 import { faultCode, faultWords } from "../../kit/fault-words.ts";
+import { readReply } from "../../kit/http.ts";
 import { gateStatus, leaseReply } from "./contract.ts";
 import type { GateStatus, LeaseReply, PauseRequest } from "./contract.ts";
 
@@ -224,21 +225,13 @@ function send(
       },
     },
     (reply) => {
-      read(reply).then((text) => resolve({ status: reply.statusCode ?? 0, text }), reject);
+      readReply(reply, replyBytesMax).then(
+        (text) => resolve({ status: reply.statusCode ?? 0, text }),
+        reject,
+      );
     },
   );
   sent.on("error", reject);
   sent.end(bytes);
   return { sent, answer: promise };
-}
-
-async function read(reply: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of reply as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > replyBytesMax) throw new Error(`the reply is longer than ${replyBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

@@ -3,9 +3,8 @@
  * over HTTP until it is asked to stop. Exit codes: 0 stopped as asked, 1 failed, 64 usage, 69 the
  * address cannot be listened on, 78 configuration.
  */
-import { parseSidecarWords } from "../../config/sidecar-words.ts";
-import { variableHelp } from "../../config/variables.ts";
-import { inCheckout } from "../../kit/checkout.ts";
+import { sidecarEnding, sidecarHelp, sidecarSource } from "../../config/sidecar-words.ts";
+import type { Sidecar } from "../../config/sidecar-words.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { listen } from "../../kit/http.ts";
 import { createLogger } from "../../kit/logger.ts";
@@ -16,40 +15,18 @@ import { Gate } from "./gate.ts";
 import { PoolerConsole } from "./pooler.ts";
 import { gateRoutes } from "./routes.ts";
 import { readSettings } from "./settings.ts";
-import type { Settings, SettingsSource } from "./settings.ts";
-import { variableRows } from "./variables.ts";
+import type { Settings } from "./settings.ts";
+import { variableTable } from "./variables.ts";
 
-const exitCodeByError: Readonly<Record<string, number>> = {
-  ERR_USAGE: 64,
-  ERR_LISTEN: 69,
-  ERR_CONFIG: 78,
-  ERR_CONFIG_UNKNOWN_ENVIRONMENT: 78,
-};
-
-function usage(): string {
-  return [
+const sidecar: Sidecar = {
+  program: "pool-gate",
+  purpose:
     "Owns the PAUSE of one PgBouncer: pauses under a lease, and resumes when the lease ends.",
-    "",
-    "usage: pool-gate [--env ENVIRONMENT --gate EDGEPOOLER [--config-folder FOLDER]]",
-    "",
-    "With --env, everything comes from the environment file. Without it, from variables:",
-    "",
-    ...variableHelp(variableRows),
-    "",
-    "Paths: GET /status /livez, POST /pause /renew /resume",
-  ].join("\n");
-}
-
-/** What the command line asks for; undefined when the help was asked for. */
-function sourceOf(words: readonly string[]): SettingsSource | undefined {
-  const parsed = parseSidecarWords(words, { program: "pool-gate", part: "gate" });
-  if (parsed.help) return undefined;
-  const variables = process.env;
-  const { environment } = parsed;
-  if (environment === undefined) return { variables };
-  const folder = environment.folder ?? inCheckout("config");
-  return { variables, environment: { ...environment, folder } };
-}
+  part: "gate",
+  partValue: "EDGEPOOLER",
+  variables: variableTable,
+  paths: "GET /status /livez, POST /pause /renew /resume",
+};
 
 async function start(settings: Settings, logger: Logger): Promise<Service> {
   const gate = new Gate({
@@ -73,23 +50,21 @@ async function start(settings: Settings, logger: Logger): Promise<Service> {
 }
 
 async function run(): Promise<void> {
-  const source = sourceOf(process.argv.slice(2));
+  const source = sidecarSource(sidecar, process.argv.slice(2), process.env);
   if (source === undefined) {
-    process.stdout.write(`${usage()}\n`);
+    process.stdout.write(`${sidecarHelp(sidecar)}\n`);
     return;
   }
   const settings = await readSettings(source);
-  const name = settings.name === null ? "pool-gate" : `pool-gate of ${settings.name}`;
-  const logger = createLogger({ name: "pool-gate", level: settings.logLevel });
+  const name = settings.name === null ? sidecar.program : `${sidecar.program} of ${settings.name}`;
+  const logger = createLogger({ name: sidecar.program, level: settings.logLevel });
   await runService(() => start(settings, logger), { name, stopDeadlineMs: 5000, logger });
 }
 
 try {
   await run();
 } catch (error) {
-  const { message, code } = error as { message?: string; code?: string };
-  for (const line of String(message ?? error).split("\n")) {
-    process.stderr.write(`pool-gate: ${line}\n`);
-  }
-  process.exitCode = exitCodeByError[code ?? ""] ?? 1;
+  const { text, exitCode } = sidecarEnding(sidecar.program, error);
+  process.stderr.write(text);
+  process.exitCode = exitCode;
 }

@@ -3,11 +3,12 @@ import { ConfigError, loadEnvironment } from "../../config/load.ts";
 import type { Environment } from "../../config/schema.ts";
 import { needed, secretVariable } from "../../config/secret-variable.ts";
 import type { Secret } from "../../config/secret.ts";
-import type { SidecarPlace } from "../../config/sidecar-words.ts";
+import type { SidecarSource } from "../../config/sidecar-words.ts";
 import { isIpAddress } from "../../config/values.ts";
+import { readVariables } from "../../config/variables.ts";
 import type { Address } from "../../kit/address.ts";
 import type { PoolerLogin } from "./pooler.ts";
-import { parseVariables } from "./variables.ts";
+import { variableTable } from "./variables.ts";
 import type { Variables } from "./variables.ts";
 
 export interface Settings {
@@ -22,12 +23,6 @@ export interface Settings {
   readonly logLevel: string;
 }
 
-export interface SettingsSource {
-  readonly variables: Readonly<Record<string, string | undefined>>;
-  /** The environment and the edge pooler in it; undefined when the variables say everything. */
-  readonly environment?: SidecarPlace & { readonly folder: string };
-}
-
 /** A token that somebody could guess would let them hold every client of the app host. */
 const shortestToken = 16;
 
@@ -35,9 +30,11 @@ const shortestToken = 16;
  * Reads the settings.
  * @throws ConfigError, VariableError, SecretError
  */
-export async function readSettings(source: SettingsSource): Promise<Settings> {
+export async function readSettings(source: SidecarSource): Promise<Settings> {
   const { environment, variables } = source;
-  const own = parseVariables(variables, { withEnvironment: environment !== undefined });
+  const own = readVariables(variableTable, variables, {
+    withEnvironment: environment !== undefined,
+  });
   const settings =
     environment === undefined
       ? await fromVariables(own)

@@ -1,20 +1,13 @@
 /** The environment variables that pool-gate reads. Pure. */
 import { z } from "zod";
-import {
-  addressValue,
-  choice,
-  identifierValue,
-  nameValue,
-  pathValue,
-} from "../../config/values.ts";
-import { readVariables, variableRow as row } from "../../config/variables.ts";
+import { addressValue, identifierValue, nameValue, pathValue } from "../../config/values.ts";
+import { logLevelRow, variableRow as row } from "../../config/variables.ts";
 import type { VariablesOf } from "../../config/variables.ts";
 import { poolGatePort } from "./contract.ts";
 
 const secretText = z.string().min(1, "expected a secret");
 
-/** Every variable, in the order of the help. */
-export const variableRows = {
+const rows = {
   POOL_GATE_LISTEN: row(addressValue, "where to answer", {
     fallback: `127.0.0.1:${poolGatePort}`,
     withEnvironment: true,
@@ -30,21 +23,10 @@ export const variableRows = {
     fallback: "/run/switchyard/pool-gate.json",
     withEnvironment: true,
   }),
-  POOL_GATE_LOG_LEVEL: row(choice(["debug", "info", "warn", "error", "silent"]), "what to log", {
-    fallback: "info",
-    withEnvironment: true,
-  }),
+  POOL_GATE_LOG_LEVEL: logLevelRow,
 };
 
-export type Variables = VariablesOf<typeof variableRows>;
+/** Every variable that it reads. */
+export const variableTable = { prefix: "POOL_GATE_", rows };
 
-/**
- * Reads the variables (see readVariables).
- * @throws VariableError
- */
-export function parseVariables(
-  given: Readonly<Record<string, string | undefined>>,
-  options: { readonly withEnvironment: boolean },
-): Variables {
-  return readVariables(variableRows, given, { prefix: "POOL_GATE_", ...options });
-}
+export type Variables = VariablesOf<typeof rows>;

@@ -1,8 +1,9 @@
 /** The small HTTP server: what it answers, what it refuses, and how it ends. */
+import { request } from "node:http";
 import { connect } from "node:net";
 import t from "tap";
 import { systemClock } from "../../kit/clock.ts";
-import { bodyReply, jsonReply, listen, ListenError, textReply } from "../../kit/http.ts";
+import { bodyReply, jsonReply, listen, ListenError, readReply, textReply } from "../../kit/http.ts";
 import type { MethodRoutes, Route } from "../../kit/http.ts";
 import { ask } from "../support/health-process.ts";
 
@@ -187,4 +188,21 @@ t.test("closing lets a running request end, and cuts it at the deadline", async 
   await again;
   await second.server.close(20);
   await cut;
+});
+
+t.test("a reply is read up to its bound", async (t) => {
+  const text = "zwölf kB ".repeat(1500);
+  const size = Buffer.byteLength(text);
+  const { server } = await serve(t, { "/": () => bodyReply(200, "text/plain", text) });
+  const get = (limitBytes: number): Promise<string> => {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const asked = request({ host, port: server.port, agent: false }, (reply) => {
+      readReply(reply, limitBytes).then(resolve, reject);
+    });
+    asked.on("error", reject);
+    asked.end();
+    return promise;
+  };
+  t.equal(await get(size), text);
+  await t.rejects(get(size - 1), { message: `the reply is longer than ${size - 1} bytes` });
 });

@@ -1,6 +1,7 @@
 /** What a simulated tool sees of the world: only what it asked for, and at times a moment late. */
-import type { FlipObservation, FlipPart, MemberSeen } from "../../router/flip-db/observation.ts";
-import { unknownMember } from "../../router/flip-db/observation.ts";
+import type { FlipObservation, FlipPart } from "../../router/flip-db/observation.ts";
+import type { MemberSeen } from "../../router/member/seen.ts";
+import { unknownMember } from "../../router/member/seen.ts";
 import type { LockEnds } from "../../router/flip-db/flip.ts";
 import type { JournalRecord } from "../../router/operation/records.ts";
 import { fold, unfinished } from "../../router/operation/records.ts";

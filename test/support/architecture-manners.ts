@@ -18,11 +18,9 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
     why: "one type, one decision",
   },
   { files: /^router\/pooler\/console(-replies)?\.ts$/, why: "one type, one decision" },
-  {
-    files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off|signature)\.ts$/,
-    why: "one concept",
-  },
+  { files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off)\.ts$/, why: "one concept" },
   { files: /^router\/haproxy\/(render|runtime\/address)\.ts$/, why: "one step between two rooms" },
+  { files: /^sidecars\/pool-gate\/variables\.ts$/, why: "one table" },
   { files: /^sidecars\/pg-health\/self\.ts$/, why: "one fact about this process" },
 ];
 

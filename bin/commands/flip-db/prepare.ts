@@ -6,18 +6,20 @@ import { withDeadline } from "../../../kit/clock.ts";
 import type { Environment } from "../../../config/schema.ts";
 import { lockHolder } from "../../../router/flip-db/history.ts";
 import type { LockHolder } from "../../../router/operation/lock.ts";
-import { fold, unfinished } from "../../../router/operation/records.ts";
-import type { JournalRecord, OperationState } from "../../../router/operation/records.ts";
+import { fold } from "../../../router/operation/records.ts";
+import type { JournalRecord } from "../../../router/operation/records.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
 import { listOperations } from "../../../router/operation/store.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { allParts } from "../../../router/flip-db/observation.ts";
 import type { FlipObservation } from "../../../router/flip-db/observation.ts";
+import { requestFor } from "../../../router/flip-db/plan-request.ts";
 import type { FlipRequest, Refusal } from "../../../router/flip-db/plan-request.ts";
 import { checkFlip } from "../../../router/flip-db/precheck-facts.ts";
 import type { FlipCheckRequest } from "../../../router/flip-db/precheck-facts.ts";
 import { plan } from "../../../router/flip-db/plan.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
+import { declaredMode } from "../../../router/flip-db/prechecks/mode.ts";
 import { openFlipWorld } from "../../../router/flip-db/world.ts";
 import type { Asked } from "./request.ts";
 
@@ -62,7 +64,7 @@ export class FlipUnreachableError extends Error {
  * signal's reason
  */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
-  const { environment, asked, folder, signal } = preparation;
+  const { environment, asked, folder, operationId, run, signal } = preparation;
   const local = await openRecords(folder);
   const [seen, check] = await withDeadline(
     `look at ${environment.name}`,
@@ -80,7 +82,8 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   }
   // The same operation may have been ended from another host.
   const states = fold([...local, ...seen.journal]);
-  const request = requestOf(preparation, states, check?.mode ?? modeOf(environment));
+  const mode = check?.mode ?? declaredMode(environment.edgePoolers);
+  const request = requestFor(environment, asked, { operationId, run, mode, states });
   const chosen = plan(seen, states, request);
   const prechecks = check?.prechecks ?? [];
   const isRefused = "refused" in chosen || prechecks.some((one) => one.refuses);
@@ -111,32 +114,4 @@ async function lookOnce(environment: Environment, signal: AbortSignal): Promise<
   } finally {
     await world.close();
   }
-}
-
-/** Seamless where every edge pooler can be paused. */
-function modeOf({ edgePoolers }: Environment): "seamless" | "fast" {
-  const isHeld = edgePoolers.every((one) => one.poolMode === "transaction" && one.gate);
-  return isHeld && edgePoolers.length > 0 ? "seamless" : "fast";
-}
-
-function requestOf(
-  { environment, asked, operationId, run }: Preparation,
-  states: readonly OperationState[],
-  mode: "seamless" | "fast",
-): FlipRequest {
-  const { operatorSaysDead = false } = asked;
-  const isNew = asked.goal === "flip" || asked.goal === "failover";
-  const id = isNew ? operationId : (asked.operationId ?? unfinished(states)?.operationId);
-  return {
-    goal: asked.goal,
-    run,
-    mode,
-    environment: environment.name,
-    members: environment.members.map((one) => one.name),
-    synchronous: environment.flip.synchronous,
-    operatorSaysDead,
-    acceptedRisks: asked.acceptedRisks,
-    ...(id === undefined ? {} : { operationId: id }),
-    ...(asked.to === undefined ? {} : { to: asked.to }),
-  };
 }

@@ -1,22 +1,15 @@
 /** What the words of `flip-db` and `failover` ask for. */
 import { nearest } from "../../../kit/nearest.ts";
 import { risks } from "../../../router/flip-db/prechecks.ts";
-import type { FlipGoal } from "../../../router/flip-db/flip-actions.ts";
+import type { FlipWish } from "../../../router/flip-db/plan-request.ts";
 import { operationFiles } from "../../../router/operation/store.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Flag, Invocation } from "../../cli/command.ts";
 
-export interface Asked {
-  readonly goal: FlipGoal;
-  /** The flip to resume or abort; undefined for the newest unfinished one. */
-  readonly operationId: string | undefined;
-  readonly to: string | undefined;
+export interface Asked extends FlipWish {
   readonly wanted: "auto" | "seamless" | "fast";
-  readonly acceptedRisks: readonly string[];
   readonly isDry: boolean;
   readonly json: boolean;
-  /** failover: the operator has typed the name of the old primary. */
-  readonly operatorSaysDead?: boolean;
 }
 
 /**

@@ -1,16 +1,22 @@
 /** Whether a flip can be seamless: every edge pooler can be paused, and is not paused now. */
+import type { EdgePooler } from "../../../config/schema.ts";
 import type { EdgePoolerView } from "../../cluster/view.ts";
 import { need, overAll } from "./facts.ts";
 import type { PrecheckFacts } from "./facts.ts";
 
 type Check = (facts: PrecheckFacts) => string | undefined;
 
+/** Why the environment rules out that a pause holds the clients of this edge pooler. */
+function whyNeverHeld({ name, poolMode, gate }: EdgePooler): string | undefined {
+  if (poolMode !== "transaction") return `edge pooler ${name} pools by ${poolMode}`;
+  return gate === undefined ? `edge pooler ${name} has no gate` : undefined;
+}
+
 /** Why the clients of an edge pooler cannot be held by a pause; undefined when they can. */
 export function whyNotHeld(facts: PrecheckFacts, edge: EdgePoolerView): string | undefined {
   const { name, declared } = edge;
-  if (declared.poolMode !== "transaction")
-    return `edge pooler ${name} pools by ${declared.poolMode}`;
-  if (declared.gate === undefined) return `edge pooler ${name} has no gate`;
+  const never = whyNeverHeld(declared);
+  if (never !== undefined) return never;
   const gate = facts.gates[name];
   if (gate?.state !== "known") return `the gate of ${name}: ${gate?.error ?? "not read"}`;
   const { state, reason, pooler } = gate.value;
@@ -34,6 +40,15 @@ export interface ModeChoice {
   readonly mode: "seamless" | "fast";
   /** Why a flip cannot be seamless; empty when it can. */
   readonly why: readonly string[];
+}
+
+/**
+ * How the environment lets a flip treat clients, whatever its gates say now: for what is planned
+ * without prechecks.
+ */
+export function declaredMode(edgePoolers: readonly EdgePooler[]): ModeChoice["mode"] {
+  const isHeld = edgePoolers.every((edge) => whyNeverHeld(edge) === undefined);
+  return isHeld && edgePoolers.length > 0 ? "seamless" : "fast";
 }
 
 /**

@@ -6,32 +6,14 @@ import type { SessionRow } from "../../../bin/commands/router/sessions.ts";
 import { complaints, statusLines, verdict } from "../../../bin/commands/router/table.ts";
 import type { RouterResult, RouterView } from "../../../router/haproxy/runtime/fleet.ts";
 import type { ServerView } from "../../../router/haproxy/runtime/servers.ts";
+import { serverView } from "../../support/server-view.ts";
 
 const same = (text: string): string => text;
 const plain = { good: same, bad: same, warn: same, dim: same, bold: same };
 const hostile = "\u001B[2J\u0007\r\n\u0085\u2028\u202Eend";
 
-function server(name: string, changes: Partial<ServerView> = {}): ServerView {
-  return {
-    backend: "pg-primary",
-    server: name,
-    host: "10.0.0.1",
-    port: 6432,
-    state: "up",
-    status: "UP",
-    admin: [],
-    tracks: undefined,
-    backup: false,
-    checked: true,
-    check: "L7OK/200 in 1ms",
-    secondsSinceChange: 300,
-    sessions: 4,
-    queued: 0,
-    weight: 1,
-    maxConnections: undefined,
-    ...changes,
-  };
-}
+const server = (name: string, changes: Partial<ServerView> = {}): ServerView =>
+  serverView(`pg-primary/${name}`, { sessions: 4, ...changes });
 
 function resultOf(name: string, changes: Partial<RouterView> = {}): RouterResult {
   const value: RouterView = {

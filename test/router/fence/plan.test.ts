@@ -1,9 +1,9 @@
 /** What a fence and an unfence decide from one look, and the marks in a router's file. */
 import t from "tap";
 import { parseLsn } from "../../../kit/lsn.ts";
-import { unknownMember } from "../../../router/flip-db/observation.ts";
-import type { MemberSeen } from "../../../router/flip-db/observation.ts";
-import { signatureOf } from "../../../router/flip-db/signature.ts";
+import { unknownMember } from "../../../router/member/seen.ts";
+import type { MemberSeen } from "../../../router/member/seen.ts";
+import { signatureOf } from "../../../router/member/signature.ts";
 import type { FenceObservation } from "../../../router/fence/observation.ts";
 import { planFence, planUnfence } from "../../../router/fence/plan.ts";
 import type { FenceRequest } from "../../../router/fence/plan.ts";

@@ -1,8 +1,9 @@
 /** A healthy pair as a flip sees it, and what can be different, for the planner's table. */
-import type { FlipObservation, MemberSeen } from "../../../router/flip-db/observation.ts";
-import { unknownMember } from "../../../router/flip-db/observation.ts";
+import type { FlipObservation } from "../../../router/flip-db/observation.ts";
+import type { MemberSeen } from "../../../router/member/seen.ts";
+import { unknownMember } from "../../../router/member/seen.ts";
 import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
-import { signatureOf } from "../../../router/flip-db/signature.ts";
+import { signatureOf } from "../../../router/member/signature.ts";
 import type { JournalRecord } from "../../../router/operation/records.ts";
 
 type Control = NonNullable<MemberSeen["control"]>;

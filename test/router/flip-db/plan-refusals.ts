@@ -1,5 +1,5 @@
 /** Every world in which the planner refuses, with what it must say. */
-import { unknownMember } from "../../../router/flip-db/observation.ts";
+import { unknownMember } from "../../../router/member/seen.ts";
 import {
   begun,
   control,

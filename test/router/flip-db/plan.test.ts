@@ -2,9 +2,9 @@
 import t from "tap";
 import { deathReport } from "../../../router/flip-db/death-report.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
-import { unknownMember } from "../../../router/flip-db/observation.ts";
+import { unknownMember } from "../../../router/member/seen.ts";
 import { intentFacts, plan } from "../../../router/flip-db/plan.ts";
-import { parseSignature, signatureOf } from "../../../router/flip-db/signature.ts";
+import { parseSignature, signatureOf } from "../../../router/member/signature.ts";
 import { flipSteps, rowsNamed } from "../../../router/flip-db/steps.ts";
 import { fold, operationRecord } from "../../../router/operation/records.ts";
 import {

@@ -5,6 +5,7 @@ import type { Backend } from "../../../router/postgres/flip-facts.ts";
 import {
   healthyWorld,
   known,
+  openGate,
   partsOf,
   slot,
   unreachable,
@@ -57,16 +58,6 @@ function fineExtra(): Extra {
     client_login_timeout: "60",
     server_connect_timeout: "30",
   };
-  const gate = {
-    state: "open" as const,
-    reason: "nothing is paused",
-    holder: null,
-    expiresInMs: null,
-    databases: [],
-    waitingClients: 0,
-    busy: [],
-    pooler: { version: "1.24.1", poolModes: { app: "transaction" } },
-  };
   return {
     limits: {
       holdMs: 2000,
@@ -81,7 +72,7 @@ function fineExtra(): Extra {
     hosts: { "dal-01": known(hostLook(true)), "chi-02": known(hostLook(false)) },
     nodeSettings: { "dal-01": known({ ...settings }), "chi-02": known({ ...settings }) },
     edgeSettings: { "app-01": known({ ...settings }), "app-02": known({ ...settings }) },
-    gates: { "app-01": known({ ...gate }), "app-02": known({ ...gate }) },
+    gates: { "app-01": known(openGate()), "app-02": known(openGate()) },
     sessions: fineSessions(),
     localRecords: [],
   };

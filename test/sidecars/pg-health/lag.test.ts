@@ -14,8 +14,8 @@ import {
 } from "../../../sidecars/pg-health/lag.ts";
 import type { Mark } from "../../../sidecars/pg-health/lag.ts";
 import type { Sample } from "../../../sidecars/pg-health/sample.ts";
-import { VariableError } from "../../../config/variables.ts";
-import { parsePeers, parseVariables } from "../../../sidecars/pg-health/variables.ts";
+import { readVariables, VariableError } from "../../../config/variables.ts";
+import { parsePeers, variableTable } from "../../../sidecars/pg-health/variables.ts";
 
 const standby: Sample = {
   role: "standby",
@@ -220,7 +220,9 @@ t.test("a primary's pg-health that answers is as good as a stream", async (t) =>
 
 t.test("variables", async (t) => {
   const alone = { withEnvironment: false };
-  const read = parseVariables({ PG_HEALTH_USER: "health", PATH: "/bin" }, alone);
+  const parse = (given: Readonly<Record<string, string>>, options = alone) =>
+    readVariables(variableTable, given, options);
+  const read = parse({ PG_HEALTH_USER: "health", PATH: "/bin" });
   t.match(read, {
     PG_HEALTH_LISTEN: { host: "0.0.0.0", port: 8008 },
     PG_HEALTH_POSTGRES: { host: "127.0.0.1", port: 5432 },
@@ -229,7 +231,7 @@ t.test("variables", async (t) => {
     PG_HEALTH_USER: "health",
   });
   t.equal(read.PG_HEALTH_POOLER, undefined);
-  t.equal(parseVariables({ PG_HEALTH_LISTEN: "" }, alone).PG_HEALTH_LISTEN?.port, 8008, "empty");
+  t.equal(parse({ PG_HEALTH_LISTEN: "" }).PG_HEALTH_LISTEN?.port, 8008, "empty");
   const rows = [
     { name: "PG_HEALTH_LISTEN", given: "8008", want: /PG_HEALTH_LISTEN: expected host:port/ },
     { name: "PG_HEALTH_SLOW_GRACE", given: "3", want: /PG_HEALTH_SLOW_GRACE: expected a duration/ },
@@ -238,14 +240,14 @@ t.test("variables", async (t) => {
     { name: "PG_HEALTH_FOO", given: "x", want: /PG_HEALTH_FOO: unknown/ },
   ];
   for (const { name, given, want } of rows) {
-    t.throws(() => parseVariables({ [name]: given }, alone), VariableError, name);
-    t.throws(() => parseVariables({ [name]: given }, alone), want, name);
+    t.throws(() => parse({ [name]: given }), VariableError, name);
+    t.throws(() => parse({ [name]: given }), want, name);
   }
   const beside = { withEnvironment: true };
   const both = { PG_HEALTH_LISTEN: "127.0.0.1:1", PG_HEALTH_PASSWORD: "for ${…}" };
-  t.equal(parseVariables(both, beside).PG_HEALTH_LISTEN?.port, 1);
-  t.equal(parseVariables({}, beside).PG_HEALTH_LISTEN, undefined, "the environment says it");
-  t.throws(() => parseVariables({ PG_HEALTH_USER: "x" }, beside), /not together with --env/);
+  t.equal(parse(both, beside).PG_HEALTH_LISTEN?.port, 1);
+  t.equal(parse({}, beside).PG_HEALTH_LISTEN, undefined, "the environment says it");
+  t.throws(() => parse({ PG_HEALTH_USER: "x" }, beside), /not together with --env/);
 });
 
 t.test("peers", async (t) => {

@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { Secret } from "../../../config/secret.ts";
-import { parseSidecarWords } from "../../../config/sidecar-words.ts";
+import { sidecarEnding, sidecarHelp, sidecarSource } from "../../../config/sidecar-words.ts";
+import type { Sidecar } from "../../../config/sidecar-words.ts";
 import { inCheckout } from "../../../kit/checkout.ts";
 import { jsonReply, listen, textReply } from "../../../kit/http.ts";
 import type { MethodRoute } from "../../../kit/http.ts";
@@ -19,7 +20,7 @@ import { gateRoutes } from "../../../sidecars/pool-gate/routes.ts";
 import { readSettings } from "../../../sidecars/pool-gate/settings.ts";
 import { objectionTo, statusOf } from "../../../sidecars/pool-gate/status.ts";
 import type { PoolerLook } from "../../../sidecars/pool-gate/status.ts";
-import { variableRows } from "../../../sidecars/pool-gate/variables.ts";
+import { variableTable } from "../../../sidecars/pool-gate/variables.ts";
 
 const terms = { lease: "lease-one", holder: "flip-db 4f1c", databases: ["app", "postgres"] };
 const host = "127.40.9.1";
@@ -188,27 +189,73 @@ t.test("what it is told", async (t) => {
     { given: { POOL_GATE_STATE: "relative" }, want: /POOL_GATE_STATE: expected an absolute path/ },
   ];
   const page = await readFile(inCheckout("docs/pool-gate.md"), "utf8");
-  for (const name of Object.keys(variableRows)) t.ok(page.includes(`\`${name}\``), name);
+  for (const name of Object.keys(variableTable.rows)) t.ok(page.includes(`\`${name}\``), name);
   for (const { given, want } of rows) {
     await t.rejects(readSettings({ variables: { ...variables, ...given } }), want);
   }
 });
 
+const sidecar: Sidecar = {
+  program: "pool-gate",
+  purpose: "Owns a pause.",
+  part: "gate",
+  partValue: "EDGEPOOLER",
+  variables: variableTable,
+  paths: "GET /status",
+};
+
 t.test("the words of its command line", async (t) => {
-  const sidecar = { program: "pool-gate", part: "gate" };
-  t.same(parseSidecarWords([], sidecar), { help: false, environment: undefined });
-  t.same(parseSidecarWords(["-h"], sidecar), { help: true });
-  t.same(parseSidecarWords(["--env", "prod", "--gate", "app-01"], sidecar), {
-    help: false,
-    environment: { name: "prod", part: "app-01", folder: undefined },
+  const given = { POOL_GATE_NAME: "app-01" };
+  const source = (...words: string[]) => sidecarSource(sidecar, words, given);
+  t.same(source(), { variables: given });
+  t.equal(source("-h"), undefined);
+  t.same(source("--env", "prod", "--gate", "app-01"), {
+    variables: given,
+    environment: { name: "prod", part: "app-01", folder: inCheckout("config") },
+  });
+  t.match(source("--env", "prod", "--gate", "app-01", "--config-folder", "/x"), {
+    environment: { folder: "/x" },
   });
   const rows = [
-    { given: ["--env", "prod"], want: /--env needs --gate NAME/ },
-    { given: ["--gate", "app-01"], want: /--gate needs --env/ },
-    { given: ["--config-folder", "/x"], want: /--config-folder needs --env/ },
-    { given: ["--envv"], want: /see pool-gate --help/ },
+    { words: ["--env", "prod"], want: /--env needs --gate NAME/ },
+    { words: ["--gate", "app-01"], want: /--gate needs --env/ },
+    { words: ["--config-folder", "/x"], want: /--config-folder needs --env/ },
+    { words: ["--envv"], want: /see pool-gate --help/ },
   ];
-  for (const { given, want } of rows) t.throws(() => parseSidecarWords(given, sidecar), want);
+  for (const { words, want } of rows) t.throws(() => source(...words), want);
+  const help = sidecarHelp(sidecar).split("\n");
+  t.equal(
+    help[2],
+    "usage: pool-gate [--env ENVIRONMENT --gate EDGEPOOLER [--config-folder FOLDER]]",
+  );
+  t.match(help.join("\n"), /POOL_GATE_LOG_LEVEL +what to log \[info\]/);
+  t.equal(help.at(-1), "Paths: GET /status");
+});
+
+t.test("what an error of a sidecar ends with", async (t) => {
+  const failed = (message: string, code?: string) =>
+    sidecarEnding("pool-gate", Object.assign(new Error(message), { code }));
+  const table = [
+    { name: "unknown", given: failed("a"), want: { text: "pool-gate: a\n", exitCode: 1 } },
+    { name: "usage", given: failed("a", "ERR_USAGE"), want: { exitCode: 64 } },
+    { name: "a port that is taken", given: failed("a", "ERR_LISTEN"), want: { exitCode: 69 } },
+    {
+      name: "each line is signed",
+      given: failed("a\nb", "ERR_CONFIG"),
+      want: { text: "pool-gate: a\npool-gate: b\n", exitCode: 78 },
+    },
+    {
+      name: "no such environment",
+      given: failed("a", "ERR_CONFIG_UNKNOWN_ENVIRONMENT"),
+      want: { exitCode: 78 },
+    },
+    {
+      name: "no error",
+      given: sidecarEnding("pool-gate", "a"),
+      want: { text: "pool-gate: a\n", exitCode: 1 },
+    },
+  ];
+  for (const { name, given, want } of table) t.match(given, want, name);
 });
 
 const open = statusOf(leases.emptyBook, look(), { now: 0, silence: "" });

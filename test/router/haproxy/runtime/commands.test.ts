@@ -9,6 +9,7 @@ import {
 } from "../../../../router/haproxy/runtime/commands.ts";
 import { commandsForHealth, commandsForState } from "../../../../router/haproxy/runtime/orders.ts";
 import type { ServerView } from "../../../../router/haproxy/runtime/servers.ts";
+import { serverView as server } from "../../../support/server-view.ts";
 
 const dal = { backend: "pg-primary", server: "dal-01" };
 
@@ -40,29 +41,6 @@ void t.test("no word can end a command, and no silent nonsense is sent", async (
     "set maxconn frontend pg-primary 5",
   );
 });
-
-function server(name: string, more: Partial<ServerView> = {}): ServerView {
-  const [backend = "", word = ""] = name.split("/");
-  return {
-    backend,
-    server: word,
-    host: "127.60.0.1",
-    port: 5432,
-    state: "up",
-    status: "UP",
-    admin: [],
-    tracks: undefined,
-    backup: false,
-    checked: true,
-    check: "L7OK/200 in 1ms",
-    secondsSinceChange: 5,
-    sessions: 0,
-    queued: 0,
-    weight: 1,
-    maxConnections: 1000,
-    ...more,
-  };
-}
 
 void t.test("what an order takes in commands", async (t) => {
   const probe = server("probe/p");

@@ -2,13 +2,17 @@
  * What a flip writes into standby.signal: which flip, which of its runs, and between whom, so that
  * whoever finds an armed member knows what was begun there, without any journal.
  */
-import type { FlipPlan } from "./flip-actions.ts";
-import type { MemberSeen } from "./observation.ts";
+import type { MemberSeen } from "./seen.ts";
 
-export type Signature = Pick<
-  FlipPlan,
-  "operationId" | "run" | "from" | "to" | "timeline" | "systemIdentifier"
->;
+export interface Signature {
+  readonly operationId: string;
+  readonly run: string;
+  readonly from: string;
+  readonly to: string;
+  /** Those of the old primary when the flip was planned. */
+  readonly timeline: number;
+  readonly systemIdentifier: string;
+}
 
 const words = /^flip (\S+) run (\S+): (\S+) to (\S+), timeline (\d+) of (\d+)$/;
 

@@ -10,9 +10,9 @@ import type { PgRow } from "../../kit/pg-connection.ts";
 import { openHost } from "../postgres/control/host.ts";
 import type { HostControl, HostFacts } from "../postgres/control/contract.ts";
 import { MemberSession } from "../postgres/session.ts";
-import { hostSeen, joinSeen, lookStatements, postgresSeen } from "./look-member.ts";
-import type { HostFault } from "./look-member.ts";
-import type { MemberSeen } from "./observation.ts";
+import { hostSeen, joinSeen, lookStatements, postgresSeen } from "./look.ts";
+import type { HostFault } from "./look.ts";
+import type { MemberSeen } from "./seen.ts";
 
 const applicationName = "switchyard flip";
 const quietMs = 500;

@@ -1,5 +1,5 @@
 /**
- * What one statement says about a member during a flip, and the reading of its answer. It is
+ * What one statement says about a member during an operation, and the reading of its answer. It is
  * prepared once a session, because between hold and release clients wait for every look.
  */
 import type { Member } from "../../config/schema.ts";
@@ -10,8 +10,8 @@ import { openOperationSql } from "../postgres/journal.ts";
 import type { PreparedStatement } from "../postgres/session.ts";
 import { replayTimelineSql } from "../postgres/sql.ts";
 import type { HostFacts } from "../postgres/control/contract.ts";
-import { unknownMember } from "./observation.ts";
-import type { MemberSeen } from "./observation.ts";
+import { unknownMember } from "./seen.ts";
+import type { MemberSeen } from "./seen.ts";
 
 /** Why nothing is known of a host. */
 export type HostFault = Pick<MemberSeen, "hostFault">;
@@ -51,7 +51,7 @@ export const lookStatements = {
   journal: statement("switchyard_look_journal", { open_operation: openOperationSql }),
 } as const;
 
-/** What a member's host says, as a flip sees it, or why it says nothing. */
+/** What a member's host says, as an operation sees it, or why it says nothing. */
 export function hostSeen(host: HostFacts | HostFault, isWhole: boolean): Partial<MemberSeen> {
   if ("hostFault" in host) return host;
   return {
