@@ -72,20 +72,23 @@ require_npm() {
   command -v npm >/dev/null || give_up "there is a node on PATH, but no npm." "$hint1" "$hint2" "$hint3"
 }
 
-# npm_ci FOLDER WHAT: installs exactly what the lock file of FOLDER says.
+# npm_ci FOLDER WHAT [WORD ...]: installs exactly what the lock file of FOLDER says; words for npm.
 npm_ci() {
+  folder=$1
+  what=$2
+  shift 2
   log=$(mktemp)
   # Without a network npm would try for minutes: a few short tries are enough.
-  if (cd "$1" && timeout 900 npm ci --ignore-scripts --no-audit --no-fund --no-progress \
+  if (cd "$folder" && timeout 900 npm ci "$@" --ignore-scripts --no-audit --no-fund --no-progress \
     --loglevel=error --no-update-notifier --fetch-retries=2 --fetch-retry-mintimeout=1000 \
     --fetch-retry-maxtimeout=10000 </dev/null >"$log" 2>&1); then
     rm -f "$log"
-    give_to_owner "$1/node_modules"
+    give_to_owner "$folder/node_modules"
     return 0
   fi
   head -n 25 "$log" >&2
   rm -f "$log"
-  give_up "npm could not install $2 in $1." \
+  give_up "npm could not install $what in $folder." \
     "It needs the npm registry: check the network and \`npm config get registry\`, then run bin/setup again."
 }
 

@@ -93,17 +93,24 @@ install_programs() {
   command -v apt-get >/dev/null || give_up \
     "this is not a Debian-like machine (there is no apt-get), and these packages are missing: $packages" \
     "Install PostgreSQL $oldest_postgres or newer under /usr/lib/postgresql, PgBouncer, HAProxy $oldest_haproxy or newer, nftables, iproute2, procps and util-linux in your system's own way, then run bin/setup again."
-  as_root=
-  if [ "$(id -u)" -ne 0 ]; then
-    by_hand="Or, as root: $parts/install-packages $packages"
-    command -v sudo >/dev/null || give_up "missing: $packages; installing needs root, and there is no sudo here." \
-      "Run bin/setup as root." "$by_hand"
-    if [ -t 2 ]; then as_root=sudo; else as_root="sudo -n"; fi
-    say "packages are installed with sudo"
-    $as_root true || give_up "missing: $packages; sudo did not let $(id -un) through." "Run bin/setup as root." "$by_hand"
-  fi
-  # shellcheck disable=SC2086 # both are lists of words
-  $as_root sh "$parts/install-packages" $packages || exit $?
+  install_as_root "$packages"
   left=$(programs_problems)
   [ -z "$left" ] || give_up "the packages were installed, and this is still missing:" "$left"
+}
+
+# install_as_root PACKAGES: a list in one word, with what bin/setup promises of installing.
+install_as_root() {
+  need_root "installing $1" "Or, as root: $parts/install-packages $1"
+  # shellcheck disable=SC2086 # both are lists of words
+  $as_root sh "$parts/install-packages" $1 || exit $?
+}
+
+# need_root WHAT HOW: sets as_root to what makes a command run as root: nothing, or sudo.
+need_root() {
+  as_root=
+  [ "$(id -u)" -ne 0 ] || return 0
+  command -v sudo >/dev/null || give_up "$1 needs root, and there is no sudo here." "Run bin/setup as root." "$2"
+  if [ -t 2 ]; then as_root=sudo; else as_root="sudo -n"; fi
+  say "with sudo: $1"
+  $as_root true || give_up "$1 needs root, and sudo did not let $(id -un) through." "Run bin/setup as root." "$2"
 }
