@@ -6,6 +6,7 @@ import { formatAddress } from "../kit/address.ts";
 import { formatPath } from "./explain.ts";
 import type { Path, Problem } from "./explain.ts";
 import type { EnvironmentFile } from "./schema.ts";
+import { hostRules } from "./host-rules.ts";
 import { formatDuration } from "./units.ts";
 import { isIpAddress } from "./values.ts";
 
@@ -30,7 +31,7 @@ function twice(placed: readonly Placed[]): Problem[] {
 
 const maintenanceDeeds = ["do", "stopContainers", "wait"] as const;
 
-const lists = ["members", "routers", "edgePoolers"] as const;
+const lists = ["hosts", "members", "routers", "edgePoolers"] as const;
 
 const rules: Readonly<Record<string, Rule>> = {
   namesAreUnique: (environment) =>
@@ -79,9 +80,10 @@ const rules: Readonly<Record<string, Rule>> = {
   // What is done to one member must not be done to another's data.
   controlsAreUnique: ({ members }) =>
     twice(
-      members.flatMap(({ control }, index): Placed[] => {
+      members.flatMap(({ control, host }, index): Placed[] => {
         if (control === undefined) return [];
-        const where = control.shell === undefined ? "" : ` over ${control.shell.join(" ")}`;
+        const over = control.shell === undefined ? "" : ` over ${control.shell.join(" ")}`;
+        const where = control.container === undefined ? over : ` in ${host}/${control.container}`;
         return [[["members", index, "control", "data"], `${control.data}${where}`]];
       }),
     ),
@@ -97,13 +99,20 @@ const rules: Readonly<Record<string, Rule>> = {
       ),
     ),
 
+  // The same name on two hosts is two containers.
   runtimeAddressesAreUnique: ({ routers }) =>
     twice(
-      routers.flatMap((one, index): Placed[] => [
-        [["routers", index, "runtime"], one.runtime],
-        ...(one.master === undefined ? [] : [[["routers", index, "master"], one.master] as const]),
-      ]),
+      routers.flatMap((one, index): Placed[] =>
+        (["runtime", "master"] as const).flatMap((key): Placed[] => {
+          const address = one[key];
+          if (address === undefined) return [];
+          const on = address.startsWith("docker:") ? ` on ${one.host}` : "";
+          return [[["routers", index, key], `${address}${on}`]];
+        }),
+      ),
     ),
+
+  ...hostRules,
 
   oneManager: ({ members: [first, ...others] }) =>
     others.flatMap(({ manager }, index): Problem[] =>
@@ -169,11 +178,13 @@ const rules: Readonly<Record<string, Rule>> = {
     return [];
   },
 
-  namesHaveAResolver: ({ members, haproxy }) => {
+  namesHaveAResolver: ({ members, haproxy, routers }) => {
     const named = members.find((one) =>
       [one.pooler.address, one.health].some(({ host }) => !isIpAddress(host)),
     );
-    return named === undefined || haproxy.resolver !== undefined
+    // A router in a container asks Docker's own where nothing else is said.
+    const asksDocker = routers.length > 0 && routers.every(({ host }) => host !== undefined);
+    return named === undefined || haproxy.resolver !== undefined || asksDocker
       ? []
       : [
           {

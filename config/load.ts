@@ -10,6 +10,7 @@ import { contradictions } from "./consistency.ts";
 import { parseMapping, YamlError } from "./document.ts";
 import { formatPath, problemsOf } from "./explain.ts";
 import type { Path, Problem } from "./explain.ts";
+import { fillFromKamal } from "./kamal.ts";
 import { environmentSchema } from "./schema.ts";
 import type { Environment } from "./schema.ts";
 import { schemaKeys } from "./schema-keys.ts";
@@ -139,7 +140,9 @@ export function declaredAliases(text: string): string[] {
  */
 export async function parseEnvironment(text: string, source: Source): Promise<Environment> {
   const problems: Problem[] = [];
-  const resolved = await resolveSecrets(parse(text, source.file), source, [], problems);
+  const filled = await fillFromKamal(parse(text, source.file), source);
+  problems.push(...filled.problems);
+  const resolved = await resolveSecrets(filled.tree, source, [], problems);
   // A file is parsed once in a process, which does not pay for compiling a parser.
   const result = environmentSchema.safeParse(resolved, { jitless: true });
   if (result.success) problems.push(...contradictions(result.data));

@@ -6,15 +6,21 @@
  */
 import { z } from "zod";
 import {
+  accessoryValue,
   addressValue,
   argvValue,
   choice,
   containerValue,
   durationValue,
+  engineUrlValue,
+  fileValue,
   healthUrlValue,
+  hostValue,
   identifierValue,
+  imageValue,
   ipAddressValue,
   nameValue,
+  partValue,
   pathValue,
   queryValue,
   runtimeAddressValue,
@@ -72,25 +78,43 @@ const flapGuard = mapping({
   timeout: checkTime,
 });
 
+/** A machine whose Docker Engine runs containers of this cluster. */
+const host = mapping({
+  name: nameValue,
+  engine: engineUrlValue.default("unix:///var/run/docker.sock"),
+  tls: mapping({ ca: pathValue, cert: pathValue, key: pathValue }).optional(),
+  network: containerValue.default("kamal"),
+  /** What config/deploy.yml calls it. */
+  kamal: hostValue.optional(),
+});
+
 /** How the tools reach a member's own host, to arm, stop, start and rebuild its Postgres. */
 const control = mapping({
   /** A program that gives a POSIX shell on the member's host; this machine when not given. */
   shell: argvValue.optional(),
+  /** The container of its Postgres, on the engine of the member's host. */
+  container: containerValue.optional(),
   data: pathValue,
-  start: argvValue,
+  start: argvValue.optional(),
   stop: argvValue.optional(),
   programs: pathValue.optional(),
   snapshot: argvValue.optional(),
   restartPooler: argvValue.optional(),
+  /** The container of the PgBouncer beside it. */
+  poolerContainer: containerValue.optional(),
 });
 
 const member = mapping({
   name: nameValue,
   ordinal: wholeNumber({ min: 0, max: 999 }),
   site: nameValue.optional(),
+  /** One of `hosts`. */
+  host: nameValue.optional(),
   postgres: addressValue,
   pooler: mapping({ address: addressValue, admin: admin.optional() }),
   health: healthUrlValue,
+  /** As the containers of its own host reach it: container names. */
+  local: mapping({ pooler: addressValue, health: healthUrlValue }).optional(),
   slot: slotValue.optional(),
   flapGuard: z
     .union([choice(["auto", "local", "remote"]), flapGuard], {
@@ -104,6 +128,8 @@ const member = mapping({
 const router = mapping({
   name: nameValue,
   site: nameValue.optional(),
+  /** One of `hosts`; where it stands in a container. */
+  host: nameValue.optional(),
   listen: mapping({ write: ipAddressValue, read: ipAddressValue, stats: ipAddressValue }),
   runtime: runtimeAddressValue,
   master: runtimeAddressValue.optional(),
@@ -123,6 +149,8 @@ const gate = mapping({ url: healthUrlValue, token: secretValue });
 
 const edgePooler = mapping({
   name: nameValue,
+  /** One of `hosts`; where it stands in a container. */
+  host: nameValue.optional(),
   address: addressValue,
   admin,
   databases: listOf(identifierValue, "databases", { min: 1, max: 64 }),
@@ -162,6 +190,25 @@ const flip = mapping({
   synchronous: choice(["wait", "relax"]).default("wait"),
 });
 
+const images = mapping({
+  switchyard: imageValue.optional(),
+  haproxy: imageValue.optional(),
+  pgbouncer: imageValue.optional(),
+  postgres: imageValue.optional(),
+});
+
+/** The Kamal deployment that the containers of `hosts` belong to. */
+const kamal = mapping({
+  service: nameValue.optional(),
+  /** What `kamal config` printed; members and routers are read from it. */
+  file: fileValue.optional(),
+  accessories: listOf(mapping({ name: accessoryValue, part: partValue }), "accessories", {
+    min: 0,
+    max: 128,
+  }).default([]),
+  images: images.prefault({}),
+});
+
 /** One step of a maintenance window; of do, stopContainers and wait it has one. */
 const maintenanceStep = mapping({
   name: nameValue,
@@ -187,6 +234,7 @@ export const environmentSchema = mapping({
   aliases: listOf(nameValue, "aliases", { min: 0, max: 16 }).default([]),
   cluster: nameValue,
   login,
+  hosts: listOf(host, "hosts", { min: 0, max: 64 }).default([]),
   members: listOf(member, "members", { min: 1, max: 16 }),
   routers: listOf(router, "routers", { min: 0, max: 64 }).default([]),
   edgePoolers: listOf(edgePooler, "edge poolers", { min: 0, max: 64 }).default([]),
@@ -195,6 +243,7 @@ export const environmentSchema = mapping({
   thresholds: thresholds.prefault({}),
   flip: flip.prefault({}),
   maintenance: maintenance.prefault({}),
+  kamal: kamal.prefault({}),
 });
 
 export type EnvironmentFile = z.infer<typeof environmentSchema>;
@@ -203,6 +252,7 @@ export interface Environment extends EnvironmentFile {
   readonly name: string;
   readonly file: string;
 }
+export type EngineHost = EnvironmentFile["hosts"][number];
 export type Member = EnvironmentFile["members"][number];
 export type Router = EnvironmentFile["routers"][number];
 export type MemberControlKeys = NonNullable<Member["control"]>;

@@ -6,6 +6,7 @@
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
 import type { Address } from "../kit/address.ts";
+import { partKinds } from "./kamal-words.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 /** How a value is written, for the reference of the keys: its kind and what limits it. */
@@ -104,6 +105,8 @@ export const healthUrlValue = parsed(
   "http://host:port, such as http://10.0.0.1:8008",
 );
 
+const containerPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
 const pathPattern = /^(\/(?!\.\.?(\/|$))[A-Za-z0-9._@+-]+)+$/;
 
 /** An absolute path of safe characters. */
@@ -121,15 +124,36 @@ export const socketPathValue = parsed(
   "an absolute path of letters, digits and ._@+-, without . and .., at most 97 characters",
 );
 
-/** Where a Runtime API or master socket listens: `unix:/path` or `tcp://host:port`. */
+/** Where a Docker Engine listens. Docker's own client writes it the same way. */
+export const engineUrlValue = parsed((text) => {
+  if (text.startsWith("unix://")) {
+    const path = text.slice("unix://".length);
+    return path.length <= 107 && pathPattern.test(path) ? text : undefined;
+  }
+  if (text.startsWith("tcp://")) return parseAddress(text.slice("tcp://".length)) && text;
+  const match =
+    /^ssh:\/\/(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,62}@)?([^@/:]+)(?::([1-9][0-9]{0,4}))?$/.exec(text);
+  if (match === null) return undefined;
+  // As the host of an address is: a word that starts with a dash would be an option of ssh.
+  return parseAddress(`${match[1]}:${match[2] ?? "22"}`) && text;
+}, "unix:///path, ssh://user@host or tcp://host:port");
+
+/** Where a Runtime API or master socket listens: a path, an address, or a path in a container. */
 export const runtimeAddressValue = parsed((text) => {
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
     return path.length <= 107 && pathPattern.test(path) ? text : undefined;
   }
+  const inContainer = /^docker:\/\/([^/]*)(\/.*)$/.exec(text);
+  if (inContainer !== null) {
+    const [, container = "", path = ""] = inContainer;
+    const isRight =
+      containerPattern.test(container) && path.length <= 107 && pathPattern.test(path);
+    return isRight ? text : undefined;
+  }
   const isTcp = text.startsWith("tcp://") && parseAddress(text.slice("tcp://".length));
   return isTcp ? text : undefined;
-}, "unix:/path or tcp://host:port");
+}, "unix:/path, tcp://host:port or docker://container/path");
 
 /** A program with its arguments, one list entry a word; no shell is in between. */
 export const argvValue = z
@@ -148,8 +172,44 @@ export const argvValue = z
 
 /** The name of a container, as `docker create` takes it. */
 export const containerValue = matching(
-  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/,
+  containerPattern,
   "a container's name: 1 to 128 letters, digits, _ . and -, a letter or digit first",
+);
+
+/**
+ * An image whose content cannot change under its name: with a tag other than latest, or a digest.
+ * The grammar is that of the distribution project's "reference".
+ */
+export const imageValue = matching(
+  /^(?=.{1,255}$)(?!.*:latest$)[a-z0-9][a-z0-9._-]*(:[0-9]{1,5}(?=\/))?(\/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$/,
+  "a pinned image: a name with a tag (not latest) or an @sha256: digest",
+);
+
+/** What deploy.yml calls a host: a name or an IP address. */
+export const hostValue = parsed(
+  (text) => (isHost(text) ? text : undefined),
+  "a host name or an IP address",
+);
+
+/** The name of an accessory of deploy.yml. */
+export const accessoryValue = matching(
+  /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/,
+  "an accessory's name: 1 to 63 letters, digits, _ and -, a letter or digit first",
+);
+
+/** What an accessory is. */
+export const partValue = matching(
+  new RegExp(`^([a-z]([a-z0-9-]{0,38}[a-z0-9])?/)?(${partKinds.join("|")})$`),
+  `NAME/KIND, such as dal-01/postgres; KIND is ${partKinds.join(", ")}`,
+);
+
+/** A file: an absolute path, or a name beside the environment file. */
+export const fileValue = parsed(
+  (text) =>
+    text.length <= 200 && pathPattern.test(text.startsWith("/") ? text : `/${text}`)
+      ? text
+      : undefined,
+  "a path, absolute or from the folder of this file: letters, digits and ._@+-, without . and ..",
 );
 
 /** One SQL statement on one or more lines. */

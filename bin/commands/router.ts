@@ -33,6 +33,30 @@ const program: ProgramRow = {
       load: () => import("./router/render.ts"),
     },
     {
+      name: "kamal",
+      summary: "print the accessories for Kamal's config/deploy.yml",
+      options: {
+        destination: {
+          type: "string",
+          value: "NAME",
+          summary: "for config/deploy.NAME.yml instead",
+        },
+        file: {
+          type: "string",
+          value: "PATH",
+          summary: "print this file that accessories mount instead",
+        },
+        write: {
+          type: "string",
+          value: "APP",
+          summary: "write those files into the app's repository instead",
+        },
+        json,
+      },
+      details: "docs/kamal.md walks through a deployment.",
+      load: () => import("./router/kamal.ts"),
+    },
+    {
       name: "check",
       summary: "render, and let HAProxy check the result (haproxy -c)",
       options: { router },

@@ -44,6 +44,19 @@ export async function edgePoolerConfiguration(
   return renderTemplate(template, edgePoolerModel(environment, edgeName, routerName, local, known));
 }
 
+/** Where a PgBouncer in a container of our image has its files. Its log is the container's. */
+export function placeInImage(adminUsers: readonly string[]): PoolerPlace {
+  return {
+    logFile: "/dev/null",
+    pidFile: "/run/pgbouncer/pgbouncer.pid",
+    userlistFile: "/etc/pgbouncer/userlist.txt",
+    adminUsers,
+  };
+}
+
+/** Our image's, which is Debian trixie's. */
+export const versionInImage: PoolerVersion = { major: 1, minor: 24 };
+
 let asked: Promise<PoolerVersion> | undefined;
 
 /** The version of this machine's PgBouncer; undefined where there is none. Asked once. */

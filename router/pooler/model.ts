@@ -4,7 +4,8 @@
  * more by the allow-list of its kind. PgBouncer manual, "pgbouncer.ini".
  */
 import type { z } from "zod";
-import type { Environment } from "../../config/schema.ts";
+import { containerPorts } from "../../config/kamal-words.ts";
+import type { Environment, Router } from "../../config/schema.ts";
 import type { Secret } from "../../config/secret.ts";
 import {
   addressValue,
@@ -63,11 +64,17 @@ export function nodePoolerModel(
   const index = position(names, memberName, "members", "member");
   const member = environment.members[index];
   if (member === undefined) throw new PoolerModelError("members", "there is none");
+  const path = `members[${index}]`;
+  const { control, local } = member;
+  // A container cannot reach what its own host published, so its neighbours are called by name.
+  const beside = local === undefined ? undefined : control?.container;
   return {
     ...commonModel(environment, place, version),
-    name: checked(nameValue, member.name, `members[${index}].name`),
-    ...listenModel(member.pooler.address, `members[${index}].pooler.address`),
-    ...targetModel(member.postgres, `members[${index}].postgres`),
+    name: checked(nameValue, member.name, `${path}.name`),
+    ...listenModel(local?.pooler ?? member.pooler.address, `${path}.pooler.address`),
+    ...(beside === undefined
+      ? targetModel(member.postgres, `${path}.postgres`)
+      : targetModel({ host: beside, port: containerPorts.postgres }, `${path}.control.container`)),
     poolMode: "session",
   };
 }
@@ -93,17 +100,30 @@ export function edgePoolerModel(
     throw new PoolerModelError("edgePoolers", "there is none");
   }
   const path = `edgePoolers[${edgeIndex}]`;
+  const write = reachableAddress(router.listen.write);
+  const inContainer = edge.host !== undefined;
+  const beside = inContainer && edge.host === router.host ? containerOf(router) : undefined;
   return {
     ...commonModel(environment, place, version),
     name: checked(nameValue, edge.name, `${path}.name`),
-    ...listenModel(edge.address, `${path}.address`),
-    ...targetModel(reachableAddress(router.listen.write), `routers[${routerIndex}].listen.write`),
+    ...listenModel(inContainer ? everywhere : edge.address, `${path}.address`),
+    ...targetModel(
+      { host: beside ?? write.host, port: write.port },
+      `routers[${routerIndex}].${beside === undefined ? "listen.write" : "runtime"}`,
+    ),
     databases: edge.databases.map((one, at) =>
       checked(identifierValue, one, `${path}.databases[${at}]`),
     ),
     poolMode: edge.poolMode,
     poolSize: edgePoolSize[edge.poolMode],
   };
+}
+
+/** Its address is the container's, which it does not know. */
+const everywhere: Address = { host: "0.0.0.0", port: containerPorts.edge };
+
+function containerOf({ runtime }: Router): string | undefined {
+  return /^docker:\/\/([^/]+)\//.exec(runtime)?.[1];
 }
 
 function commonModel(

@@ -1,5 +1,14 @@
 /** Environment files: what is taken, what each wrong one says, and that no secret ever shows. */
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
@@ -103,8 +112,8 @@ t.test("durations and sizes: read and written", (t) => {
   t.end();
 });
 
-/** A folder with environment files, and the texts of the two examples with secrets in the folder. */
-async function examples(t: Test): Promise<{ folder: string; production: string }> {
+/** A folder with environment files, and the texts of two examples with secrets in the folder. */
+async function examples(t: Test): Promise<{ folder: string; production: string; kamal: string }> {
   const folder = t.testdir({ "pgbouncer.password": `${secretText}\n` });
   await chmod(join(folder, "pgbouncer.password"), 0o600);
   const text = await readFile("config/production.example.yml", "utf8");
@@ -115,13 +124,16 @@ async function examples(t: Test): Promise<{ folder: string; production: string }
     await readFile("config/staging.example.yml", "utf8"),
   );
   await writeFile(join(folder, "production.example.yml"), "this is no environment");
-  return { folder, production };
+  const kamal = await readFile("config/kamal.example.yml", "utf8");
+  await copyFile("test/fixtures/kamal/made-from-facts.yml", join(folder, "production.kamal.yml"));
+  return { folder, production, kamal };
 }
 
 const exampleVariables = {
   SWITCHYARD_PASSWORD: secretText,
   EDGE_POOLER_PASSWORD: secretText,
   POOL_GATE_TOKEN: secretText,
+  NODE_POOLER_PASSWORD: secretText,
 };
 
 t.test("both examples load, by name and by alias", async (t) => {
@@ -149,11 +161,21 @@ function pathsIn(value: unknown, path = ""): string[] {
   });
 }
 
-t.test("the production example has every key, and the reference describes every key", async (t) => {
-  const { production } = await examples(t);
+t.test("the Kamal example loads, with what Kamal knows", async (t) => {
+  const { folder, kamal } = await examples(t);
+  const source = { name: "production", file: join(folder, "x.yml"), variables: exampleVariables };
+  const { members } = await parseEnvironment(kamal, source);
+  t.same(
+    members.map((one) => one.control?.container),
+    ["orders-postgres-dal-01", "heatwave-pg"],
+  );
+});
+
+t.test("two examples have every key, and the reference describes every key", async (t) => {
+  const { production, kamal } = await examples(t);
   const keys = schemaKeys();
   t.same(
-    [...new Set(pathsIn(parse(production)))].toSorted(),
+    [...new Set([...pathsIn(parse(production)), ...pathsIn(parse(kamal))])].toSorted(),
     keys.map((key) => key.path).toSorted(),
   );
   const reference = await readFile("docs/configuration.md", "utf8");

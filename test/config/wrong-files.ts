@@ -38,6 +38,7 @@ function edge(number: number): Tree {
 }
 
 const hands = { data: "/data", start: ["start-postgres"] };
+const inContainer = { data: "/data", container: "pg" };
 
 export const base: Tree = {
   cluster: "orders",
@@ -327,5 +328,64 @@ export const contradictory: readonly { name: string; given: Tree; want: string }
     name: "a queue shorter than a connect",
     given: { ...base, haproxy: { connectTimeout: "20s" } },
     want: "haproxy.queueTimeout: expected more than connectTimeout (20s); got 20s",
+  },
+  {
+    name: "a member on a host that is not there",
+    given: { ...base, members: [member(1, { host: "dal" }), member(2)] },
+    want: "members[0].host: expected one of hosts (there is none); got dal",
+  },
+  {
+    name: "a container without a host",
+    given: { ...base, members: [member(1, { control: inContainer })] },
+    want: "members[0].host: expected one of hosts, since control.container is given; it is missing",
+  },
+  {
+    name: "a router in a container without a host",
+    given: { ...base, routers: [router(1, { runtime: "docker://haproxy/run/admin.sock" })] },
+    want: "routers[0].host: expected one of hosts, since its address is docker://; it is missing",
+  },
+  {
+    name: "an engine over TCP that asks for no certificate",
+    given: { ...base, hosts: [{ name: "dal", engine: "tcp://10.0.0.1:2376" }] },
+    want: "hosts[0].tls: expected ca, cert and key, since engine is tcp://: who reaches it without is root there",
+  },
+  {
+    name: "certificates for an engine that is not reached over TCP",
+    given: { ...base, hosts: [{ name: "dal", tls: { ca: "/a", cert: "/b", key: "/c" } }] },
+    want: "hosts[0].tls: is used with tcp:// alone; got unix:///var/run/docker.sock",
+  },
+  {
+    name: "an engine by a word that ssh would take for an option",
+    given: { ...base, hosts: [{ name: "dal", engine: "ssh://-oProxyCommand=x" }] },
+    want: 'hosts[0].engine: expected unix:///path, ssh://user@host or tcp://host:port; got "ssh://-oProxyCommand=x"',
+  },
+  {
+    name: "a container that is also started by a program",
+    given: {
+      ...base,
+      hosts: [{ name: "dal" }],
+      members: [member(1, { host: "dal", control: { ...hands, container: "pg" } })],
+    },
+    want: "members[0].control.start: does not go with control.container, which the engine starts and stops",
+  },
+  {
+    name: "one data directory of one container for two members",
+    given: {
+      ...base,
+      hosts: [{ name: "dal" }],
+      members: [1, 2].map((one) => member(one, { host: "dal", control: inContainer })),
+    },
+    want: "members[1].control.data: /data in dal/pg stands twice; expected another than members[0].control.data",
+  },
+  {
+    name: "a local address that is a number",
+    given: {
+      ...base,
+      hosts: [{ name: "dal" }],
+      members: [
+        member(1, { host: "dal", local: { pooler: "172.17.0.2:6432", health: "http://hc:8008" } }),
+      ],
+    },
+    want: "members[0].local.pooler: expected a container's name: its address changes when it is made anew; got 172.17.0.2",
   },
 ];

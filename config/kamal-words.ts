@@ -1,0 +1,67 @@
+/**
+ * Words that the accessories of a Kamal deployment and an environment share: what a container is,
+ * the labels that say so, the ports inside the containers, and how deploy.yml calls a host. Pure.
+ */
+
+/** What a container of a cluster is; with the name of its member, router or edge pooler, a part. */
+export const partKinds = ["postgres", "pooler", "health", "router", "edge", "gate"] as const;
+export type PartKind = (typeof partKinds)[number];
+
+/** The list of an environment that a kind of part belongs to. */
+export const listOfKind = {
+  postgres: "members",
+  pooler: "members",
+  health: "members",
+  router: "routers",
+  edge: "edgePoolers",
+  gate: "edgePoolers",
+} as const satisfies Readonly<Record<PartKind, string>>;
+
+/**
+ * What an accessory's labels say: `dal-01/pooler`, or `router` alone where one accessory stands on
+ * several hosts; and the environment that it was rendered from.
+ */
+export const kamalLabels = {
+  part: "org.switchyard.part",
+  environment: "org.switchyard.environment",
+} as const;
+
+/** Where each kind listens inside its container, where nothing else is said. */
+export const containerPorts: Readonly<Record<PartKind, number>> = {
+  postgres: 5432,
+  pooler: 6432,
+  health: 8008,
+  router: 6433,
+  edge: 6432,
+  gate: 8009,
+};
+
+/** Paths inside a router's container, as the images have them. */
+export const routerPaths = {
+  admin: "/run/haproxy/admin.sock",
+  master: "/run/haproxy/master.sock",
+  configuration: "/usr/local/etc/haproxy/haproxy.cfg",
+} as const;
+
+/** Where a router in a container listens: on every address of the container. */
+export const routerListen = {
+  write: "0.0.0.0:6433",
+  read: "0.0.0.0:6434",
+  stats: "0.0.0.0:8404",
+} as const;
+
+/** The network that Kamal makes, and puts accessories on that name no other. */
+export const kamalNetwork = "kamal";
+
+/**
+ * How deploy.yml calls a host: by its key `kamal`, else as its engine is reached over SSH or TCP,
+ * else by its name.
+ */
+export function kamalHostName(host: {
+  readonly name: string;
+  readonly engine?: string | undefined;
+  readonly kamal?: string | undefined;
+}): string {
+  const reached = /^(?:ssh|tcp):\/\/(?:[^@/]*@)?(?:\[([^\]]+)\]|([^:/]+))/.exec(host.engine ?? "");
+  return host.kamal ?? reached?.[1] ?? reached?.[2] ?? host.name;
+}

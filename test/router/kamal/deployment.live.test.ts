@@ -1,0 +1,179 @@
+/**
+ * docs/kamal.md on a real engine: what `bin/router ENV kamal` renders is booted as Kamal boots it, on
+ * two hosts, and an app writes through its edge pooler before and after the first flip.
+ */
+import { randomUUID } from "node:crypto";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { parse, stringify } from "yaml";
+import { Secret } from "../../../config/secret.ts";
+import { inCheckout } from "../../../kit/checkout.ts";
+import { eventually } from "../../../kit/clock.ts";
+import { withPgSession } from "../../../kit/pg-session.ts";
+import type { AskPostgres } from "../../../kit/pg-session.ts";
+import { scramSecret } from "../../../lab/scram.ts";
+import type { MountedFile } from "../../../router/kamal/accessory.ts";
+import type { Accessories } from "../../../router/kamal/model.ts";
+import { engineHere } from "../../support/containers.ts";
+import { startRecovery } from "../../support/recovery-process.ts";
+import { boot, makeYard } from "./boot.ts";
+import type { Deployment, Yard } from "./boot.ts";
+
+const soon = { deadlineMs: 60_000, intervalMs: 200 };
+const engine = await engineHere();
+
+/** Why there is nothing to boot on or with; false where there is. */
+async function whyNot(): Promise<string | false> {
+  if (typeof engine === "string") return `no engine: ${engine}`;
+  const { version } = JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as {
+    version: string;
+  };
+  for (const one of ["switchyard", "haproxy", "pgbouncer", "postgres"]) {
+    const image = `switchyard/${one}:${version}`;
+    if ((await engine.findImage(image)) === null) return `no image ${image}: bin/setup --docker`;
+  }
+  return false;
+}
+
+/** Two hosts: each has a member, a router, an edge pooler and its pool-gate. */
+function environmentTree({ prefix, subnet }: Yard) {
+  const hosts = [
+    { host: "dal", member: "dal-01", app: "app-01", ordinal: 1 },
+    { host: "chi", member: "chi-02", app: "app-02", ordinal: 2 },
+  ];
+  const at = (ordinal: number, last: number, port: number): string =>
+    `${subnet}.${100 + 10 * ordinal + last}:${port}`;
+  const poolerAdmin = { user: "pooler_admin", password: "${NODE_POOLER_PASSWORD}" };
+  return {
+    cluster: "orders",
+    // What is looked at is whether it works, on however busy a machine.
+    thresholds: { probe: "10s" },
+    login: { user: "switchyard", password: "${SWITCHYARD_PASSWORD}" },
+    kamal: { service: prefix },
+    hosts: hosts.map(({ host }) => ({ name: host, network: `${prefix}-${host}` })),
+    members: hosts.map(({ host, member, ordinal }) => ({
+      ...{ name: member, ordinal, host, slot: member.replace("-", "_") },
+      postgres: at(ordinal, 1, 5432),
+      pooler: { address: at(ordinal, 2, 6432), admin: poolerAdmin },
+      health: `http://${at(ordinal, 3, 8008)}`,
+      local: {
+        pooler: `${prefix}-pgbouncer-${member}:6432`,
+        health: `http://${prefix}-pg-health-${member}:8008`,
+      },
+      control: {
+        container: `${prefix}-postgres-${member}`,
+        poolerContainer: `${prefix}-pgbouncer-${member}`,
+        data: "/var/lib/postgresql/data",
+        programs: "/usr/lib/postgresql/17/bin",
+      },
+    })),
+    routers: hosts.map(({ host, app }) => ({
+      ...{ name: app, host },
+      listen: { write: "0.0.0.0:6433", read: "0.0.0.0:6434", stats: "0.0.0.0:8404" },
+      runtime: `docker://${prefix}-haproxy-${app}/run/haproxy/admin.sock`,
+      master: `docker://${prefix}-haproxy-${app}/run/haproxy/master.sock`,
+      configuration: { path: "/usr/local/etc/haproxy/haproxy.cfg" },
+    })),
+    edgePoolers: hosts.map(({ host, app, ordinal }) => ({
+      ...{ name: app, host, databases: ["postgres"], poolMode: "transaction" },
+      address: at(ordinal, 4, 6432),
+      admin: { user: "pooler_admin", password: "${EDGE_POOLER_PASSWORD}" },
+      gate: { url: `http://${at(ordinal, 5, 8009)}`, token: "${POOL_GATE_TOKEN}" },
+    })),
+  };
+}
+
+/** .kamal/secrets, and the app's own password. */
+const secrets: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    ...["SWITCHYARD_PASSWORD", "REPLICATOR_PASSWORD", "NODE_POOLER_PASSWORD"],
+    ...["EDGE_POOLER_PASSWORD", "POOL_GATE_TOKEN", "ORDERS_PASSWORD"],
+  ].map((name) => [name, randomUUID()]),
+);
+const secret = (name: string): string => secrets[name] ?? "";
+
+async function ask<T>(
+  address: { readonly host: string; readonly port: number },
+  [user, password]: readonly [string, string],
+  work: (say: AskPostgres) => Promise<T>,
+): Promise<T> {
+  const tls = { mode: "disable" } as const;
+  const target = {
+    title: `${user} at ${address.host}`,
+    ...address,
+    user,
+    database: "postgres",
+    tls,
+  };
+  return await withPgSession({ ...target, password: () => password }, { deadlineMs: 10_000 }, work);
+}
+
+await t.test("two hosts, from nothing to the first flip", { skip: await whyNot() }, async (t) => {
+  if (typeof engine === "string") return;
+  const yard = await makeYard(t, engine);
+  const name = `kamal-live-${process.pid}`;
+  const file = inCheckout(join("config", `${name}.yml`));
+  t.teardown(() => rm(file, { force: true }));
+  await writeFile(file, stringify(environmentTree(yard)));
+  const stateHome = t.testdir();
+  const run = async (program: "router" | "recovery", ...words: string[]) => {
+    const other = program === "router" ? { program } : {};
+    const one = startRecovery(t, [name, ...words], { stateHome, env: secrets, ...other });
+    const code = await one.end();
+    const said = `${one.out()}${one.notes()}`;
+    // What it said matters where it did not do it.
+    if (code !== 0) t.comment(`bin/${program} ${words.join(" ")}: ${code}\n${said}`);
+    return { code, out: one.out(), said };
+  };
+
+  const rendered = await run("router", "kamal", "--json");
+  t.equal(rendered.code, 0, "rendered");
+  const { yaml, files } = JSON.parse(rendered.out) as { yaml: string; files: MountedFile[] };
+  const app = new Secret(secret("ORDERS_PASSWORD"));
+  const users = `"orders" "${scramSecret(app)}"\n`;
+  const texts = new Map([[`config/switchyard/${name}/users.txt`, users]]);
+  for (const { local, text } of files) texts.set(local, text);
+  const { accessories } = parse(yaml) as { accessories: Accessories };
+  const deployment: Deployment = { accessories, files: texts, secrets };
+  await Promise.all(Object.keys(accessories).map((one) => boot(t, yard, deployment, one)));
+
+  await eventually("the routers are applied", soon, async () => {
+    const { code, said } = await run("router", "apply");
+    if (code !== 0) throw new Error(said);
+    return true;
+  });
+  const superuser = ["switchyard", secret("SWITCHYARD_PASSWORD")] as const;
+  const primary = { host: `${yard.subnet}.111`, port: 5432 };
+  await eventually("the primary answers", soon, () =>
+    ask(primary, superuser, (say) => say("SELECT 1")),
+  );
+  await ask(primary, superuser, async (say) => {
+    await say(`CREATE ROLE orders LOGIN PASSWORD '${scramSecret(app)}'`);
+    await say("CREATE TABLE written (id serial primary key, at text)");
+    await say("GRANT ALL ON written, written_id_seq TO orders");
+  });
+  const healthy = async (): Promise<boolean> =>
+    await eventually("topology is healthy", soon, async () => {
+      const { code, said } = await run("recovery", "topology");
+      if (code !== 0) throw new Error(said);
+      return true;
+    });
+  await healthy();
+  const write = async (): Promise<unknown> =>
+    await ask({ host: `${yard.subnet}.114`, port: 6432 }, ["orders", app.reveal()], async (say) => {
+      const statement = "INSERT INTO written (at) SELECT inet_server_addr() RETURNING at";
+      return (await say(statement))[0]?.["at"];
+    });
+  const before = await write();
+  // A precheck may refuse while the machine is too busy to answer it; nothing was changed then.
+  const flip = await eventually("a flip that is not refused", soon, async () => {
+    const tried = await run("recovery", "flip-db", "--yes");
+    if (tried.code === 3) throw new Error(tried.said);
+    return tried;
+  });
+  t.equal(flip.code, 0, "flipped");
+  t.match(flip.said, /loss +none, proven by/);
+  t.not(await write(), before, "another member takes writes");
+  await healthy();
+});
