@@ -6,6 +6,7 @@ import type { RunningVersion } from "../haproxy/install.ts";
 import { haproxyNames } from "../haproxy/model.ts";
 import { connectRuntime } from "../haproxy/runtime/client.ts";
 import { observeRouter } from "../haproxy/runtime/fleet.ts";
+import type { FleetRouter } from "../haproxy/runtime/fleet.ts";
 import type { ServerView } from "../haproxy/runtime/servers.ts";
 import type { Session } from "../haproxy/runtime/sessions.ts";
 import type { OldWorker, RouterDrift, RouterFacts, RouterServer } from "./observation.ts";
@@ -15,7 +16,7 @@ import type { OldWorker, RouterDrift, RouterFacts, RouterServer } from "./observ
  * @throws HaproxyError, or the signal's reason
  */
 export async function observeRuntime(
-  router: Router,
+  router: FleetRouter,
   options: { readonly deadlineMs: number; readonly signal: AbortSignal },
 ): Promise<RouterFacts> {
   const seen = await observeRouter(connectRuntime(router.runtime, options), router);
@@ -91,7 +92,7 @@ export async function observeConfiguration(
 ): Promise<RouterDrift> {
   const [expected, actual] = await Promise.all([
     renderRouter(environment, router, signal, running),
-    readInstalled(router, signal),
+    readInstalled(environment, router, signal),
   ]);
   if (actual === undefined) {
     return { drifted: true, firstDifference: "there is no such file", fenced: [] };
@@ -103,7 +104,7 @@ export async function observeConfiguration(
  * Where two configuration texts first differ: the number of the line and its first words. The rest
  * of a line written by hand may be a password.
  */
-export function driftBetween(expected: string, actual: string): RouterDrift {
+function driftBetween(expected: string, actual: string): RouterDrift {
   const fenced = fenceMarksIn(actual);
   if (expected === actual) return { drifted: false, firstDifference: "", fenced };
   const [wanted, found] = [expected.split("\n"), actual.split("\n")];

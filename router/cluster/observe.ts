@@ -17,6 +17,7 @@ import type { ClusterView } from "./view.ts";
 import type { WindowView } from "../maintenance/window.ts";
 import { observePooler } from "../pooler/console.ts";
 import { observePostgres } from "../postgres/observe.ts";
+import { fleetRouter } from "../haproxy/addresses.ts";
 import { isRemote } from "../haproxy/install.ts";
 import { observeConfiguration, observeRuntime } from "./observe-router.ts";
 import type {
@@ -156,7 +157,7 @@ async function observeRouter(
   look: Look,
 ): Promise<RouterObservation> {
   const runtime = look(`Runtime API on ${router.runtime}`, (options) =>
-    observeRuntime(router, options),
+    observeRuntime(fleetRouter(environment, router), options),
   );
   // The file of this machine needs no answer of the router first; one elsewhere needs its version.
   const answer = isRemote(router) ? await runtime : undefined;

@@ -4,6 +4,7 @@
  */
 import type { Environment, Router } from "../../config/schema.ts";
 
+import { fleetOf } from "../haproxy/addresses.ts";
 import { fenceMarksIn, withFenceMarks } from "../haproxy/fence-marks.ts";
 import type { FenceMark } from "../haproxy/fence-marks.ts";
 import { checkText, InstallError, readInstalled, writeInstalled } from "../haproxy/install.ts";
@@ -34,7 +35,7 @@ export async function lookAtRouters(
   member: string,
   signal: AbortSignal,
 ): Promise<RouterFence[]> {
-  const results = await overRouters(environment.routers, { deadlineMs, signal }, showServers);
+  const results = await overRouters(fleetOf(environment), { deadlineMs, signal }, showServers);
   return results.map((one): RouterFence => {
     const { name } = one.router;
     if ("error" in one) return { name, reached: false, down: false };
@@ -53,7 +54,7 @@ export async function lookAtFiles(
 ): Promise<FileFence[]> {
   const looks = environment.routers.map(async (router): Promise<FileFence> => {
     const { name } = router;
-    const text = await readInstalled(router, signal).catch(() => undefined);
+    const text = await readInstalled(environment, router, signal).catch(() => undefined);
     signal.throwIfAborted();
     if (text === undefined) return { name, read: false, mark: null };
     const marks = fenceMarksIn(text);
@@ -72,7 +73,7 @@ export async function takeDown(
   signal: AbortSignal,
 ): Promise<{ readonly sessionsClosed: number }> {
   const options = { deadlineMs, overallMs, signal };
-  const results = await overRouters(environment.routers, options, async (runtime) => {
+  const results = await overRouters(fleetOf(environment), options, async (runtime) => {
     const [write, read] = serversOf(member);
     for (const one of [write, read]) await setServerState(runtime, one, "maint");
     const fallback = { backend: haproxyNames.read, server: haproxyNames.readFallback(member) };
@@ -95,7 +96,7 @@ export async function letUp(
   signal: AbortSignal,
 ): Promise<void> {
   const options = { deadlineMs, overallMs, signal };
-  const results = await overRouters(environment.routers, options, async (runtime) => {
+  const results = await overRouters(fleetOf(environment), options, async (runtime) => {
     for (const one of serversOf(member)) await setServerState(runtime, one, "ready");
   });
   requireAll(`let ${member} up`, results);
@@ -130,7 +131,7 @@ async function rewriteFile(
   marksFrom: (marks: readonly FenceMark[]) => readonly FenceMark[],
   signal: AbortSignal,
 ): Promise<void> {
-  const installed = await readInstalled(router, signal);
+  const installed = await readInstalled(environment, router, signal);
   if (installed === undefined) {
     const path = router.configuration.path;
     throw new InstallError("ERR_HAPROXY_FILE", `${router.name}: there is no ${path}`);
@@ -138,10 +139,13 @@ async function rewriteFile(
   const text = withFenceMarks(installed, marksFrom(fenceMarksIn(installed)));
   if (text === installed) return;
   await checkText(environment, router, text, signal);
-  await writeInstalled(router, text, signal);
+  await writeInstalled(environment, router, text, signal);
 }
 
-function requireAll(tried: string, results: readonly FleetResult<Router, unknown>[]): void {
+function requireAll(
+  tried: string,
+  results: readonly FleetResult<{ readonly name: string }, unknown>[],
+): void {
   const failed = results.flatMap((one) =>
     "error" in one ? [{ router: one.router.name, error: one.error }] : [],
   );

@@ -1,5 +1,6 @@
 /** All that a flip keeps open: the ways to members, routers, gates and node poolers of a cluster. */
 import type { Environment } from "../../config/schema.ts";
+import { fleetOf } from "../haproxy/addresses.ts";
 import { openRouterChannels } from "../haproxy/runtime/channels.ts";
 import type { RouterChannels } from "../haproxy/runtime/channels.ts";
 import { MemberChannels } from "../member/channels.ts";
@@ -22,12 +23,12 @@ export interface FlipChannels {
 
 /** Names all the ways into a cluster; nothing is opened yet. */
 export function flipChannels(environment: Environment): FlipChannels {
-  const { members, routers } = environment;
+  const { members } = environment;
   const names = members.map((one) => one.name);
   return {
     environment,
     members: new Map(members.map((one) => [one.name, new MemberChannels(environment, one)])),
-    routers: openRouterChannels(routers, names, { deadlineMs: routerDeadlineMs }),
+    routers: openRouterChannels(fleetOf(environment), names, { deadlineMs: routerDeadlineMs }),
     gates: new Gates(environment),
     poolers: new NodePoolers(environment),
   };
@@ -49,7 +50,7 @@ export function channelsWithout(channels: FlipChannels, parts: readonly string[]
   return {
     ...channels,
     environment: rest,
-    routers: openRouterChannels(routers, names, { deadlineMs: routerDeadlineMs }),
+    routers: openRouterChannels(fleetOf(rest), names, { deadlineMs: routerDeadlineMs }),
     gates: new Gates(rest),
   };
 }

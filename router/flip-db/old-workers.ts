@@ -2,10 +2,13 @@
  * Sessions that a reload left with a router's old workers: no order to the worker that serves now
  * reaches them, and to a demoted member they lead nowhere.
  */
-import type { Environment, Router } from "../../config/schema.ts";
+import type { Environment } from "../../config/schema.ts";
+import { fleetOf } from "../haproxy/addresses.ts";
 import { haproxyNames } from "../haproxy/model.ts";
 import { overRouters } from "../haproxy/runtime/fleet.ts";
 import { closeOldWorkerSessions, showOldWorkers } from "../haproxy/runtime/master.ts";
+import type { RuntimePlace } from "../haproxy/runtime/address.ts";
+import type { FleetRouter } from "../haproxy/runtime/fleet.ts";
 import type { Session } from "../haproxy/runtime/sessions.ts";
 
 const lookMs = 2000;
@@ -21,17 +24,17 @@ const isWriteTo =
 
 /** What the old workers of all routers still carry. @throws the signal's reason */
 export async function lookAtOldWorkers(
-  { routers, members }: Environment,
+  environment: Environment,
   signal: AbortSignal,
 ): Promise<OldSessions> {
   const results = await overRouters(
-    withMaster(routers),
+    withMaster(environment),
     { deadlineMs: lookMs, signal },
-    async (_, { master = "" }) => {
+    async (_, { master }) => {
       const workers = await showOldWorkers(master, { deadlineMs: lookMs, signal });
       const sessions = workers.flatMap((one) => one.sessions);
       return Object.fromEntries(
-        members.map(({ name }) => [name, sessions.filter(isWriteTo(name)).length]),
+        environment.members.map(({ name }) => [name, sessions.filter(isWriteTo(name)).length]),
       );
     },
   );
@@ -44,14 +47,14 @@ export async function lookAtOldWorkers(
  * @throws the first router's failure, or the signal's reason
  */
 export async function closeOldSessions(
-  { routers }: Environment,
+  environment: Environment,
   member: string,
   signal: AbortSignal,
 ): Promise<number> {
   const results = await overRouters(
-    withMaster(routers),
+    withMaster(environment),
     { deadlineMs: lookMs, overallMs: closeMs, signal },
-    async (_, { master = "" }) =>
+    async (_, { master }) =>
       await closeOldWorkerSessions(master, { deadlineMs: closeMs, signal }, isWriteTo(member)),
   );
   const failed = results.find((one) => "error" in one);
@@ -59,6 +62,8 @@ export async function closeOldSessions(
   return results.reduce((sum, one) => sum + ("value" in one ? one.value.closed : 0), 0);
 }
 
-function withMaster(routers: readonly Router[]): Router[] {
-  return routers.filter((one) => one.master !== undefined);
+function withMaster(environment: Environment): (FleetRouter & { master: RuntimePlace })[] {
+  return fleetOf(environment).flatMap(({ master, ...one }) =>
+    master === undefined ? [] : [{ ...one, master }],
+  );
 }

@@ -9,6 +9,7 @@ import type { LockHold, LockPurpose } from "../operation/lock.ts";
 import type { JournalRecord } from "../operation/records.ts";
 import { readRecords } from "../postgres/journal.ts";
 import { lockHolder } from "./history.ts";
+import { quicken } from "../postgres/control/host.ts";
 import { acquireClusterLock, lockDeadlineMs } from "../postgres/lock.ts";
 import type { ClusterHold } from "../postgres/lock.ts";
 import { askOf } from "../postgres/session.ts";
@@ -45,8 +46,12 @@ export async function openFlipWorld(
   let channels = flipChannels(environment);
   let actions = flipActions(channels);
   const journal = journalFile === null ? noJournal : await FileJournal.open(journalFile);
+  let opening = journalFile === null ? Promise.resolve() : undefined;
   return {
-    observe: (parts, ends, signal) => observe(channels, parts, ends, signal),
+    observe: async (parts, ends, signal) => {
+      await (opening ??= openHosts(channels, signal));
+      return await observe(channels, parts, ends, signal);
+    },
     get actions() {
       return actions;
     },
@@ -66,6 +71,12 @@ export async function openFlipWorld(
       if (journal instanceof FileJournal) await journal.close();
     },
   };
+}
+
+/** Whoever acts looks often: hosts whose looks go a slow way are opened once for all of them. */
+async function openHosts({ members }: FlipChannels, signal: AbortSignal): Promise<void> {
+  const hosts = [...members.values()].flatMap(({ host }) => host ?? []);
+  await Promise.allSettled(hosts.map((host) => quicken(host, signal)));
 }
 
 async function observe(

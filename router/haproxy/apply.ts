@@ -6,6 +6,7 @@
  */
 import type { Environment, Router } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
+import { masterAddressOf, runtimeAddressOf } from "./addresses.ts";
 import { serverDrift, serversIn } from "./drift.ts";
 import { keepFences } from "./fence-marks.ts";
 import { checkText, InstallError, readInstalled, runProgram, writeInstalled } from "./install.ts";
@@ -41,6 +42,8 @@ export interface ApplyPlan {
    * write backend, and those that the read backend has sent to the primary.
    */
   readonly sessions: number;
+  /** False where the running worker takes no writes for anybody, as before its first configuration. */
+  readonly serves: boolean;
   /** Members that take writes now, as the router sees it. */
   readonly up: readonly string[];
   readonly forced: readonly ForcedServer[];
@@ -63,7 +66,7 @@ export async function planApply(
     const how = "it needs master (the master socket) or configuration.reload (a program)";
     throw new InstallError("ERR_HAPROXY_NO_RELOAD", `${router.name}: no way to reload it: ${how}`);
   }
-  const installed = await readInstalled(router, signal);
+  const installed = await readInstalled(environment, router, signal);
   const text = keepFences(wanted, installed);
   const warnings = await checkText(environment, router, text, signal);
   const view = await showRouter(runtimeOf(environment, router, signal));
@@ -81,6 +84,7 @@ export async function planApply(
     movesWrites: serverDrift(rendered.filter(isWrite), view.servers.filter(isWrite)).length > 0,
     pid: view.info.pid,
     sessions: [...onWrite, ...onFallback].reduce((sum, one) => sum + one.sessions, 0),
+    serves: view.servers.some((one) => one.backend === haproxyNames.write),
     up: onWrite.filter((one) => one.state === "up").map((one) => one.server),
     forced: forcedServers(view),
     warnings,
@@ -97,7 +101,7 @@ function isReadFallback({ backend, server }: ServerName): boolean {
  * keeps its queue but no longer checks its servers, so nobody in the queue would ever be served.
  */
 export function objectionTo(plan: ApplyPlan): string | undefined {
-  if (plan.up.length > 0) return undefined;
+  if (plan.up.length > 0 || !plan.serves) return undefined;
   return `${plan.router.name}: no member is up for writes: clients that wait in its queue would be left waiting in the old worker until their time is over`;
 }
 
@@ -130,27 +134,35 @@ export async function applyPlan(
   signal: AbortSignal,
 ): Promise<Applied> {
   const { router } = plan;
-  if (plan.installed !== plan.text) await replace(plan, signal);
+  if (plan.installed !== plan.text) await replace(environment, plan, signal);
   try {
-    await reload(router, signal);
+    await reload(environment, router, signal);
     const runtime = runtimeOf(environment, router, signal);
     const pid = await waitForWorker(runtime, plan);
     return { pid, kept: await forceAgain(runtime, plan) };
   } catch (error) {
-    throw await putBack(plan, error as Error);
+    throw await putBack(environment, plan, error as Error);
   }
 }
 
 /** Somebody may have fenced a member since the plan was made. */
-async function replace({ router, installed, text }: ApplyPlan, signal: AbortSignal): Promise<void> {
-  if ((await readInstalled(router, signal)) !== installed) {
+async function replace(
+  environment: Environment,
+  { router, installed, text }: ApplyPlan,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await readInstalled(environment, router, signal)) !== installed) {
     const what = `${router.configuration.path} has changed since it was looked at`;
     throw new InstallError("ERR_HAPROXY_FILE", `${router.name}: ${what}; nothing was written`);
   }
-  await writeInstalled(router, text, signal);
+  await writeInstalled(environment, router, text, signal);
 }
 
-async function reload(router: Router, signal: AbortSignal): Promise<void> {
+async function reload(
+  environment: Environment,
+  router: Router,
+  signal: AbortSignal,
+): Promise<void> {
   const program = router.configuration.reload;
   if (program !== undefined) {
     const result = await runProgram(program, "", signal);
@@ -158,8 +170,9 @@ async function reload(router: Router, signal: AbortSignal): Promise<void> {
     const said = result.stderr.trim() || result.stdout.trim() || "it printed nothing";
     throw new Error(`${program.join(" ")}: exit code ${result.code}: ${said}`);
   }
-  const options = { deadlineMs: reloadDeadlineMs, signal };
-  const result = await reloadThroughMaster(router.master ?? "", options);
+  const master = masterAddressOf(environment, router);
+  if (master === undefined) throw new Error("no way to reload it");
+  const result = await reloadThroughMaster(master, { deadlineMs: reloadDeadlineMs, signal });
   if (result.ok) return;
   const said = result.log.replaceAll("\n", "; ") || "HAProxy's own log says why";
   throw new Error(`HAProxy could not load it and goes on with the old one: ${said}`);
@@ -194,7 +207,7 @@ async function forceAgain(runtime: Runtime, plan: ApplyPlan): Promise<ForcedServ
   return wanted;
 }
 
-async function putBack(plan: ApplyPlan, cause: Error): Promise<Error> {
+async function putBack(environment: Environment, plan: ApplyPlan, cause: Error): Promise<Error> {
   const { router, installed } = plan;
   const path = router.configuration.path;
   const because = `${router.name}: ${cause.message}`;
@@ -202,7 +215,8 @@ async function putBack(plan: ApplyPlan, cause: Error): Promise<Error> {
     return new InstallError("ERR_HAPROXY_RELOAD", `${because}; ${path} holds the new text`, cause);
   }
   // The caller's signal may be why it failed, and must not keep the old file from coming back.
-  const fate = await writeInstalled(router, installed, new AbortController().signal).then(
+  const { signal } = new AbortController();
+  const fate = await writeInstalled(environment, router, installed, signal).then(
     () => `the file from before is back at ${path}`,
     (error: Error) => `the file from before could NOT be put back: ${error.message}`,
   );
@@ -210,5 +224,6 @@ async function putBack(plan: ApplyPlan, cause: Error): Promise<Error> {
 }
 
 function runtimeOf(environment: Environment, router: Router, signal: AbortSignal): Runtime {
-  return connectRuntime(router.runtime, { deadlineMs: environment.thresholds.probe, signal });
+  const deadlineMs = environment.thresholds.probe;
+  return connectRuntime(runtimeAddressOf(environment, router), { deadlineMs, signal });
 }

@@ -1,17 +1,27 @@
 /**
  * The configuration of one router, where it is: renders it for the HAProxy there, reads the file,
- * has HAProxy check a text, replaces the file. A router with programs in its environment is reached through them, one without is here.
+ * has HAProxy check a text, replaces the file. The environment's programs come first; without them a
+ * router in a container is reached through its engine, and every other is here.
  */
 import { readFile, stat } from "node:fs/promises";
 import type { Environment, Router } from "../../config/schema.ts";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
+import { runtimeAddressOf } from "./addresses.ts";
+import {
+  buildInContainer,
+  checkInContainer,
+  readInContainer,
+  warnOfPlace,
+  writeInContainer,
+} from "./container-files.ts";
 import { keepFences } from "./fence-marks.ts";
 import { haproxyConfiguration, readBuild } from "./files.ts";
+import type { ContainerSocket } from "./runtime/address.ts";
 import { connectRuntime, showInfo } from "./runtime/client.ts";
 import { HaproxyError } from "./runtime/transport.ts";
-import { parseVersion } from "./version.ts";
+import { oldestVersion, parseVersion } from "./version.ts";
 import type { HaproxyBuild } from "./version.ts";
 
 /** HAProxy refused a configuration, or the file could not be read or written. */
@@ -30,10 +40,17 @@ export class InstallError extends Error {
 
 const programDeadlineMs = 30_000;
 
-/** True when the router's file is reached by programs, so that it may be on another host. */
+/** True when the router's file is reached by programs or in a container, so that it may be on another host. */
 export function isRemote(router: Router): boolean {
   const { read, check, write, reload } = router.configuration;
-  return [read, check, write, reload].some((one) => one !== undefined);
+  const programs = [read, check, write, reload].some((one) => one !== undefined);
+  return programs || router.runtime.startsWith("docker:");
+}
+
+/** The container that the router's HAProxy is in; undefined where it is in none. */
+function containerOf(environment: Environment, router: Router): ContainerSocket | undefined {
+  const address = runtimeAddressOf(environment, router);
+  return address.kind === "docker" ? address : undefined;
 }
 
 /** What the running worker of a router says its version is; null when it does not answer. */
@@ -42,7 +59,7 @@ export type RunningVersion = string | null;
 /**
  * Which HAProxy will read the router's configuration. Of a remote router the running worker counts,
  * since the program on this machine need not be the router's; `running` is for a caller that has
- * asked it already.
+ * asked it already. A container that is not there yet will have one that is new enough.
  * @throws HaproxyVersionError when neither the worker nor a program can say
  */
 export async function routerBuild(
@@ -56,6 +73,12 @@ export async function routerBuild(
     const version = parseVersion(said ?? "");
     if (version !== undefined) return { version, services: undefined };
   }
+  const container = containerOf(environment, router);
+  if (container !== undefined) {
+    const found = await buildInContainer(container, signal).catch(() => undefined);
+    signal.throwIfAborted();
+    return found ?? { version: oldestVersion, services: undefined };
+  }
   return await readBuild(environment.haproxy.program, signal);
 }
 
@@ -65,8 +88,9 @@ async function askVersion(
   signal: AbortSignal,
 ): Promise<RunningVersion> {
   const deadlineMs = environment.thresholds.probe;
+  const address = runtimeAddressOf(environment, router);
   try {
-    return (await showInfo(connectRuntime(router.runtime, { deadlineMs, signal }))).version;
+    return (await showInfo(connectRuntime(address, { deadlineMs, signal }))).version;
   } catch (error) {
     if (error instanceof HaproxyError) return null;
     throw error;
@@ -99,7 +123,7 @@ export async function renderWithFences(
 ): Promise<string> {
   const [text, installed] = await Promise.all([
     renderRouter(environment, router, signal),
-    readInstalled(router, signal).catch(() => undefined),
+    readInstalled(environment, router, signal).catch(() => undefined),
   ]);
   signal.throwIfAborted();
   return keepFences(text, installed);
@@ -107,9 +131,10 @@ export async function renderWithFences(
 
 /**
  * Has HAProxy check `text` (`haproxy -c`), on the router's host where it has a program for that,
- * which gets the text on standard input.
+ * which gets the text on standard input, or in the router's container.
  * @returns the warnings, one a line
- * @throws InstallError with what HAProxy found, HaproxyVersionError where there is no HAProxy
+ * @throws InstallError with what HAProxy found, HaproxyVersionError where there is no HAProxy,
+ * EngineError
  */
 export async function checkText(
   environment: Environment,
@@ -117,16 +142,28 @@ export async function checkText(
   text: string,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const own = [environment.haproxy.program, "-c", "-f", "/dev/stdin"];
   const { check } = router.configuration;
-  if (check === undefined) await readBuild(environment.haproxy.program, signal);
-  const result = await runProgram(check ?? own, text, signal);
+  const container = check === undefined ? containerOf(environment, router) : undefined;
+  const own = [container === undefined ? environment.haproxy.program : "haproxy", "-c"];
+  const words = check ?? [...own, "-f", "/dev/stdin"];
+  if (check === undefined && container === undefined) await readBuild(own[0] ?? "", signal);
+  const result =
+    container === undefined
+      ? await runProgram(words, text, signal)
+      : await checkInContainer(container, text, signal);
   const said = messages(result);
-  if (result.code === 0) return said.filter((line) => line.startsWith("[WARNING]"));
+  if (result.code === 0) {
+    const place =
+      container === undefined
+        ? undefined
+        : await warnOfPlace(container, router.configuration.path, signal);
+    const warnings = said.filter((line) => line.startsWith("[WARNING]"));
+    return place === undefined ? warnings : [...warnings, `[WARNING] ${place}`];
+  }
   const found = said.filter((line) => line.startsWith("[ALERT]"));
   throw new InstallError(
     "ERR_HAPROXY_CONFIGURATION",
-    `${router.name}: ${(check ?? own).join(" ")}: exit code ${result.code}: ${(found.length > 0 ? found : said).join("; ") || "it printed nothing"}`,
+    `${router.name}: ${words.join(" ")}: exit code ${result.code}: ${(found.length > 0 ? found : said).join("; ") || "it printed nothing"}`,
   );
 }
 
@@ -143,6 +180,7 @@ function messages(result: ChildResult): string[] {
  * @throws InstallError when it cannot be read
  */
 export async function readInstalled(
+  environment: Environment,
   router: Router,
   signal: AbortSignal,
 ): Promise<string | undefined> {
@@ -151,6 +189,13 @@ export async function readInstalled(
     const result = await runProgram(read, "", signal);
     if (result.code === 0) return result.stdout;
     throw fileError(router, `${read.join(" ")}: exit code ${result.code}: ${lastLine(result)}`);
+  }
+  const container = containerOf(environment, router);
+  if (container !== undefined) {
+    return await readInContainer(container, path, signal).catch((cause: Error) => {
+      signal.throwIfAborted();
+      throw fileError(router, cause.message, cause);
+    });
   }
   try {
     return await readFile(path, "utf8");
@@ -161,11 +206,13 @@ export async function readInstalled(
 }
 
 /**
- * Replaces the router's configuration file. Here it is written beside and renamed, keeping mode and
- * owner; elsewhere the router's program gets the text on standard input and does it its way.
+ * Replaces the router's configuration file. Here and in a container it is written beside and renamed,
+ * keeping mode and owner; elsewhere the router's program gets the text on standard input and does it
+ * its way.
  * @throws InstallError
  */
 export async function writeInstalled(
+  environment: Environment,
   router: Router,
   text: string,
   signal: AbortSignal,
@@ -175,6 +222,14 @@ export async function writeInstalled(
     const result = await runProgram(write, text, signal);
     if (result.code === 0) return;
     throw fileError(router, `${write.join(" ")}: exit code ${result.code}: ${lastLine(result)}`);
+  }
+  const container = containerOf(environment, router);
+  if (container !== undefined) {
+    await writeInContainer(container, path, text, signal).catch((cause: Error) => {
+      signal.throwIfAborted();
+      throw fileError(router, cause.message, cause);
+    });
+    return;
   }
   try {
     const old = await stat(path).catch(() => undefined);

@@ -86,7 +86,7 @@ export function haproxyModel(
     servers,
     probes: servers.filter((one) => one.tracked),
     prometheus: features.prometheus,
-    ...resolverModel(environment, members),
+    ...resolverModel(environment, router, members),
   };
 }
 
@@ -143,26 +143,57 @@ function memberModel(
   if (member.name === haproxyNames.hold) {
     throw new HaproxyModelError(`${path}.name`, "hold is the name of the hold server");
   }
-  const poolerNamed = !isIpAddress(member.pooler.address.host);
-  const healthNamed = !isIpAddress(member.health.host);
-  if ((poolerNamed || healthNamed) && environment.haproxy.resolver === undefined) {
+  const { pooler, health, isLocal } = waysTo(router, member, path);
+  const poolerNamed = !isIpAddress(pooler.host);
+  const healthNamed = !isIpAddress(health.host);
+  const [poolerPath, healthPath] = isLocal
+    ? [`${path}.local.pooler`, `${path}.local.health`]
+    : [`${path}.pooler.address`, `${path}.health`];
+  if ((poolerNamed || healthNamed) && resolverOf(environment, router) === undefined) {
     throw new HaproxyModelError(
-      `${path}.${poolerNamed ? "pooler.address" : "health"}`,
-      `${poolerNamed ? member.pooler.address.host : member.health.host} is a name, so HAProxy needs haproxy.resolver, the host:port of a DNS server`,
+      poolerNamed ? poolerPath : healthPath,
+      `${poolerNamed ? pooler.host : health.host} is a name, so HAProxy needs haproxy.resolver, the host:port of a DNS server`,
     );
   }
   return {
     name: checked(nameValue, member.name, `${path}.name`),
-    pooler: addressText(member.pooler.address, `${path}.pooler.address`),
-    health: addressText(member.health, `${path}.health`),
+    pooler: addressText(pooler, poolerPath),
+    health: addressText(health, healthPath),
     // HAProxy takes a bare ::1:5432 for an address.
-    healthHost: formatHost(member.health.host),
-    healthPort: member.health.port,
+    healthHost: formatHost(health.host),
+    healthPort: health.port,
     guard: wholeNumbers(flapGuardOf(member, router), `${path}.flapGuard`),
     named: poolerNamed || healthNamed,
     poolerNamed,
     healthNamed,
   };
+}
+
+/**
+ * Where `router` finds `member`: a container finds those of its own host by name, since it cannot
+ * reach what that host publishes for others (the packets would have to turn round in its bridge).
+ */
+function waysTo(
+  router: Router,
+  member: Member,
+  path: string,
+): { readonly pooler: Address; readonly health: Address; readonly isLocal: boolean } {
+  const { local, host } = member;
+  if (host === undefined || host !== router.host) {
+    return { pooler: member.pooler.address, health: member.health, isLocal: false };
+  }
+  if (local !== undefined) return { ...local, isLocal: true };
+  throw new HaproxyModelError(
+    `${path}.local`,
+    `router ${router.name} is a container on ${host} like ${member.name}, and a container can't reach a port that its own host published: ${formatAddress(member.pooler.address)} and ${formatAddress(member.health)} would never answer it; expected local: {pooler: container:port, health: http://container:port}, the names of its containers on their Docker network`,
+  );
+}
+
+/** Docker's own DNS, the same address in every container of a network that was made by name. */
+const dockerDns: Address = { host: "127.0.0.11", port: 53 };
+
+function resolverOf({ haproxy }: Environment, { host }: Router): Address | undefined {
+  return haproxy.resolver ?? (host === undefined ? undefined : dockerDns);
 }
 
 /**
@@ -174,8 +205,12 @@ function sectionTimeout(members: readonly MemberModel[]): number {
   return Math.min(...(direct.length > 0 ? direct : members).map((one) => one.guard.timeout));
 }
 
-function resolverModel(environment: Environment, members: readonly MemberModel[]): TemplateModel {
-  const { resolver } = environment.haproxy;
+function resolverModel(
+  environment: Environment,
+  router: Router,
+  members: readonly MemberModel[],
+): TemplateModel {
+  const resolver = resolverOf(environment, router);
   if (resolver === undefined || !members.some((one) => one.named)) return { resolver: false };
   if (!isIpAddress(resolver.host)) {
     throw new HaproxyModelError("haproxy.resolver", `expected an IP address, got ${resolver.host}`);

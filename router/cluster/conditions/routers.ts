@@ -109,7 +109,9 @@ function runningDrift(router: RouterView, view: ClusterView): readonly string[] 
       const missing = formatServerName({ backend: haproxyNames.write, server: name });
       return [`the running worker has no ${missing}`];
     }
-    const { address } = declared.pooler;
+    // The containers of one host find each other by name.
+    const isLocal = declared.host !== undefined && declared.host === router.declared.host;
+    const address = (isLocal ? declared.local?.pooler : undefined) ?? declared.pooler.address;
     // A member by name has the address that the resolver gave it.
     const sameHost = !isIpAddress(address.host) || server.address === address.host;
     if (sameHost && server.port === address.port) return [];

@@ -12,6 +12,7 @@ import type { ConsoleLogin } from "../../../kit/pooler-console.ts";
 import type { Report } from "../../cluster/observation.ts";
 import type { Look } from "../../cluster/observe.ts";
 import { haproxyNames } from "../../haproxy/model.ts";
+import { fleetOf } from "../../haproxy/addresses.ts";
 import { showSessions } from "../../haproxy/runtime/client.ts";
 import { overRouters } from "../../haproxy/runtime/fleet.ts";
 import { showOldWorkers } from "../../haproxy/runtime/master.ts";
@@ -189,11 +190,11 @@ async function backendsOf(
 
 /** The sessions of every router, those on old workers included where a master can be asked. */
 async function routerSessions(
-  { routers, thresholds }: Environment,
+  environment: Environment,
   signal: AbortSignal | undefined,
 ): Promise<ByName<Report<readonly RouterSession[]>>> {
-  const options = { deadlineMs: thresholds.probe, signal };
-  const results = await overRouters(routers, options, async (runtime, { master }) => {
+  const options = { deadlineMs: environment.thresholds.probe, signal };
+  const results = await overRouters(fleetOf(environment), options, async (runtime, { master }) => {
     const [current, old] = await Promise.all([
       showSessions(runtime),
       // Whether they could be asked at all is a check of its own.

@@ -1,14 +1,13 @@
 /**
- * Orders to one router in an operator's terms: a server's administrative state, health that
- * overrules the checks for a moment, and the end of a server's sessions. Each reports what it read
- * before and after.
+ * Orders to one router in an operator's terms: a server's administrative state, and the end of a
+ * server's sessions. Each reports what it read before and after.
  */
 import { eventually } from "../../../kit/clock.ts";
 import { change, send, showServers, showSessions } from "./client.ts";
 import type { Runtime } from "./client.ts";
 import { commands } from "./commands.ts";
-import type { AdminState, Command, HealthState } from "./commands.ts";
-import { commandsForHealth, commandsForState } from "./orders.ts";
+import type { AdminState, Command } from "./commands.ts";
+import { commandsForState } from "./orders.ts";
 import { findServer, formatServerName, trackersOf } from "./servers.ts";
 import type { ServerName, ServerView } from "./servers.ts";
 import type { Session } from "./sessions.ts";
@@ -66,27 +65,6 @@ export async function setServerState(
     sent: list.map((one) => one.line),
     followers: trackersOf(view.servers, of).map(formatServerName),
   };
-}
-
-/**
- * Overrules the checks of servers, all in one line: what goes down stands before what comes up, so
- * at no moment are two up. The checks go on and have the last word.
- * `known` saves the read beforehand where the caller has just looked.
- * @returns the servers as read back in the same line
- * @throws HaproxyError
- */
-export async function setHealth(
-  runtime: Runtime,
-  changes: readonly { readonly of: ServerName; readonly health: HealthState }[],
-  known?: readonly ServerView[],
-): Promise<readonly ServerView[]> {
-  const servers = known ?? (await showServers(runtime));
-  for (const { of } of changes) requireServer(runtime, servers, of);
-  const downFirst = changes.toSorted(
-    (left, right) => Number(left.health === "up") - Number(right.health === "up"),
-  );
-  const view = await change(runtime, commandsForHealth(servers, downFirst));
-  return view.servers;
 }
 
 export interface ClosedSessions {

@@ -5,6 +5,8 @@
 import { formatAddress } from "../../../kit/address.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { oldestVersion } from "../version.ts";
+import { addressAt } from "./address.ts";
+import type { RuntimeAddress, RuntimePlace } from "./address.ts";
 import { CommandError, commands } from "./commands.ts";
 import type { Command } from "./commands.ts";
 import { isAtLeast, parseInfo } from "./info.ts";
@@ -22,7 +24,7 @@ import { exchange, HaproxyError } from "./transport.ts";
 import type { ExchangeOptions, HaproxyErrorCode } from "./transport.ts";
 
 export interface Runtime {
-  readonly address: string;
+  readonly address: RuntimeAddress;
   readonly deadlineMs: number;
   readonly signal: AbortSignal | undefined;
   /** Connections opened ahead, one for each line (see ready-connections.ts). */
@@ -30,15 +32,19 @@ export interface Runtime {
 }
 
 /**
- * Names a Runtime API (`unix:/path` or `tcp://host:port`) and the deadline of each exchange with it
- * in milliseconds (default 2000). Nothing is opened yet: each line has a connection of its own,
- * because one that outlives a reload stays with the old worker, and answers.
+ * Names a Runtime API and the deadline of each exchange with it in milliseconds (default 2000).
+ * Nothing is opened yet: each line has a connection of its own, because one that outlives a reload
+ * stays with the old worker, and answers.
  */
 export function connectRuntime(
-  address: string,
+  place: RuntimePlace,
   options: { readonly deadlineMs?: number; readonly signal?: AbortSignal | undefined } = {},
 ): Runtime {
-  return { address, deadlineMs: options.deadlineMs ?? 2000, signal: options.signal };
+  return {
+    address: addressAt(place),
+    deadlineMs: options.deadlineMs ?? 2000,
+    signal: options.signal,
+  };
 }
 
 const longestLine = 8192;

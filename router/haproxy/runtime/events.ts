@@ -4,11 +4,13 @@
  * the feed alone would keep that worker alive: each tick compares pids, and moves it. Where there is
  * no such ring it only ticks, so that the listener polls.
  */
-import type { Socket } from "node:net";
 import { systemClock, withDeadline } from "../../../kit/clock.ts";
 import type { Clock } from "../../../kit/clock.ts";
 import { haproxyNames } from "../model.ts";
+import { addressAt } from "./address.ts";
+import type { RuntimeAddress, RuntimePlace } from "./address.ts";
 import { connectRuntime, showInfo } from "./client.ts";
+import type { Connection } from "./relay.ts";
 import { openSocket } from "./transport.ts";
 
 export type RouterEvent =
@@ -39,7 +41,7 @@ const lineLimit = 64 * 1024;
  * "connected" stands for them.
  */
 export async function* routerEvents(
-  address: string,
+  place: RuntimePlace,
   options: EventOptions,
 ): AsyncGenerator<RouterEvent, void, void> {
   const clock = options.clock ?? systemClock;
@@ -52,6 +54,7 @@ export async function* routerEvents(
   };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
+  const address = addressAt(place);
   const source: Source = { address, signal, pollMs: options.pollMs, clock, put, pid: undefined };
   const workers = Promise.all([feed(source), ticks(source)]);
   const onAbort = (): void => wake.call();
@@ -75,7 +78,7 @@ export async function* routerEvents(
 }
 
 interface Source {
-  readonly address: string;
+  readonly address: RuntimeAddress;
   readonly signal: AbortSignal;
   readonly pollMs: number;
   readonly clock: Clock;
@@ -132,9 +135,9 @@ async function feed(source: Source): Promise<void> {
 }
 
 /** Connects in good time; the connection then lasts until `signal` aborts or either side ends it. */
-async function connectFeed(address: string, signal: AbortSignal): Promise<Socket> {
-  const what = `connect to ${address}`;
-  const open = (inTime: AbortSignal): Promise<Socket> =>
+async function connectFeed(address: RuntimeAddress, signal: AbortSignal): Promise<Connection> {
+  const what = `connect to ${address.text}`;
+  const open = (inTime: AbortSignal): Promise<Connection> =>
     openSocket({ address, idempotent: false }, inTime);
   const socket = await withDeadline(what, connectDeadlineMs, open, signal);
   const end = (): void => void socket.destroy();
@@ -144,7 +147,7 @@ async function connectFeed(address: string, signal: AbortSignal): Promise<Socket
 }
 
 /** Streams lines until the connection ends; resolves with why there is no feed, or "". */
-async function readLines(socket: Socket, source: Source): Promise<string> {
+async function readLines(socket: Connection, source: Source): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const decoder = new TextDecoder();
   const state = { rest: "", refused: "" };
@@ -167,6 +170,8 @@ async function readLines(socket: Socket, source: Source): Promise<string> {
       if (line.startsWith("Server ")) source.put({ kind: "line", text: line });
     }
   });
+  // In a container, a connect that failed is known only now.
+  socket.once("error", (error: Error) => (state.refused ||= error.message));
   socket.on("close", () => resolve(state.refused));
   return await promise;
 }

@@ -3,20 +3,21 @@
  * deadline and no more.
  */
 import { withDeadline } from "../../../kit/clock.ts";
+import type { RuntimePlace } from "./address.ts";
 import { connectRuntime, showRouter } from "./client.ts";
 import type { Runtime, RuntimeView } from "./client.ts";
 import { showOldWorkers } from "./master.ts";
 import type { WorkerSessions } from "./master.ts";
 import { formatServerName } from "./servers.ts";
 
-/** What the fleet needs of a router; config's Router has it. */
+/** What the fleet needs of a router (see ../addresses.ts). */
 export interface FleetRouter {
   readonly name: string;
-  readonly runtime: string;
-  readonly master?: string | undefined;
+  readonly runtime: RuntimePlace;
+  readonly master?: RuntimePlace | undefined;
 }
 
-export type FleetResult<R extends FleetRouter, T> =
+export type FleetResult<R extends { readonly name: string }, T> =
   | { readonly router: R; readonly value: T }
   | { readonly router: R; readonly error: Error };
 

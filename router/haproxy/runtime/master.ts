@@ -4,6 +4,8 @@
  * The master keeps a connection open after a command, so each line ends with `;quit`.
  */
 import { eventually } from "../../../kit/clock.ts";
+import { addressAt } from "./address.ts";
+import type { RuntimeAddress, RuntimePlace } from "./address.ts";
 import { commands } from "./commands.ts";
 import { parseInfo } from "./info.ts";
 import { parseProcesses } from "./proc.ts";
@@ -22,7 +24,11 @@ export interface MasterOptions {
 const workerGone = "Can't find the target PID";
 const refusalPattern = /^(Unknown command|Can't find|Permission denied)/;
 
-async function ask(address: string, command: string, options: MasterOptions): Promise<string> {
+async function ask(
+  address: RuntimeAddress,
+  command: string,
+  options: MasterOptions,
+): Promise<string> {
   const text = await exchange(`${command};quit`, {
     deadlineMs: options.deadlineMs,
     signal: options.signal,
@@ -47,7 +53,7 @@ async function ask(address: string, command: string, options: MasterOptions): Pr
   });
 }
 
-function parseAnswer<T>(address: string, tried: string, parse: () => T): T {
+function parseAnswer<T>(address: RuntimeAddress, tried: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
@@ -57,7 +63,11 @@ function parseAnswer<T>(address: string, tried: string, parse: () => T): T {
 }
 
 /** The master, its worker and the old workers. @throws HaproxyError */
-export async function showProcesses(address: string, options: MasterOptions): Promise<Processes> {
+export async function showProcesses(
+  place: RuntimePlace,
+  options: MasterOptions,
+): Promise<Processes> {
+  const address = addressAt(place);
   const text = await ask(address, "show proc", options);
   return parseAnswer(address, "show proc", () => parseProcesses(text));
 }
@@ -72,9 +82,10 @@ export interface WorkerSessions extends ProcessRow {
  * @throws HaproxyError
  */
 export async function showOldWorkers(
-  address: string,
+  place: RuntimePlace,
   options: MasterOptions,
 ): Promise<WorkerSessions[]> {
+  const address = addressAt(place);
   const { oldWorkers } = await showProcesses(address, options);
   const asked = oldWorkers.map(async (row) => {
     const sessions = await showWorkerSessions(address, row.pid, options);
@@ -85,7 +96,7 @@ export async function showOldWorkers(
 
 /** The sessions of the worker `pid`; undefined when there is no such worker. */
 async function showWorkerSessions(
-  address: string,
+  address: RuntimeAddress,
   pid: number,
   options: MasterOptions,
 ): Promise<Session[] | undefined> {
@@ -112,10 +123,11 @@ export interface ClosedOnOldWorkers {
  * @throws HaproxyError; READBACK when some with a server are left at the deadline
  */
 export async function closeOldWorkerSessions(
-  address: string,
+  place: RuntimePlace,
   options: MasterOptions,
   isWanted: (session: Session) => boolean = () => true,
 ): Promise<ClosedOnOldWorkers> {
+  const address = addressAt(place);
   const closed = new Set<string>();
   const told = new Set<string>();
   const left = { count: 0 };
@@ -149,7 +161,7 @@ export async function closeOldWorkerSessions(
 }
 
 async function closeOne(
-  address: string,
+  address: RuntimeAddress,
   pid: number,
   pointer: string,
   options: MasterOptions,
@@ -184,9 +196,10 @@ export interface ReloadResult {
  * @throws HaproxyError; TIMEOUT when neither is known at the deadline
  */
 export async function reloadThroughMaster(
-  address: string,
+  place: RuntimePlace,
   options: MasterOptions,
 ): Promise<ReloadResult> {
+  const address = addressAt(place);
   const before = await showProcesses(address, options);
   const text = await exchange("reload;quit", {
     deadlineMs: options.deadlineMs,
@@ -214,7 +227,7 @@ export async function reloadThroughMaster(
 }
 
 async function resultOf(
-  address: string,
+  address: RuntimeAddress,
   before: Processes,
   log: string,
   options: MasterOptions,

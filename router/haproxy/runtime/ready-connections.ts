@@ -4,8 +4,10 @@
  * `stats timeout`; they are forgotten then. One that outlived a reload talks to the old worker, so
  * who uses it looks whether the worker that answered is stopping.
  */
-import type { Socket } from "node:net";
 import { withDeadline } from "../../../kit/clock.ts";
+import { addressAt } from "./address.ts";
+import type { RuntimePlace } from "./address.ts";
+import type { Connection } from "./relay.ts";
 import { openSocket } from "./transport.ts";
 
 /** HAProxy takes ten connections at once on a stats socket, and others need some. */
@@ -15,7 +17,7 @@ export interface ReadyConnections {
   /** Opens what is missing. @throws the system's error, DeadlineError, or the signal's reason */
   fill(deadlineMs: number, signal?: AbortSignal): Promise<void>;
   /** An open connection that is the caller's now; undefined when there is none. Refills behind itself. */
-  take(): Socket | undefined;
+  take(): Connection | undefined;
   /** How many are open. */
   readonly size: number;
   /** Forgets those that are open. */
@@ -24,10 +26,11 @@ export interface ReadyConnections {
   close(): void;
 }
 
-/** Keeps a small stock of connections to `address` (`unix:/path` or `tcp://host:port`); none yet. */
-export function keepReady(address: string): ReadyConnections {
+/** Keeps a small stock of connections to `place`; none yet. */
+export function keepReady(place: RuntimePlace): ReadyConnections {
+  const address = addressAt(place);
   const life = new AbortController();
-  let stock: Socket[] = [];
+  let stock: Connection[] = [];
   let filling: Promise<void> | undefined;
 
   const openOne = async (): Promise<void> => {
@@ -52,13 +55,19 @@ export function keepReady(address: string): ReadyConnections {
   };
   return {
     fill: async (deadlineMs, signal) =>
-      await withDeadline(`connect to ${address}`, deadlineMs, fillOnce, signal),
+      await withDeadline(`connect to ${address.text}`, deadlineMs, fillOnce, signal),
     take: () => {
       const socket = stock.find((one) => !one.destroyed && one.writable);
       if (socket === undefined) return undefined;
       stock = stock.filter((one) => one !== socket);
       socket.ref();
-      if (!life.signal.aborted) fillOnce().catch(() => undefined);
+      // In a container the next one is free for the stock when this one is over: nothing has to be
+      // started there meanwhile.
+      const refill = (): void => {
+        if (!life.signal.aborted) fillOnce().catch(() => undefined);
+      };
+      if (address.kind === "docker") socket.once("close", refill);
+      else refill();
       return socket;
     },
     get size() {
@@ -66,7 +75,7 @@ export function keepReady(address: string): ReadyConnections {
     },
     drop,
     close: () => {
-      life.abort(new Error(`the connections to ${address} are closed`));
+      life.abort(new Error(`the connections to ${address.text} are closed`));
       drop();
     },
   };

@@ -4,10 +4,11 @@
  * that all share. We never half-close: `wait` on 3.2 takes that for an interruption.
  */
 import { connect } from "node:net";
-import type { Socket } from "node:net";
 import { DeadlineError, systemClock, withDeadline } from "../../../kit/clock.ts";
 import type { Clock } from "../../../kit/clock.ts";
-import { parseRuntimeAddress } from "./address.ts";
+import type { RuntimeAddress } from "./address.ts";
+import { connectInContainer } from "./relay.ts";
+import type { Connection } from "./relay.ts";
 import { createReplyReader, ReplyError } from "./replies.ts";
 import type { ReplyReader } from "./replies.ts";
 
@@ -24,22 +25,23 @@ export type HaproxyErrorCode =
 export class HaproxyError extends Error {
   override readonly name = "HaproxyError";
   readonly code: HaproxyErrorCode;
+  /** As it is written in an environment file. */
   readonly address: string;
   readonly tried: string;
   constructor(
     code: HaproxyErrorCode,
-    what: { address: string; tried: string; came: string; cause?: unknown },
+    what: { address: RuntimeAddress; tried: string; came: string; cause?: unknown },
   ) {
-    super(`${what.tried} on ${what.address}: ${what.came}`, { cause: what.cause });
+    const { text } = what.address;
+    super(`${what.tried} on ${text}: ${what.came}`, { cause: what.cause });
     this.code = code;
-    this.address = what.address;
+    this.address = text;
     this.tried = what.tried;
   }
 }
 
 export interface ExchangeOptions {
-  /** `unix:/path` or `tcp://host:port`. */
-  readonly address: string;
+  readonly address: RuntimeAddress;
   /** What stands in messages for the line. */
   readonly tried: string;
   readonly deadlineMs: number;
@@ -56,7 +58,7 @@ export interface ExchangeOptions {
   /** Owns the pause before the second connect. */
   readonly clock?: Clock;
   /** Hands over a connection that is open already, for this line alone; undefined when there is none. */
-  readonly ready?: (() => Socket | undefined) | undefined;
+  readonly ready?: (() => Connection | undefined) | undefined;
 }
 
 const retryAfterMs = 50;
@@ -73,17 +75,27 @@ export async function exchange(line: string, options: ExchangeOptions): Promise<
       options.deadlineMs,
       async (signal) => {
         const bounded = { ...options, signal };
+        const mayTryAgain = (): boolean =>
+          options.idempotent && !signal.aborted && reader.soFar() === "";
         const ready = options.ready?.();
         if (ready !== undefined) {
           try {
             return await readToEnd(ready, line, reader, bounded);
           } catch (error) {
             // HAProxy may have closed it a moment ago, as it does with those that are idle.
-            if (!options.idempotent || signal.aborted || reader.soFar() !== "") throw error;
+            if (!mayTryAgain()) throw error;
           }
         }
         const socket = await openSocket(options, signal);
-        return await readToEnd(socket, line, reader, bounded);
+        try {
+          return await readToEnd(socket, line, reader, bounded);
+        } catch (error) {
+          // In a container, a connect that is refused is known only now, and a way into it that
+          // was kept may have ended with it a moment ago.
+          if (options.address.kind !== "docker" || !mayTryAgain()) throw error;
+          await (options.clock ?? systemClock).sleep(retryAfterMs, signal);
+          return await readToEnd(await openSocket(options, signal), line, reader, bounded);
+        }
       },
       options.signal,
     );
@@ -100,7 +112,7 @@ export async function exchange(line: string, options: ExchangeOptions): Promise<
 export async function openSocket(
   options: Pick<ExchangeOptions, "address" | "idempotent" | "clock">,
   signal: AbortSignal,
-): Promise<Socket> {
+): Promise<Connection> {
   try {
     return await connectOnce(options.address, signal);
   } catch (error) {
@@ -112,9 +124,13 @@ export async function openSocket(
   }
 }
 
-async function connectOnce(text: string, signal: AbortSignal): Promise<Socket> {
+async function connectOnce(address: RuntimeAddress, signal: AbortSignal): Promise<Connection> {
   signal.throwIfAborted();
-  const address = parseRuntimeAddress(text);
+  if (address.kind === "docker") {
+    const connection = await connectInContainer(address, signal);
+    connection.on("error", () => undefined);
+    return connection;
+  }
   const socket =
     address.kind === "unix"
       ? connect({ path: address.path })
@@ -134,7 +150,7 @@ async function connectOnce(text: string, signal: AbortSignal): Promise<Socket> {
 }
 
 function readToEnd(
-  socket: Socket,
+  socket: Connection,
   line: string,
   reader: ReplyReader,
   options: ExchangeOptions,

@@ -10,6 +10,7 @@ import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
 import { fenceMarksIn, withFenceMarks } from "../../../router/haproxy/fence-marks.ts";
+import { runtimeAddressOf } from "../../../router/haproxy/addresses.ts";
 import { checkText, readInstalled, runProgram } from "../../../router/haproxy/install.ts";
 import { setServerState } from "../../../router/haproxy/runtime/change.ts";
 import { connectRuntime } from "../../../router/haproxy/runtime/client.ts";
@@ -112,7 +113,7 @@ for (const program of programs) {
       t.strictSame(kept, [{ backend: "pg-replica", server: "chi-02", state: "maint" }]);
       t.match(await statusOf(haproxy, "pg-replica/chi-02"), /^MAINT/);
       t.equal((await visit(listenHost, 6433)).landed, "dal-01-moved", "the new port wins");
-      t.equal(await readInstalled(router, signal), newText);
+      t.equal(await readInstalled(environment, router, signal), newText);
       t.ok(dal.open() > 0, "the old session lives on in the old worker");
       // The old worker has the hard-stop-after of the configuration that it was started with.
       session.socket.destroy();
@@ -129,10 +130,10 @@ for (const program of programs) {
       const later = text.replace("refresh 5s", "refresh 6s");
       const plan = await planApply(environment, router, later, signal);
       await applyPlan(environment, plan, signal);
-      t.same(fenceMarksIn((await readInstalled(router, signal)) ?? ""), [mark]);
+      t.same(fenceMarksIn((await readInstalled(environment, router, signal)) ?? ""), [mark]);
       for (const name of servers) t.match(await statusOf(haproxy, name), /^MAINT/, name);
       t.equal((await visit(listenHost, 6433)).landed, "dal-01");
-      const runtime = connectRuntime(router.runtime, { deadlineMs: 2000 });
+      const runtime = connectRuntime(runtimeAddressOf(environment, router), { deadlineMs: 2000 });
       for (const backend of ["pg-primary", "pg-replica"]) {
         await setServerState(runtime, { backend, server: "chi-02" }, "ready");
       }

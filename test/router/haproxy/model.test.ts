@@ -161,6 +161,38 @@ t.test("an unknown router and a name without a resolver are said", async (t) => 
   });
 });
 
+t.test("a router in a container and a member of its own host", async (t) => {
+  const wishes = { engineHosts: ["dal", "chi"], router: "host: dal" };
+  const local = 'local: { pooler: "pgbouncer:6432", health: "http://pg-health:8008" }';
+  const model = async (first: string, second: string, router = wishes.router) =>
+    haproxyModel(
+      await testEnvironment({ ...wishes, router, memberKeys: [first, second] }),
+      "app-01",
+      features,
+    );
+  t.match(await model(`host: dal, ${local}`, `host: chi, ${local}`), {
+    resolver: "127.0.0.11:53",
+    servers: [
+      { name: "dal-01", pooler: "pgbouncer:6432", health: "pg-health:8008", tracked: true },
+      { name: "chi-02", pooler: "127.50.0.2:6432", health: "127.50.0.2:8008", tracked: false },
+    ],
+  });
+  t.match(await model(`host: chi, ${local}`, ""), {
+    resolver: false,
+    servers: [{ pooler: "127.50.0.1:6432" }, { pooler: "127.50.0.2:6432" }],
+  });
+  t.match(await model(`host: dal, ${local}`, "", ""), {
+    resolver: false,
+    servers: [{ pooler: "127.50.0.1:6432" }, {}],
+  });
+  await t.rejects(model("", "host: dal"), {
+    code: "ERR_HAPROXY_MODEL",
+    path: "members[1].local",
+    message:
+      /router app-01 is a container on dal like chi-02, and a container can't reach a port that its own host published: 127\.50\.0\.2:6432 and 127\.50\.0\.2:8008 would never answer/,
+  });
+});
+
 t.test("which flap guard a member gets", async (t) => {
   const own = { ...flapGuardPresets.local, inter: 700 };
   const rows = [

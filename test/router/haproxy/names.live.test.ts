@@ -19,6 +19,8 @@ const dnsHost = "127.50.21.53";
 const patience = { deadlineMs: 20_000, intervalMs: 20 };
 
 interface Stage {
+  /** What the DNS server answers. */
+  readonly names: Record<string, string>;
   readonly dal: FakeMember;
   readonly chi: FakeMember;
   readonly dns: FakeDns;
@@ -30,7 +32,10 @@ async function stage(t: Test, program: HaproxyProgram): Promise<Stage> {
   t.teardown(dal.stop);
   const chi = await startFakeMember("chi-02", "127.50.20.2", "standby");
   t.teardown(chi.stop);
-  const names = { "dal.pg.test": "127.50.20.1", "chi.pg.test": "127.50.20.2" };
+  const names: Record<string, string> = {
+    "dal.pg.test": "127.50.20.1",
+    "chi.pg.test": "127.50.20.2",
+  };
   const dns = await startFakeDns(dnsHost, names);
   t.teardown(dns.stop);
   const rendered = await renderFor(program, {
@@ -38,7 +43,7 @@ async function stage(t: Test, program: HaproxyProgram): Promise<Stage> {
     listenHost,
     haproxy: `resolver: "${dnsHost}:53"`,
   });
-  return { dal, chi, dns, rendered };
+  return { names, dal, chi, dns, rendered };
 }
 
 async function begin(t: Test, rendered: RenderedPlace): Promise<RunningHaproxy> {
@@ -66,6 +71,22 @@ for (const program of programs) {
       );
       t.equal(dal.open(), 1, "the session lives");
       t.equal((await visit(listenHost, 6433)).landed, "dal-01");
+    });
+
+    t.test("a name that gets another address is followed, in every section", async (t) => {
+      const { dal, names, rendered } = await stage(t, program);
+      const haproxy = await begin(t, rendered);
+      await untilStatus(haproxy, "pg-primary/dal-01", /^UP/);
+      // HAProxy gives an address to one server of a section alone, unless it is told otherwise.
+      await untilStatus(haproxy, "pg-replica/primary.dal-01", /^UP/);
+      await dal.stop();
+      const moved = await startFakeMember("dal-moved", "127.50.20.3", "primary");
+      t.teardown(moved.stop);
+      await untilStatus(haproxy, "pg-primary/dal-01", /^DOWN/);
+      names["dal.pg.test"] = "127.50.20.3";
+      await untilStatus(haproxy, "pg-primary/dal-01", /^UP/);
+      t.equal((await visit(listenHost, 6433, 20_000)).landed, "dal-moved");
+      await untilStatus(haproxy, "pg-replica/primary.dal-01", /^UP/);
     });
 
     t.test("G4 the same outage with a short hold does cut, so the test can fail", async (t) => {

@@ -36,6 +36,21 @@ const goldens: readonly { name: string; given: EnvironmentWishes; build?: Haprox
     },
   },
   {
+    name: "in-a-container",
+    given: {
+      sites: ["dal", "chi"],
+      hosts: ["100.64.0.1", "100.64.0.2"],
+      engineHosts: ["dal-01", "chi-02"],
+      memberKeys: [
+        'host: dal-01, local: { pooler: "heatwave-pgbouncer:6432", health: "http://heatwave-pg-health:8008" }',
+        'host: chi-02, local: { pooler: "heatwave-pgbouncer:6432", health: "http://heatwave-pg-health:8008" }',
+      ],
+      router: "host: dal-01",
+      runtime: "docker://heatwave-haproxy/run/haproxy/admin.sock",
+      listenHost: "0.0.0.0",
+    },
+  },
+  {
     name: "ipv6-without-metrics",
     given: {
       hosts: ["fd00::1", "fd00::2"].map((one) => `[${one}]`) as [string, string],

@@ -65,7 +65,7 @@ for (const [index, { path, version }] of programs.entries()) {
 
     await t.test("between hold and release nothing has to be opened", async (t) => {
       await channels.warm(signal);
-      const socket = rig.runtime.address.slice("unix:".length);
+      const socket = rig.runtime.address.text.slice("unix:".length);
       await rename(socket, `${socket}.away`);
       try {
         await channels.divertFrom("dal-01", signal);
@@ -104,7 +104,7 @@ for (const [index, { path, version }] of programs.entries()) {
     );
 
     await t.test("one that is dead is named, and the others are told", async (t) => {
-      const dead = { name: "app-02", runtime: "unix:/nowhere/admin.sock" };
+      const dead = { name: "app-02", runtime: "unix:/nowhere/admin.sock" } as const;
       const both = openRouterChannels([dead, real], members, { deadlineMs: 5000 });
       t.teardown(() => both.close());
       await t.rejects(both.warm(signal), {

@@ -3,7 +3,7 @@ import t from "tap";
 import { chmod } from "node:fs/promises";
 import { runChild } from "../../../../kit/child.ts";
 import { eventually } from "../../../../kit/clock.ts";
-import { setHealth, setServerState } from "../../../../router/haproxy/runtime/change.ts";
+import { setServerState } from "../../../../router/haproxy/runtime/change.ts";
 import {
   change,
   connectRuntime,
@@ -14,6 +14,7 @@ import {
 } from "../../../../router/haproxy/runtime/client.ts";
 import { commands } from "../../../../router/haproxy/runtime/commands.ts";
 import type { Command } from "../../../../router/haproxy/runtime/commands.ts";
+import { commandsForHealth } from "../../../../router/haproxy/runtime/orders.ts";
 import { visit } from "../../../support/fake-member.ts";
 import { haproxyPrograms } from "../../../support/haproxy.ts";
 import { chi02, dal01, serverNow, settled, startRig } from "./rig.ts";
@@ -79,13 +80,12 @@ for (const [index, { path, version }] of programs.entries()) {
       const before = await showServers(rig.runtime);
       rig.dal.health = "standby";
       rig.chi.health = "primary";
-      const after = await setHealth(
+      const { servers: after } = await change(
         rig.runtime,
-        [
-          { of: chi02, health: "up" },
+        commandsForHealth(before, [
           { of: dal01, health: "down" },
-        ],
-        before,
+          { of: chi02, health: "up" },
+        ]),
       );
       const states = after.filter((one) => one.backend === "pg-primary").map((one) => one.state);
       t.same(states, ["down", "up"], "as read back in that line");
@@ -114,7 +114,10 @@ for (const [index, { path, version }] of programs.entries()) {
         "down until the probe's checks say up",
       );
       await settled(rig);
-      await setHealth(rig.runtime, [{ of: tracker, health: "down" }]);
+      const orders = commandsForHealth(await showServers(rig.runtime), [
+        { of: tracker, health: "down" },
+      ]);
+      await change(rig.runtime, orders);
       await settled(rig);
     });
 
@@ -197,7 +200,7 @@ async function asNobody(rig: Rig): Promise<string> {
       process.setgid(65534);
       process.setuid(65534);
     }
-    await showInfo(connectRuntime(${JSON.stringify(rig.runtime.address)})).then(
+    await showInfo(connectRuntime(${JSON.stringify(rig.runtime.address.text)})).then(
       () => console.log("answered"),
       (error) => console.log(error.code, error.message),
     );`;

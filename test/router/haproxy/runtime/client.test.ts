@@ -12,6 +12,7 @@ import {
   showRouter,
 } from "../../../../router/haproxy/runtime/client.ts";
 import { commands } from "../../../../router/haproxy/runtime/commands.ts";
+import { addressAt } from "../../../../router/haproxy/runtime/address.ts";
 import { routerEvents } from "../../../../router/haproxy/runtime/events.ts";
 import { overRouters } from "../../../../router/haproxy/runtime/fleet.ts";
 import { showProcesses } from "../../../../router/haproxy/runtime/master.ts";
@@ -135,7 +136,7 @@ void t.test("an answer without an end is given up at the limit", async (t) => {
   t.teardown(peer.stop);
   await t.rejects(
     exchange("show info", {
-      address: peer.address,
+      address: addressAt(peer.address),
       tried: "show info",
       deadlineMs: 20_000,
       first: "\n",
@@ -154,7 +155,7 @@ void t.test("where nothing can be reached, the message says why", async (t) => {
     { address: `unix:${folder}/none.sock`, says: /no such socket/ },
     { address: `unix:${folder}/file`, says: /connection refused|not a socket/ },
     { address: "tcp://127.60.0.9:1", says: /connection refused: nothing listens there/ },
-  ];
+  ] as const;
   for (const { address, says } of table) {
     await t.rejects(showInfo(connectRuntime(address, { deadlineMs: 2000 })), {
       code: "ERR_HAPROXY_UNREACHABLE",
@@ -209,7 +210,7 @@ void t.test("a refused connect is tried once more where the command may be", asy
       sleep: async () => void started.push(await startFakeHaproxy(whole("\nyes\n\n"), place)),
     };
     const text = await exchange("show info", {
-      address: `tcp://${place.host}:${place.port}`,
+      address: addressAt(`tcp://${place.host}:${place.port}`),
       tried: "show info",
       deadlineMs: 5000,
       first: "\n",

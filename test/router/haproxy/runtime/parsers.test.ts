@@ -3,6 +3,10 @@ import t from "tap";
 import { readFileSync } from "node:fs";
 import { parseRuntimeAddress } from "../../../../router/haproxy/runtime/address.ts";
 import { isAtLeast, parseInfo } from "../../../../router/haproxy/runtime/info.ts";
+import {
+  createFrameReader,
+  RelayFrameError,
+} from "../../../../router/haproxy/runtime/relay-frames.ts";
 import { parseAge, parseProcesses } from "../../../../router/haproxy/runtime/proc.ts";
 import {
   createReplyReader,
@@ -275,6 +279,7 @@ const parseAddressTable = [
   { given: "tcp://router.example:1", want: { kind: "tcp", host: "router.example", port: 1 } },
   { given: "tcp://router.example:65536", want: undefined },
   { given: "tcp://router.example", want: undefined },
+  { given: "docker://prod-haproxy/run/admin.sock", want: undefined },
   { given: "unix:relative.sock", want: undefined },
   { given: "unix:/run/a b.sock", want: undefined },
   { given: "http://router:80", want: undefined },
@@ -284,6 +289,55 @@ const parseAddressTable = [
 void t.test("addresses", async (t) => {
   for (const { given, want } of parseAddressTable) {
     if (want === undefined) t.throws(() => parseRuntimeAddress(given), TypeError, given);
-    else t.same(parseRuntimeAddress(given), want, given);
+    else t.same(parseRuntimeAddress(given), { ...want, text: given }, given);
   }
+  const engine = { key: "dal-01", read: () => Promise.reject(new Error("not asked")) };
+  t.same(parseRuntimeAddress("docker://prod-haproxy/run/admin.sock", engine), {
+    kind: "docker",
+    text: "docker://prod-haproxy/run/admin.sock",
+    container: "prod-haproxy",
+    path: "/run/admin.sock",
+    engine,
+  });
+  for (const given of [
+    "docker://-x/run/a",
+    "docker://x",
+    "docker://x/a,exec=b",
+    "docker://x/a!!b",
+  ]) {
+    t.throws(() => parseRuntimeAddress(given, engine), TypeError, given);
+  }
+});
+
+void t.test("what a relay prints, split at every byte", async (t) => {
+  const printed = Buffer.from(
+    "\nName: HAProxy\n\nMARK 0  MARK\nMARK 1 2026/11/21 10:09:32 socat[43] E connect(, AF=1 x): No such file\n2026/11/21 10:09:32 socat[43] N exit MARK\nMMAR\nMAR MARK 127 sh: 2: socat: not found MARK\n",
+  );
+  const read = (cuts: readonly number[]): unknown[] => {
+    const reader = createFrameReader("MARK");
+    const found: unknown[] = [];
+    let from = 0;
+    for (const to of [...cuts, printed.length]) {
+      for (const one of reader.push(printed.subarray(from, to))) {
+        const last = found.at(-1);
+        if (!(one instanceof Uint8Array)) found.push(one);
+        else if (typeof last === "string") found.splice(-1, 1, last + Buffer.from(one).toString());
+        else found.push(Buffer.from(one).toString());
+      }
+      from = to;
+    }
+    return found;
+  };
+  const want = [
+    "\nName: HAProxy\n\n",
+    { code: 0, said: "" },
+    { code: 1, said: "connect(, AF=1 x): No such file; exit" },
+    "MMAR\nMAR ",
+    { code: 127, said: "sh: 2: socat: not found" },
+  ];
+  for (let at = 0; at <= printed.length; at += 1) t.same(read([at]), want, `cut at ${at}`);
+  t.same(read(Array.from(printed, (_, index) => index)), want, "byte by byte");
+  const endless = createFrameReader("MARK");
+  t.throws(() => endless.push(Buffer.from(`MARK 1 ${"x".repeat(5000)}`)), RelayFrameError);
+  t.throws(() => createFrameReader("MARK").push(Buffer.from("MARK why MARK\n")), RelayFrameError);
 });

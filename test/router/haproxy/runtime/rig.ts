@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { eventually } from "../../../../kit/clock.ts";
+import type { PlainAddress } from "../../../../router/haproxy/runtime/address.ts";
 import { connectRuntime, showServers } from "../../../../router/haproxy/runtime/client.ts";
 import type { Runtime } from "../../../../router/haproxy/runtime/client.ts";
 import { formatServerName } from "../../../../router/haproxy/runtime/servers.ts";
@@ -20,12 +21,12 @@ export interface Rig {
   readonly chi: FakeMember;
   readonly runtime: Runtime;
   /** As the environment file writes it. */
-  readonly master: string;
+  readonly master: PlainAddress;
   /** Where HAProxy listens: write 6433, tracked 6435, held 6436. */
   readonly host: string;
   readonly configuration: string;
   /** The address of another socket: user.sock, operator.sock. */
-  readonly socket: (name: string) => string;
+  readonly socket: (name: string) => PlainAddress;
   readonly stop: () => Promise<void>;
 }
 
@@ -41,7 +42,7 @@ export async function startRig(program: string, net: string): Promise<Rig> {
   const configuration = text(place, host, dal.host, chi.host);
   const haproxy = await startHaproxy(program, place, configuration);
   const runtime = connectRuntime(`unix:${place.admin}`, { deadlineMs: 5000 });
-  const rig = {
+  const rig: Rig = {
     haproxy,
     dal,
     chi,

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { eventually } from "../../../../kit/clock.ts";
 import { setServerState, shutdownSessions } from "../../../../router/haproxy/runtime/change.ts";
 import {
+  connectRuntime,
   showInfo,
   showRouter,
   showServers,
@@ -184,7 +185,7 @@ for (const [index, { path, version }] of programs.entries()) {
         code: "ERR_HAPROXY_REFUSED",
         message: /is this a worker's socket/,
       });
-      await t.rejects(showInfo({ ...rig.runtime, address: rig.master }), {
+      await t.rejects(showInfo(connectRuntime(rig.master)), {
         code: "ERR_HAPROXY_PROTOCOL",
         message: /is this the master's socket/,
       });
