@@ -1,8 +1,10 @@
 /**
  * Flips beside the textbook change of primary, in one go: the longest gap over all connections, the
  * longest stall of one connection, failed statements and connects, lost and doubled rows, the time
- * of the whole command and of every step.  usage: bin/with-node ../bench/flip.ts [RUNS] [SCENARIO]
+ * of the whole command and of every step.
+ * usage: bin/with-node ../bench/flip.ts [--driver process|docker] [RUNS] [SCENARIO]
  */
+import { parseArgs } from "node:util";
 import { superuserLogin, withClient } from "../lab/connect.ts";
 import { labDown } from "../lab/down.ts";
 import { labPlace } from "../lab/place.ts";
@@ -14,8 +16,13 @@ import { machine, median } from "./figures.ts";
 import { connections, measure, rate, scenarios } from "./flip-scenarios.ts";
 import type { Figure, Run, Scenario } from "./flip-scenarios.ts";
 
-const runs = Number(process.argv[2] ?? 10);
-const wanted = process.argv[3] ?? "";
+const { positionals, values: flags } = parseArgs({
+  allowPositionals: true,
+  options: { driver: { type: "string", default: "process" } },
+});
+const runs = Number(positionals[0] ?? 10);
+const wanted = positionals[1] ?? "";
+const driver = flags.driver === "docker" ? "docker" : "process";
 const controller = new AbortController();
 process.once("SIGINT", () => controller.abort(new Error("interrupted")));
 const { signal } = controller;
@@ -32,7 +39,7 @@ const words: Readonly<Record<Figure, string>> = {
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-print(`machine: ${machine()}`);
+print(`machine: ${machine()}; driver of the labs: ${driver}`);
 print(
   `method: ${connections} connections, each ${rate} autocommit inserts a second, every acknowledged row looked up on the new primary afterwards; each run is a flip there or back, begun at a random moment of HAProxy's check interval; median (min to max) of ${runs}`,
 );
@@ -55,7 +62,7 @@ print(`settings of both nodes: ${settings}`);
 async function bench(scenario: Scenario): Promise<number> {
   const name = `bench-${process.pid}`;
   try {
-    const lab = await labUp(place, { ...upDefaults, ...scenario.lab, name }, options);
+    const lab = await labUp(place, { ...upDefaults, ...scenario.lab, driver, name }, options);
     settings = await settingsOf(lab);
     const done: Run[] = [];
     while (done.length < runs) done.push(await measure(scenario, place, lab, done.length, signal));
@@ -67,7 +74,8 @@ async function bench(scenario: Scenario): Promise<number> {
 }
 
 function describe(scenario: Scenario, done: readonly Run[]): void {
-  const { must, aim } = scenario;
+  const { aim } = scenario;
+  const must = driver === "docker" ? { ...scenario.must, ...scenario.mustOnDocker } : scenario.must;
   print(`\n${scenario.name}`);
   const figures = Object.keys(words) as Figure[];
   for (const figure of figures) {

@@ -85,6 +85,11 @@ export async function changePrimary(
   options: VerbOptions,
 ): Promise<PrimaryChange> {
   const model = modelOf(place, await requireState(place, name));
+  if (model.driver !== "process") {
+    throw new ChangeError(
+      `lab ${name} runs in containers, whose files are not at hand: bin/recovery ${name} flip-db moves its writes`,
+    );
+  }
   const login = superuserLogin(await readSecrets(model.folder));
   const { from, to } = await whoIsWho(model, login);
   const change: Change = { place, model, login, from, to, options };

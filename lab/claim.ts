@@ -2,13 +2,12 @@
  * Claims a place for a new lab: an index whose addresses and group ids nothing else has. What is in
  * the way is left alone, whosever it is, and the next index is tried.
  */
+import type { LabDriver } from "./driver/driver.ts";
 import { withLock } from "./lock.ts";
-import type { LabModel } from "./model.ts";
 import { LabUnavailableError } from "./place.ts";
 import type { LabPlace } from "./place.ts";
 import { freeIndexes, modelOf, writeState } from "./state.ts";
 import type { LabState } from "./state.ts";
-import { checkAddresses, checkPaths, checkProcesses } from "./up-checks.ts";
 
 /**
  * Takes the lowest index that is free in every way, and writes it down before another lab can take
@@ -17,11 +16,13 @@ import { checkAddresses, checkPaths, checkProcesses } from "./up-checks.ts";
  */
 export async function claimPlace(
   place: LabPlace,
+  driver: LabDriver,
   request: Pick<LabState, "name" | "appHosts" | "pooling" | "sharedBuffers" | "archiveCommand">,
 ): Promise<LabState> {
   const stateAt = (index: number): LabState => ({
     ...request,
     version: 1,
+    driver: driver.kind,
     index,
     phase: "making",
     configFolder: place.configFolder,
@@ -30,19 +31,13 @@ export async function claimPlace(
   });
   return await withLock("lab-index", { purpose: `bin/lab up --name ${request.name}` }, async () => {
     const indexes = await freeIndexes(place);
-    checkPaths(modelOf(place, stateAt(0)));
     const index = await firstFree(indexes, async (one) => {
-      await checkPlace(modelOf(place, stateAt(one)));
+      await driver.checkPlace(modelOf(place, stateAt(one)));
     });
     const state = stateAt(index);
     await writeState(place, state);
     return state;
   });
-}
-
-async function checkPlace(model: LabModel): Promise<void> {
-  checkProcesses(model);
-  await checkAddresses(model);
 }
 
 /**

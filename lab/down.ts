@@ -3,19 +3,16 @@
  * with its lab.json gone. Nothing in it is worth a clean stop, so everything is killed.
  */
 import { readFile, rm } from "node:fs/promises";
-import { eventually } from "../kit/clock.ts";
-import { killParts } from "./driver/process.ts";
+import type { DriverKind } from "./addresses.ts";
+import { withDriver } from "./driver/open.ts";
 import { environmentHead } from "./environment.ts";
-import { removeAllCuts } from "./driver/faults.ts";
 import { withLock } from "./lock.ts";
 import type { LabPlace } from "./place.ts";
-import { processesUnder, signalProcess, startOf } from "./driver/processes.ts";
-import { environmentFile, labFolder, listLabs, modelOf, readState, removeState } from "./state.ts";
-import type { LabState } from "./state.ts";
+import { environmentFile, listLabs, readState, removeState } from "./state.ts";
 
 /**
  * Ends the lab `name`; returns false when there was none.
- * @throws LabLockedError, CutError, DeadlineError
+ * @throws LabLockedError, CutError, DeadlineError, EngineError
  */
 export async function labDown(
   place: LabPlace,
@@ -36,32 +33,18 @@ export function labLock(name: string): string {
 export async function destroyLab(place: LabPlace, name: string): Promise<boolean> {
   const state = await readState(place, name);
   const known = state !== undefined || (await listLabs(place)).includes(name);
-  if (state !== undefined) {
-    await killParts(modelOf(place, state).parts);
-    killRecorded(state);
+  // Without its lab.json it may have been either.
+  const kinds: readonly DriverKind[] = state === undefined ? ["process", "docker"] : [state.driver];
+  let found = false;
+  for (const kind of kinds) {
+    const was = await withDriver(place, kind, (driver) => driver.destroy(name, state));
+    found ||= was;
   }
-  const folder = labFolder(place, name);
-  await eventually(
-    `end of the processes in ${folder}`,
-    { deadlineMs: 4000, intervalMs: 10 },
-    () => {
-      const left = processesUnder(folder);
-      for (const { pid } of left) signalProcess(pid, "SIGKILL");
-      return left.length === 0 ? true : undefined;
-    },
-  );
-  if (place.privileged) await removeAllCuts(name);
   const hadFile = await removeEnvironmentFile(
     environmentFile(state ?? { configFolder: place.configFolder, name }),
   );
   await removeState(place, name);
-  return known || hadFile;
-}
-
-function killRecorded(state: LabState): void {
-  for (const { pid, startedAt } of Object.values(state.processes)) {
-    if (startOf(pid) === startedAt) signalProcess(pid, "SIGKILL");
-  }
+  return known || hadFile || found;
 }
 
 /** Removes an environment file only when a lab wrote it. */

@@ -1,27 +1,25 @@
 /** The environment file of a lab: the same schema as production, secrets as file references. */
+import { join } from "node:path";
 import { stringify } from "yaml";
+import { loadEnvironment } from "../config/load.ts";
+import type { Environment } from "../config/schema.ts";
 import { formatAddress } from "../kit/address.ts";
-import { controlKeys } from "./control-keys.ts";
+import { writeFileAtomically } from "../kit/atomic-file.ts";
+import type { EnvironmentKeys, Making } from "./driver/driver.ts";
 import type { LabModel } from "./model.ts";
-import { partOf } from "./model.ts";
-import type { LabPlace } from "./place.ts";
-import type { Programs } from "./programs.ts";
 import { labDatabase, labUsers, secretFile } from "./secrets.ts";
 
 /** The first line of every file that a lab writes into config/, by which it is known again. */
 export const environmentHead = "# Written by bin/lab, and removed by bin/lab down.";
 
 /** The text of config/<name>.yml for the lab. */
-export function labEnvironment(
-  model: LabModel,
-  place: LabPlace,
-  programs: Pick<Programs, "haproxy" | "postgresFolder" | "pgbouncer">,
-): string {
+export function labEnvironment(model: LabModel, keys: EnvironmentKeys): string {
   const password = (user: Parameters<typeof secretFile>[1]): string =>
     `file:${secretFile(model.folder, user)}`;
   const poolerAdmin = { user: labUsers.poolerAdmin, password: password("poolerAdmin") };
   const environment = {
     cluster: model.name,
+    ...keys.whole,
     login: { user: labUsers.superuser, password: password("superuser"), database: "postgres" },
     members: model.members.map((member) => ({
       name: member.name,
@@ -30,32 +28,31 @@ export function labEnvironment(
       pooler: { address: formatAddress(member.pooler), admin: poolerAdmin },
       health: `http://${formatAddress(member.health)}`,
       slot: member.slot,
-      control: controlKeys(model, place, programs, member.name),
+      ...keys.member(member.name),
     })),
-    routers: model.apps.map((app) => {
-      const { folder } = partOf(model, app.name, "router");
-      return {
-        name: app.router,
-        listen: {
-          write: formatAddress(app.write),
-          read: formatAddress(app.read),
-          stats: formatAddress(app.stats),
-        },
-        runtime: `unix:${folder}/admin.sock`,
-        master: `unix:${folder}/master.sock`,
-        adminSocket: `${folder}/admin.sock`,
-        configuration: { path: `${folder}/haproxy.cfg` },
-      };
-    }),
+    routers: model.apps.map(({ router }) => ({ name: router, ...keys.router(router) })),
     edgePoolers: model.apps.map((app) => ({
       name: app.edgePooler,
+      ...keys.edgePooler(app.name),
       address: formatAddress(app.edge),
       admin: poolerAdmin,
       databases: [labDatabase, "postgres"],
       poolMode: model.pooling,
       gate: { url: `http://${formatAddress(app.gate)}`, token: password("gateToken") },
     })),
-    haproxy: { program: programs.haproxy },
   };
   return `${environmentHead}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
+}
+
+/**
+ * Writes the environment file of a lab that is being made.
+ * @returns the environment as every other tool will load it
+ */
+export async function writeEnvironment(
+  { model, configFolder }: Making,
+  keys: EnvironmentKeys,
+): Promise<Environment> {
+  const text = labEnvironment(model, keys);
+  await writeFileAtomically(join(configFolder, `${model.name}.yml`), text, { mode: 0o644 });
+  return await loadEnvironment(model.name, { folder: configFolder });
 }

@@ -4,6 +4,8 @@
  * a few choices, so two tools that read the same lab.json see the same lab.
  */
 import type { Address } from "../kit/address.ts";
+import { addressPlans, sites } from "./addresses.ts";
+import type { AppAddresses, DriverKind, MemberAddresses, Site } from "./addresses.ts";
 
 export type PartKind = "postgres" | "pooler" | "health" | "router" | "edge" | "gate";
 
@@ -20,30 +22,25 @@ export interface Part {
   readonly listens: readonly Address[];
 }
 
-export interface MemberHost {
+export interface MemberHost extends MemberAddresses {
   readonly name: string;
   readonly ordinal: number;
+  readonly site: Site;
   /** The replication slot that its primary keeps for it. */
   readonly slot: string;
-  readonly postgres: Address;
-  readonly pooler: Address;
-  readonly health: Address;
 }
 
-export interface AppHost {
+export interface AppHost extends AppAddresses {
   readonly name: string;
+  readonly site: Site;
   /** Names of its router and of its edge pooler in the environment file. */
   readonly router: string;
   readonly edgePooler: string;
-  readonly write: Address;
-  readonly read: Address;
-  readonly stats: Address;
-  readonly edge: Address;
-  readonly gate: Address;
 }
 
 export interface LabRequest {
   readonly name: string;
+  readonly driver: DriverKind;
   /** 0 to 19; decides addresses and group ids. */
   readonly index: number;
   /** The lab's own folder, absolute. */
@@ -61,7 +58,7 @@ export interface LabModel extends LabRequest {
   readonly parts: readonly Part[];
 }
 
-/** How many labs fit side by side, by their addresses 127.10.x.x to 127.29.x.x. */
+/** How many labs fit side by side, by their addresses: 127.10.x.x to 127.29.x.x, 10.213.0.x to .79.x. */
 export const maximumLabs = 20;
 export const maximumAppHosts = 8;
 
@@ -71,10 +68,8 @@ const gidsPerLab = 100;
 
 /** Works out the whole lab. Pure. */
 export function modelLab(request: LabRequest): LabModel {
-  const members = memberNames.map((name, ordinal) => memberHost(request.index, name, ordinal));
-  const apps = Array.from({ length: request.appHosts }, (_, ordinal) =>
-    appHost(request.index, ordinal),
-  );
+  const members = memberNames.map((name, ordinal) => memberHost(request, name, ordinal));
+  const apps = Array.from({ length: request.appHosts }, (_, ordinal) => appHost(request, ordinal));
   const baseGid = firstGid + request.index * gidsPerLab;
   const part = (host: string, kind: PartKind, offset: number, listens: Address[]): Part => ({
     name: `${host}/${kind}`,
@@ -99,31 +94,30 @@ export function modelLab(request: LabRequest): LabModel {
   return { ...request, members, apps, parts };
 }
 
-function memberHost(index: number, name: string, ordinal: number): MemberHost {
-  const host = `127.${10 + index}.0.${ordinal + 1}`;
+function memberHost({ index, driver }: LabRequest, name: string, ordinal: number): MemberHost {
   return {
     name,
     ordinal,
+    site: siteOf(ordinal),
     slot: slotName(name),
-    postgres: { host, port: 5432 },
-    pooler: { host, port: 6432 },
-    health: { host, port: 8008 },
+    ...addressPlans[driver].member(index, ordinal),
   };
 }
 
-function appHost(index: number, ordinal: number): AppHost {
-  const host = `127.${10 + index}.1.${ordinal + 1}`;
+function appHost({ index, driver }: LabRequest, ordinal: number): AppHost {
   const name = `app-${String(ordinal + 1).padStart(2, "0")}`;
   return {
     name,
+    site: siteOf(ordinal),
     router: name,
     edgePooler: `${name}-edge`,
-    write: { host, port: 6433 },
-    read: { host, port: 6434 },
-    stats: { host, port: 8404 },
-    edge: { host, port: 6432 },
-    gate: { host, port: 8009 },
+    ...addressPlans[driver].app(index, ordinal),
   };
+}
+
+/** Every other host stands in the other data centre, the first one where the first member is. */
+function siteOf(ordinal: number): Site {
+  return sites[ordinal % sites.length] ?? sites[0];
 }
 
 /** The slot a standby of this name streams through (slot names take no dash). */

@@ -11,6 +11,8 @@ export interface LabPlace {
   readonly configFolder: string;
   /** True when we are root: parts get group ids of their own, and cuts are possible. */
   readonly privileged: boolean;
+  /** The engine of labs of containers, such as unix:///var/run/docker.sock. */
+  readonly engine: string;
   /** The user that Postgres, PgBouncer and HAProxy run as. */
   readonly uid: number;
 }
@@ -21,6 +23,8 @@ export class LabUnavailableError extends Error {
   readonly code = "ERR_LAB_UNAVAILABLE";
 }
 
+const defaultEngine = "unix:///var/run/docker.sock";
+
 export const systemRoot = "/var/lib/switchyard/lab";
 
 /**
@@ -28,7 +32,7 @@ export const systemRoot = "/var/lib/switchyard/lab";
  * @throws LabUnavailableError when we are root and there is no user postgres
  */
 export async function labPlace(
-  options: { stateHome?: string | undefined } = {},
+  options: { stateHome?: string | undefined; engine?: string | undefined } = {},
 ): Promise<LabPlace> {
   const uid = process.getuid?.() ?? -1;
   const stateHome = options.stateHome ?? "";
@@ -37,6 +41,7 @@ export async function labPlace(
     root: uid === 0 ? systemRoot : join(base, "switchyard/lab"),
     configFolder: inCheckout("config"),
     privileged: uid === 0,
+    engine: options.engine || defaultEngine,
     uid: uid === 0 ? await postgresUid() : uid,
   };
 }

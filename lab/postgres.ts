@@ -1,49 +1,22 @@
 /**
- * Makes the two Postgres nodes of a lab: initdb for the first, a base backup for the second. All
- * safety settings keep their defaults (fsync, full_page_writes, synchronous_commit, 16 MB
- * segments); checksums are on. What a node is (its address, its name) stands on its command line,
- * so that a copied data directory never takes over another node's identity.
+ * What a lab's Postgres nodes are told, whichever driver runs them. All safety settings keep their
+ * defaults (fsync, full_page_writes, synchronous_commit, 16 MB segments); checksums are on.
  */
-import { readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import type { Client } from "pg";
+import { Secret } from "../config/secret.ts";
+import { userlist } from "../router/pooler/model.ts";
 import { superuserLogin, withClient } from "./connect.ts";
-import { dataFolder, runPartTool, writePartFile } from "./driver/part.ts";
-import type { LabModel, MemberHost, Part } from "./model.ts";
-import { partOf } from "./model.ts";
+import type { Making } from "./driver/driver.ts";
+import type { LabModel, MemberHost } from "./model.ts";
 import { scramSecret } from "./scram.ts";
-import type { LabPlace } from "./place.ts";
-import type { Programs } from "./programs.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
 import type { LabSecrets } from "./secrets.ts";
 
-export interface Making {
-  readonly model: LabModel;
-  readonly place: LabPlace;
-  readonly programs: Programs;
-  readonly secrets: LabSecrets;
-  readonly signal: AbortSignal;
-}
-
 const setUpDeadlineMs = 20_000;
 
-/** Runs initdb for the first member and writes its configuration. */
-export async function makePrimary(making: Making, member: MemberHost): Promise<void> {
-  const part = partOf(making.model, member.name, "postgres");
-  await writeOwned(making, part, "superuser", making.secrets.superuser.reveal());
-  await runAs(making, part, "initdb", [
-    ...["-D", dataFolder(part), "--username", labUsers.superuser],
-    ...["--pwfile", join(part.folder, "superuser"), "--auth", "scram-sha-256"],
-    ...["--data-checksums", "--encoding", "UTF8", "--locale", "C.UTF-8"],
-  ]);
-  await rm(join(part.folder, "superuser"));
-  // After initdb's own lines: it has tried what kinds of shared memory this machine has.
-  const written = await readFile(join(dataFolder(part), "postgresql.conf"), "utf8");
-  await writeOwned(making, part, "data/postgresql.conf", written + settings(making.model));
-  await writeOwned(making, part, "data/pg_hba.conf", hostBasedAccess);
-  await writeFollowing(making, member);
-}
+/** The words of initdb that decide what a data directory is for ever. */
+export const initdbWords = ["--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8"] as const;
 
 /** Creates roles, the app's database and the standby's slot on the running primary. */
 export async function fillPrimary(making: Making, member: MemberHost): Promise<void> {
@@ -63,29 +36,6 @@ export async function fillPrimary(making: Making, member: MemberHost): Promise<v
   });
 }
 
-/** Copies the primary into a standby that will follow it through its own slot. */
-export async function makeStandby(
-  making: Making,
-  member: MemberHost,
-  primary: MemberHost,
-): Promise<void> {
-  const part = partOf(making.model, member.name, "postgres");
-  await writeFollowing(making, member, { passfileOnly: true });
-  await runAs(
-    making,
-    part,
-    "pg_basebackup",
-    [
-      ...["-D", dataFolder(part), "-h", primary.postgres.host, "-p", String(primary.postgres.port)],
-      ...["-U", labUsers.replicator, "--no-password", "--checkpoint", "fast"],
-      ...["--wal-method", "stream", "--slot", member.slot],
-    ],
-    { PGPASSFILE: join(part.folder, "passfile") },
-  );
-  await writeFollowing(making, member);
-  await writeOwned(making, part, "data/standby.signal", "");
-}
-
 /**
  * Creates on a standby the slots that the others will need once it is primary. They reserve no WAL
  * until they are used.
@@ -99,26 +49,6 @@ export async function prepareSlots(making: Making, member: MemberHost): Promise<
   });
 }
 
-async function runAs(
-  making: Making,
-  part: Part,
-  program: string,
-  words: readonly string[],
-  variables: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const command = [join(making.programs.postgresFolder, program), ...words] as const;
-  await runPartTool(making.place, part, command, { variables, signal: making.signal });
-}
-
-async function writeOwned(
-  making: Making,
-  part: Part,
-  name: string,
-  content: string,
-): Promise<void> {
-  await writePartFile(making.place, part, name, content);
-}
-
 async function asSuperuser(
   making: Making,
   member: MemberHost,
@@ -127,34 +57,53 @@ async function asSuperuser(
   await withClient(member.postgres, superuserLogin(making.secrets), setUpDeadlineMs, work);
 }
 
-/** Whom the node follows whenever it is a standby: set beforehand, so that a signal file is all. */
-async function writeFollowing(
-  making: Making,
-  member: MemberHost,
-  options: { passfileOnly?: boolean } = {},
-): Promise<void> {
-  const part = partOf(making.model, member.name, "postgres");
-  const upstream = making.model.members.find((one) => one.name !== member.name);
-  const passfile = join(part.folder, "passfile");
-  const password = making.secrets.replicator.reveal();
-  await writeOwned(making, part, "passfile", `*:*:*:${labUsers.replicator}:${password}\n`);
-  if (options.passfileOnly === true || upstream === undefined) return;
+/** The libpq words by which `member` follows the other one; the file `passwords` has the password. */
+export function upstreamWords(model: LabModel, member: MemberHost, passwords: string): string {
+  const [upstream] = model.members.filter((one) => one.name !== member.name);
+  if (upstream === undefined) throw new TypeError("a lab has two members");
   const { host, port } = upstream.postgres;
-  const connection = `host=${host} port=${port} user=${labUsers.replicator} passfile=${passfile} application_name=${member.name} connect_timeout=3`;
-  const lines = [`primary_conninfo = '${connection}'`, `primary_slot_name = '${member.slot}'`, ""];
-  await writeOwned(making, part, "data/postgresql.auto.conf", lines.join("\n"));
+  return `host=${host} port=${port} user=${labUsers.replicator} passfile=${passwords} application_name=${member.name} connect_timeout=3`;
 }
 
-const hostBasedAccess = [
-  "# TYPE  DATABASE     USER  ADDRESS      METHOD",
-  "local   all          all                scram-sha-256",
-  "local   replication  all                scram-sha-256",
-  "host    all          all   127.0.0.0/8  scram-sha-256",
-  "host    replication  all   127.0.0.0/8  scram-sha-256",
-  "",
-].join("\n");
+/** Whom a node follows whenever it is a standby: set beforehand, so that a signal file is all. */
+export function followingSettings(model: LabModel, member: MemberHost, passwords: string): string {
+  return [
+    `primary_conninfo = '${upstreamWords(model, member, passwords)}'`,
+    `primary_slot_name = '${member.slot}'`,
+    "",
+  ].join("\n");
+}
 
-function settings(model: LabModel): string {
+/** A passfile with the replication password. PostgreSQL manual, 34.16 "The Password File". */
+export function passfile({ replicator }: LabSecrets): string {
+  return `*:*:*:${labUsers.replicator}:${replicator.reveal()}\n`;
+}
+
+/** The userlist of every PgBouncer of a lab. */
+export function poolerUserlist(secrets: LabSecrets): string {
+  return userlist([
+    { user: labUsers.superuser, password: secrets.superuser },
+    { user: labUsers.app, password: new Secret(scramSecret(secrets.app)) },
+    { user: labUsers.poolerAdmin, password: secrets.poolerAdmin },
+  ]);
+}
+
+/** pg_hba.conf: everybody shows a SCRAM password, and comes from one of `networks`. */
+export function hostBasedAccess(networks: readonly string[]): string {
+  return [
+    "# TYPE  DATABASE     USER  ADDRESS      METHOD",
+    "local   all          all                scram-sha-256",
+    "local   replication  all                scram-sha-256",
+    ...networks.flatMap((network) => [
+      `host    all          all   ${network}  scram-sha-256`,
+      `host    replication  all   ${network}  scram-sha-256`,
+    ]),
+    "",
+  ].join("\n");
+}
+
+/** The lines of postgresql.conf in which a lab's Postgres differs from a fresh one. */
+export function postgresSettings(model: LabModel): string {
   const quoted = (value: string): string => `'${value.replaceAll("'", "''")}'`;
   const rows: readonly (readonly [name: string, value: string])[] = [
     ["password_encryption", "scram-sha-256"],

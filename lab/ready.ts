@@ -5,7 +5,7 @@ import { lookAtCluster } from "../router/cluster/observe.ts";
 import type { Verdict } from "../router/cluster/verdict.ts";
 import { appLogin, withClient } from "./connect.ts";
 import type { AppHost } from "./model.ts";
-import type { Making } from "./postgres.ts";
+import type { Making } from "./driver/driver.ts";
 
 const readyDeadlineMs = 30_000;
 const writeDeadlineMs = 2000;

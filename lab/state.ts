@@ -17,6 +17,7 @@ const mainProcess = z.object({ pid: z.int(), startedAt: z.string() });
 const stateShape = z.object({
   version: z.literal(1),
   name: z.string(),
+  driver: z.enum(["process", "docker"]).default("process"),
   index: z
     .int()
     .min(0)

@@ -1,81 +1,24 @@
-/** How the parts of a lab are. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import type { Address } from "../kit/address.ts";
-import { readControlFile } from "../router/postgres/control/control-file.ts";
-import { isCleanStop } from "../router/postgres/control/judge.ts";
-import { mainOf, processesOf } from "./driver/processes.ts";
-import type { LabModel, Part, PartKind } from "./model.ts";
-import type { LabState } from "./state.ts";
+/** How the parts of a lab are, and what is cut off, whichever driver runs it. */
+import type { PartStatus } from "./driver/driver.ts";
+import { withDriver } from "./driver/open.ts";
+import type { LabPlace } from "./place.ts";
+import { modelOf, requireState } from "./state.ts";
 
-export type PartState = "running" | "stopped" | "frozen" | "crashed";
-
-export interface PartStatus {
-  readonly part: string;
-  readonly state: PartState;
-  /** Its main process; null when there is none. */
-  readonly pid: number | null;
-  readonly address: Address;
+export interface LabStatus {
+  readonly parts: readonly PartStatus[];
+  /** The two ends of each cut that stands. */
+  readonly cuts: readonly (readonly [string, string])[];
 }
 
-/** Looks at every part of the lab. */
-export function partStates(model: LabModel, state: LabState): PartStatus[] {
-  const seen = processesOf(model.parts);
-  return model.parts.map((part) => {
-    const processes = seen.get(part.name) ?? [];
-    const [address] = part.listens;
-    if (address === undefined) throw new TypeError(`${part.name} listens nowhere`);
-    const main = mainOf(processes);
-    return {
-      part: part.name,
-      state: stateOf(part, processes, main?.pid, state),
-      pid: main?.pid ?? null,
-      address,
-    };
+/**
+ * Looks at every part of the lab called `name`.
+ * @throws LabMissingError, or what the driver throws when it cannot look
+ */
+export async function labStatus(place: LabPlace, name: string): Promise<LabStatus> {
+  const state = await requireState(place, name);
+  const model = modelOf(place, state);
+  return await withDriver(place, state.driver, async (driver) => {
+    const [parts, cuts] = await Promise.all([driver.states(model, state), driver.cuts(model)]);
+    return { parts, cuts };
   });
-}
-
-function stateOf(
-  part: Part,
-  processes: readonly { pid: number; stopped: boolean }[],
-  main: number | undefined,
-  state: LabState,
-): PartState {
-  if (processes.length === 0) {
-    return state.stopped.includes(part.name) || wasShutDown(part) ? "stopped" : "crashed";
-  }
-  if (processes.every((one) => one.stopped)) return "frozen";
-  // Children that outlive the process they came from do no work for anyone.
-  const recorded = state.processes[part.name];
-  const isMain = recorded === undefined || recorded.pid === main || pidInFile(part) === main;
-  return isMain ? "running" : "crashed";
-}
-
-/** Where a program writes its own pid, as far as it does; the lab is not the only one to start it. */
-const pidFiles: Readonly<Partial<Record<PartKind, string>>> = {
-  postgres: "data/postmaster.pid",
-  pooler: "pgbouncer.pid",
-  edge: "pgbouncer.pid",
-};
-
-function pidInFile(part: Part): number | undefined {
-  const file = pidFiles[part.kind];
-  const text = file === undefined ? undefined : readNow(join(part.folder, file));
-  return text === undefined ? undefined : Number.parseInt(text.toString("latin1"), 10);
-}
-
-/** A Postgres that was not stopped by the lab says itself whether it was stopped in good order. */
-function wasShutDown(part: Part): boolean {
-  if (part.kind !== "postgres") return false;
-  const bytes = readNow(join(part.folder, "data/global/pg_control"));
-  const read = bytes === undefined ? undefined : readControlFile(bytes);
-  return read !== undefined && "control" in read && isCleanStop(read.control);
-}
-
-function readNow(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path);
-  } catch {
-    return undefined;
-  }
 }

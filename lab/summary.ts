@@ -1,8 +1,8 @@
 /** What `up` tells about a lab: the written contract of `bin/lab up --json`. */
 import { formatAddress } from "../kit/address.ts";
 import type { Address } from "../kit/address.ts";
+import type { EnvironmentKeys } from "./driver/driver.ts";
 import type { LabModel } from "./model.ts";
-import { partOf } from "./model.ts";
 import { labDatabase, labUsers } from "./secrets.ts";
 import type { LabSecrets } from "./secrets.ts";
 
@@ -35,7 +35,7 @@ export interface LabSummary {
 }
 
 /** Describes the lab, passwords included: it is for the one who brought it up. */
-export function summarise(model: LabModel, secrets: LabSecrets): LabSummary {
+export function summarise(model: LabModel, secrets: LabSecrets, keys: EnvironmentKeys): LabSummary {
   const appHosts = model.apps.map(({ name, write, read, edge, stats }) => ({
     name,
     write,
@@ -65,7 +65,7 @@ export function summarise(model: LabModel, secrets: LabSecrets): LabSummary {
     appHosts,
     routers: model.apps.map((one) => ({
       name: one.router,
-      runtime: `unix:${partOf(model, one.name, "router").folder}/admin.sock`,
+      runtime: keys.router(one.router).runtime,
     })),
   };
 }

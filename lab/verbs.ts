@@ -1,25 +1,14 @@
 /** What an operator does to the parts of a lab that is up, one verb at a time. */
 import { nearest } from "../kit/nearest.ts";
 import { labLock } from "./down.ts";
-import {
-  awaitPart,
-  freezeParts,
-  killParts,
-  launchPart,
-  stopPart,
-  thawParts,
-} from "./driver/process.ts";
-import type { ProcessDriver } from "./driver/process.ts";
-import { cutParts, healParts } from "./driver/faults.ts";
+import type { LabDriver, PartState } from "./driver/driver.ts";
+import { withDriver } from "./driver/open.ts";
 import { withLock } from "./lock.ts";
 import { partNames, partsNamed } from "./model.ts";
 import type { LabModel, Part } from "./model.ts";
 import type { LabPlace } from "./place.ts";
-import { findPrograms } from "./programs.ts";
 import { modelOf, requireState, writeState } from "./state.ts";
 import type { LabState } from "./state.ts";
-import { partStates } from "./status.ts";
-import type { PartState } from "./status.ts";
 import { LabRefusedError } from "./up-checks.ts";
 
 export type PartVerb = "stop" | "kill" | "start" | "freeze" | "thaw";
@@ -38,6 +27,7 @@ export interface VerbOptions {
 }
 
 interface Act {
+  readonly driver: LabDriver;
   readonly place: LabPlace;
   readonly model: LabModel;
   readonly state: LabState;
@@ -62,9 +52,9 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
     nothing: { stopped: "is stopped already" },
     refused: { frozen: "thaw or kill it first" },
     stops: true,
-    run: async ({ options }, parts) => {
+    run: async ({ driver, model, options }, parts) => {
       // What uses Postgres goes first: a pooler must not see its server go away.
-      for (const part of parts.toReversed()) await stopPart(part, options.signal);
+      for (const part of parts.toReversed()) await driver.stop(model, part, options.signal);
     },
   },
   kill: {
@@ -72,7 +62,7 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
     nothing: { stopped: "is stopped already", crashed: "has crashed already" },
     refused: {},
     stops: false,
-    run: (_act, parts) => killParts(parts),
+    run: ({ driver, model }, parts) => driver.kill(model, parts),
   },
   start: {
     done: "started",
@@ -86,14 +76,14 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
     nothing: { frozen: "is frozen already", stopped: "is stopped", crashed: "has crashed" },
     refused: {},
     stops: false,
-    run: (_act, parts) => freezeParts(parts),
+    run: ({ driver, model }, parts) => driver.freeze(model, parts),
   },
   thaw: {
     done: "thawed",
     nothing: { running: "is not frozen", stopped: "is stopped", crashed: "has crashed" },
     refused: {},
     stops: false,
-    run: (_act, parts) => thawParts(parts),
+    run: ({ driver, model }, parts) => driver.thaw(model, parts),
   },
 };
 
@@ -111,7 +101,8 @@ export async function actOnPart(
   await withOpenLab(place, name, `${verb} ${target}`, options, async (act) => {
     const row = verbs[verb];
     const parts = requireParts(act.model, target);
-    const states = new Map(partStates(act.model, act.state).map((one) => [one.part, one.state]));
+    const seen = await act.driver.states(act.model, act.state);
+    const states = new Map(seen.map((one) => [one.part, one.state]));
     const stateOf = (part: Part): PartState => states.get(part.name) ?? "crashed";
     const refusal = parts.find((part) => row.refused[stateOf(part)] !== undefined);
     if (refusal !== undefined) {
@@ -133,18 +124,15 @@ export async function actOnPart(
 }
 
 async function startParts(act: Act, parts: readonly Part[]): Promise<void> {
-  // Leftovers of a crashed part hold its addresses and its shared memory.
-  await killParts(parts);
-  const programs = await findPrograms();
-  const { model, place, state, options } = act;
-  const driver: ProcessDriver = { model, place, programs, configFolder: state.configFolder };
-  const started = await Promise.all(parts.map((part) => launchPart(driver, part)));
-  const processes = { ...state.processes };
-  for (const { part, ...main } of started) processes[part] = main;
+  const { driver, model, place, state, options } = act;
+  const started = await driver.start(model, state, parts);
+  const processes = { ...state.processes, ...started };
   // Before the wait: a part that is slow to answer is started all the same.
   await writeState(place, { ...state, processes });
   const { signal } = options;
-  const results = await Promise.allSettled(parts.map((part) => awaitPart(part, { signal })));
+  const results = await Promise.allSettled(
+    parts.map((part) => driver.awaitPart(model, part, signal)),
+  );
   const failed = results.find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
@@ -161,16 +149,16 @@ export async function actOnPair(
   options: VerbOptions,
 ): Promise<void> {
   const [one, other] = ends;
-  await withOpenLab(place, name, `${verb} ${one} ${other}`, options, async ({ model }) => {
+  await withOpenLab(place, name, `${verb} ${one} ${other}`, options, async ({ driver, model }) => {
     const [left, right] = [requireParts(model, one), requireParts(model, other)];
     if (left.some((part) => right.includes(part))) {
       throw new UnknownPartError(`${verb} ${one} ${other}: a part is never apart from itself`);
     }
     if (verb === "cut") {
-      const changed = await cutParts(model, one, other);
+      const changed = await driver.cut(model, one, other);
       options.note(`${one} and ${other} ${changed ? "are" : "were already"} cut off`);
     } else {
-      const changed = await healParts(model, one, other);
+      const changed = await driver.heal(model, one, other);
       options.note(
         `${one} and ${other} ${changed ? "reach" : "were not cut: they reach"} each other`,
       );
@@ -188,7 +176,9 @@ async function withOpenLab(
   const purpose = `bin/lab ${what} --name ${name}`;
   await withLock(labLock(name), { purpose, signal: options.signal }, async () => {
     const state = await requireState(place, name);
-    await work({ place, model: modelOf(place, state), state, options });
+    await withDriver(place, state.driver, (driver) =>
+      work({ driver, place, model: modelOf(place, state), state, options }),
+    );
   });
 }
 

@@ -18,6 +18,7 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_USAGE: exitCodes.usage,
   ERR_CONFIG: exitCodes.configuration,
   ERR_CONFIG_UNKNOWN_ENVIRONMENT: exitCodes.configuration,
+  ERR_HOST: exitCodes.configuration,
   ERR_ABORTED: exitCodes.aborted,
   ERR_REFUSED: exitCodes.refused,
   ERR_LOCKED: exitCodes.locked,
@@ -29,9 +30,15 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_HAPROXY_TOO_OLD: exitCodes.unavailable,
   ERR_HAPROXY_CONFIGURATION: exitCodes.refused,
   ERR_HAPROXY_FILE: exitCodes.unavailable,
+  ERR_CONTAINER_FILE: exitCodes.unavailable,
+  ERR_RELAY_FRAME: exitCodes.unavailable,
+  ERR_RELAY: exitCodes.unavailable,
+  ERR_NO_SOCAT: exitCodes.unavailable,
   ERR_HAPROXY_NO_RELOAD: exitCodes.configuration,
   ERR_HAPROXY_RELOAD: exitCodes.failed,
   ERR_POOLER_MODEL: exitCodes.configuration,
+  ERR_KAMAL_MODEL: exitCodes.configuration,
+  ERR_KAMAL_OUTPUT: exitCodes.configuration,
   ERR_TEMPLATE: exitCodes.configuration,
   ERR_HAPROXY_COMMAND: exitCodes.usage,
   ERR_HAPROXY_UNREACHABLE: exitCodes.unavailable,
@@ -90,6 +97,9 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_FLIP_LEFT: exitCodes.failed,
   ERR_STATE_FOLDER: exitCodes.unavailable,
   ERR_FLIP_UNREACHABLE: exitCodes.unavailable,
+  ERR_DOCKER_ENGINE: exitCodes.unavailable,
+  ERR_DOCKER_ADDRESS: exitCodes.configuration,
+  ERR_TAR: exitCodes.unavailable,
 };
 
 /** The exit code for a thrown value. */

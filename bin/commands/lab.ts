@@ -38,6 +38,12 @@ const program: ProgramRow = {
       options: {
         name,
         json: { type: "boolean", summary: "print one JSON object on standard output" },
+        driver: {
+          type: "string",
+          value: "DRIVER",
+          choices: ["process", "docker"],
+          summary: "what its parts are: programs, or containers [process]",
+        },
         "app-hosts": { type: "string", value: "N", summary: "app hosts, 1 to 8 [1]" },
         pooling: {
           type: "string",
@@ -82,6 +88,7 @@ const program: ProgramRow = {
   ],
   examples: [
     "lab up",
+    "lab up --driver docker --app-hosts 2",
     "lab kill dal-01/postgres",
     "lab cut dal-01 chi-02",
     "recovery lab topology",

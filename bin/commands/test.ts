@@ -15,7 +15,8 @@ await main({
       },
       details: [
         "  unit   the checks, and the tests that start no real Postgres, HAProxy or PgBouncer",
-        "  live   only the tests that do (*.live.test.ts)",
+        "  live   only the tests that do (*.live.test.ts), on this machine's programs",
+        "  docker only those of them that need a Docker Engine",
         "  full   everything, with whole products instead of samples of them",
         "",
         "Without a word everything runs; with files or folders, only their tests and no checks.",

@@ -1,5 +1,6 @@
 /**
- * The test run: the checks and the unit tests first, then the tests on real programs. Each file
+ * The test run: the checks and the unit tests first, then the tests on real programs, and last, one
+ * after the other, those on containers: they share one engine with all of its networks. Each file
  * is run by Node itself, as `node test/x.test.ts`: tap's runner loads a compiler into every file,
  * which costs a second of processor time and gives nothing where Node runs TypeScript by itself.
  */
@@ -7,6 +8,7 @@ import { exitCodes } from "../cli/exit-codes.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { UsageError } from "../cli/command.ts";
 import type { Flag, Invocation } from "../cli/command.ts";
+import { skippedFile, whyNoDocker } from "./docker.ts";
 import { printCount, printFile } from "./report.ts";
 import type { FileReport } from "./report.ts";
 import { runJob } from "./run-file.ts";
@@ -16,7 +18,7 @@ import type { Kind, Selection } from "./select.ts";
 import { readVerdict } from "./verdict.ts";
 
 /** Seconds a file may take before it is a failure with its name. */
-const fileSeconds: Readonly<Record<Kind, number>> = { unit: 60, live: 180 };
+const fileSeconds: Readonly<Record<Kind, number>> = { unit: 60, live: 180, docker: 300 };
 const fullFactor = 5;
 const jobsDefault = 2;
 
@@ -49,6 +51,9 @@ export async function run(invocation: Invocation): Promise<number> {
   ];
   const second = fileJobs(selection, "live").map((job) => ({ job, runner: file }));
   for (const phase of [first, second]) await inLanes(jobs, phase, print);
+  const third = fileJobs(selection, "docker");
+  const why = third.length === 0 ? undefined : await whyNoDocker(output, signal);
+  for (const job of third) print(why === undefined ? await file(job) : skippedFile(job.name, why));
   return printCount(reports, output) ? exitCodes.done : exitCodes.failed;
 }
 

@@ -3,7 +3,7 @@ import { existsSync, globSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { UsageError } from "../cli/command.ts";
 
-export type Kind = "unit" | "live";
+export type Kind = "unit" | "live" | "docker";
 
 export interface Selection {
   /** Files relative to the checkout, sorted, each once. */
@@ -17,13 +17,14 @@ export interface Selection {
 const kindsOf: Readonly<Record<string, readonly Kind[]>> = {
   unit: ["unit"],
   live: ["live"],
-  full: ["unit", "live"],
+  docker: ["docker"],
+  full: ["unit", "live", "docker"],
 };
 
 const seeHelp = "see test --help";
 
 /**
- * Finds the files that `words` name: at most one of unit, live and full, then files or folders,
+ * Finds the files that `words` name: at most one of unit, live, docker and full, then files or folders,
  * relative to `folder`. `root` is the checkout.
  * @throws UsageError for a word that is none of these, and when no test file is meant
  */
@@ -33,12 +34,12 @@ export function select(words: readonly string[], root: string, folder: string): 
   const kinds = kindsOf[named ?? "full"] ?? [];
   const paths = named === undefined ? words : words.slice(1);
   const all = testFiles(paths, root, folder);
-  const isLive = (file: string): boolean => file.endsWith(".live.test.ts");
   const files = {
-    unit: kinds.includes("unit") ? all.filter((file) => !isLive(file)) : [],
-    live: kinds.includes("live") ? all.filter(isLive) : [],
+    unit: kinds.includes("unit") ? all.filter((file) => kindOf(file) === "unit") : [],
+    live: kinds.includes("live") ? all.filter((file) => kindOf(file) === "live") : [],
+    docker: kinds.includes("docker") ? all.filter((file) => kindOf(file) === "docker") : [],
   };
-  if (files.unit.length + files.live.length === 0) {
+  if (Object.values(files).flat().length === 0) {
     throw new UsageError(`no ${named ?? ""} test in ${paths.join(" ") || "test"}`, seeHelp);
   }
   return {
@@ -48,13 +49,19 @@ export function select(words: readonly string[], root: string, folder: string): 
   };
 }
 
+/** A live test whose file or folder is called docker or images needs a Docker Engine. */
+function kindOf(file: string): Kind {
+  if (!file.endsWith(".live.test.ts")) return "unit";
+  return /\/(docker|images)[/.-]/.test(file) ? "docker" : "live";
+}
+
 function testFiles(paths: readonly string[], root: string, folder: string): readonly string[] {
   if (paths.length === 0) return globSync("test/**/*.test.ts", { cwd: root }).toSorted();
   const found = paths.flatMap((path) => {
     const absolute = resolve(folder, path);
     if (!existsSync(absolute)) {
       throw new UsageError(
-        `${JSON.stringify(path)} is neither unit, live or full nor a test file or folder`,
+        `${JSON.stringify(path)} is neither unit, live, docker or full nor a test file or folder`,
         seeHelp,
       );
     }

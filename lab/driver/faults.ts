@@ -4,9 +4,9 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { formatAddress } from "../../kit/address.ts";
-import { ChildError, runChild } from "../../kit/child.ts";
 import type { LabModel, Part } from "../model.ts";
 import { partNames, partsNamed } from "../model.ts";
+import { chainsOf, CutError, runNft } from "./nft.ts";
 import {
   chainName,
   connectionScript,
@@ -17,15 +17,9 @@ import {
   tableName,
 } from "./packet-rules.ts";
 import type { Connection } from "./packet-rules.ts";
-import { plainEnvironment } from "./part.ts";
 import { processesOf } from "./processes.ts";
-import { findProgram } from "../programs.ts";
 
-/** Packets cannot be dropped here: no packet filter, or no right to it. */
-export class CutError extends Error {
-  override readonly name = "CutError";
-  readonly code = "ERR_LAB_CUT";
-}
+const family = "ip";
 
 /**
  * Cuts two hosts or parts off from each other; false when they are already.
@@ -39,7 +33,7 @@ export async function cutParts(model: LabModel, one: string, other: string): Pro
   }
   const table = tableName(model.name);
   const chain = chainName(one, other);
-  if ((await chainsOf(table)).includes(chain)) return false;
+  if ((await chainsOf(family, table)).includes(chain)) return false;
   const what = `cut ${one} ${other}`;
   const [left, right] = [partsNamed(model, one), partsNamed(model, other)];
   await runNft(cutScript(table, chain, left, right), what);
@@ -61,11 +55,11 @@ export async function cutParts(model: LabModel, one: string, other: string): Pro
 export async function healParts(model: LabModel, one: string, other: string): Promise<boolean> {
   const table = tableName(model.name);
   const chain = chainName(one, other);
-  const chains = await chainsOf(table);
+  const chains = await chainsOf(family, table);
   if (!chains.includes(chain)) return false;
   const last = chains.length === 1;
   await runNft(
-    last ? `delete table ip ${table}\n` : healScript(table, chain),
+    last ? `delete table ${family} ${table}\n` : healScript(family, table, chain),
     `heal ${one} ${other}`,
   );
   return true;
@@ -75,7 +69,7 @@ export async function healParts(model: LabModel, one: string, other: string): Pr
 export async function listCuts(model: LabModel): Promise<[string, string][]> {
   if (process.getuid?.() !== 0) return [];
   const names = partNames(model);
-  const chains = await chainsOf(tableName(model.name)).catch(() => []);
+  const chains = await chainsOf(family, tableName(model.name)).catch(() => []);
   return chains.flatMap((chain) => {
     const cut = cutOf(chain, names);
     return cut === undefined ? [] : [cut];
@@ -85,44 +79,8 @@ export async function listCuts(model: LabModel): Promise<[string, string][]> {
 /** Undoes all cuts of the lab called `name`, where the machine has a packet filter. */
 export async function removeAllCuts(name: string): Promise<void> {
   const table = tableName(name);
-  const chains = await chainsOf(table).catch(() => []);
-  if (chains.length > 0) await runNft(`delete table ip ${table}\n`, `heal all of ${name}`);
-}
-
-async function chainsOf(table: string): Promise<string[]> {
-  const program = await findNft();
-  const listed = await runChild(program, ["-j", "list", "chains", "ip"], {
-    deadlineMs: 5000,
-    env: plainEnvironment,
-  }).catch((cause: Error) => {
-    throw notPermitted("list of the packet rules", cause);
-  });
-  const { nftables } = JSON.parse(listed.stdout) as {
-    nftables: readonly { chain?: { table: string; name: string } }[];
-  };
-  return nftables.flatMap(({ chain }) => (chain?.table === table ? [chain.name] : []));
-}
-
-async function runNft(script: string, what: string): Promise<void> {
-  const program = await findNft();
-  await runChild(program, ["-f", "/dev/stdin"], {
-    deadlineMs: 5000,
-    env: plainEnvironment,
-    input: script,
-  }).catch((cause: Error) => {
-    throw notPermitted(what, cause);
-  });
-}
-
-async function findNft(): Promise<string> {
-  return await findProgram("nft").catch((cause: Error) => {
-    throw new CutError(`packets cannot be dropped on this machine: ${cause.message}`, { cause });
-  });
-}
-
-function notPermitted(what: string, cause: Error): CutError {
-  const said = cause instanceof ChildError ? cause.stderr.trim().split("\n")[0] : cause.message;
-  return new CutError(`${what}: nft: ${said}`, { cause });
+  const chains = await chainsOf(family, table).catch(() => []);
+  if (chains.length > 0) await runNft(`delete table ${family} ${table}\n`, `heal all of ${name}`);
 }
 
 /** The connections that a process of one side has to an address of the other side. */

@@ -75,8 +75,9 @@ export function connectionScript(
 }
 
 /** Removes one cut. */
-export function healScript(table: string, chain: string): string {
-  return `flush chain ip ${table} ${chain}\ndelete chain ip ${table} ${chain}\n`;
+export function healScript(family: "ip" | "bridge", table: string, chain: string): string {
+  const place = `${family} ${table} ${chain}`;
+  return `flush chain ${place}\ndelete chain ${place}\n`;
 }
 
 export interface SocketRow extends Connection {

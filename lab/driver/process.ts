@@ -12,6 +12,7 @@ import type { LabModel, Part, PartKind } from "../model.ts";
 import type { LabPlace } from "../place.ts";
 import type { Programs } from "../programs.ts";
 import { partAnswers } from "./answers.ts";
+import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } from "./driver.ts";
 import { ownerOf, plainEnvironment, postgresWords } from "./part.ts";
 import {
   mainOf,
@@ -23,18 +24,8 @@ import {
 } from "./processes.ts";
 import type { ProcessSeen } from "./processes.ts";
 
-/** A part could not be started or stopped. */
-export class PartError extends Error {
-  override readonly name = "PartError";
-  readonly code = "ERR_LAB_PART";
-  readonly part: string;
-  constructor(part: string, message: string, cause?: unknown) {
-    super(`${part}: ${message}`, { cause });
-    this.part = part;
-  }
-}
-
-export interface ProcessDriver {
+/** What the programs of a lab are started with. */
+export interface ProcessSetting {
   readonly model: LabModel;
   readonly place: LabPlace;
   readonly programs: Programs;
@@ -53,7 +44,7 @@ function outputFile(part: Part): string {
   return join(part.folder, "output.log");
 }
 
-type Words = (driver: ProcessDriver, part: Part) => readonly [program: string, ...string[]];
+type Words = (driver: ProcessSetting, part: Part) => readonly [program: string, ...string[]];
 
 const commandLines: Readonly<Record<PartKind, Words>> = {
   postgres: ({ programs }, part) => [
@@ -89,17 +80,6 @@ function variablesOf(part: Part): Readonly<Record<string, string>> {
   return part.kind === "gate" ? { POOL_GATE_STATE: join(part.folder, "lease.json") } : {};
 }
 
-// Fast shutdown for Postgres; HAProxy would wait for its clients on a softer one. PgBouncer 1.23 and
-// newer waits for its clients too, until it is told a second time.
-const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
-  postgres: "SIGINT",
-  pooler: "SIGTERM",
-  edge: "SIGTERM",
-  router: "SIGTERM",
-  health: "SIGTERM",
-  gate: "SIGTERM",
-};
-
 const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   postgres: ["data/postmaster.pid", ".s.PGSQL.5432.lock"],
   pooler: ["pgbouncer.pid"],
@@ -109,16 +89,13 @@ const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   gate: [],
 };
 
-// A fast shutdown waits for the checkpoint and for walsenders, up to wal_sender_timeout (60 s).
-const stopDeadlineMs = 90_000;
-const startDeadlineMs = 60_000;
 const signalDeadlineMs = 10_000;
 
 /**
  * Starts the program of a part that has no process; does not wait until it answers (`awaitPart` does).
  * @throws PartError when the program cannot be started
  */
-export async function launchPart(driver: ProcessDriver, part: Part): Promise<StartedPart> {
+export async function launchPart(driver: ProcessSetting, part: Part): Promise<StartedPart> {
   const [program, ...words] = commandLines[part.kind](driver, part);
   const owner = ownerOf(driver.place, part);
   // Whoever calls this knows that no process of the part is left. The pid in the file may still
@@ -178,17 +155,17 @@ export async function awaitPart(
 
 /** Stops a part in good order and waits until all its processes are gone. */
 export async function stopPart(part: Part, signal?: AbortSignal): Promise<void> {
+  const order = stopOrder(part.kind);
   const tell = (): true | undefined => {
     const main = mainOf(processesSeen(part));
-    if (main !== undefined) signalProcess(main.pid, stopSignals[part.kind]);
+    if (main !== undefined) signalProcess(main.pid, order.signal);
     return main === undefined ? true : undefined;
   };
   tell();
-  const tellAgain = part.kind === "pooler" || part.kind === "edge";
   await eventually(
     `stop of ${part.name}`,
     { deadlineMs: stopDeadlineMs, intervalMs: 20, ...(signal === undefined ? {} : { signal }) },
-    () => (tellAgain ? tell() : processesSeen(part).length === 0 || undefined),
+    () => (order.again ? tell() : processesSeen(part).length === 0 || undefined),
   );
 }
 
@@ -230,8 +207,5 @@ function namesOf(parts: readonly Part[]): string {
 /** The line of a part's output that says best why it ended. */
 async function lastWords(part: Part): Promise<string> {
   const text = await readFile(outputFile(part), "utf8").catch(() => "");
-  const lines = text.trimEnd().split("\n").slice(-20);
-  const telling = lines.findLast((line) => /fatal|alert|error|panic/i.test(line));
-  const line = telling ?? lines.at(-1) ?? "";
-  return `${line === "" ? "it printed nothing" : line.trim()} (see ${outputFile(part)})`;
+  return `${tellingLine(text)} (see ${outputFile(part)})`;
 }

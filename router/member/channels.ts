@@ -17,6 +17,8 @@ import type { MemberSeen } from "./seen.ts";
 const applicationName = "switchyard flip";
 const quietMs = 500;
 const silentMs = 100;
+/** For a look that is not over a way that is kept open. */
+const slowLookMs = 5000;
 
 /** SQLSTATE object_not_in_prerequisite_state: it was promoted while the statement ran. */
 const roleChanged = "55000";
@@ -99,7 +101,8 @@ export class MemberChannels {
     if (host === undefined) return { hostFault: `no control is declared for ${this.member.name}` };
     try {
       const { probe } = this.#environment.thresholds;
-      return await this.#limit("look at its host", probe, signal, (inner) =>
+      const deadlineMs = host.isQuick ? probe : Math.max(probe, slowLookMs);
+      return await this.#limit("look at its host", deadlineMs, signal, (inner) =>
         host.inspect(inner, isWhole ? "whole" : "light"),
       );
     } catch (error) {

@@ -5,55 +5,7 @@
  */
 import { settings, workers } from "./look-scripts.ts";
 import type { Script } from "./look-scripts.ts";
-
-const endWorkers = `
-end_workers() {
-  tries=0
-  while left=$(workers "$1"); [ -n "$left" ]; do
-    tries=$((tries + 1))
-    name=TERM
-    [ "$tries" -lt 20 ] || name=KILL
-    [ "$tries" -lt 100 ] || { echo "processes $left do not end" >&2; exit 1; }
-    kill -s "$name" $left 2>/dev/null || true
-    sleep 0.1
-  done
-}
-`;
-
-/** Files at the top of a data directory that are the node's own and no part of a backup. */
-const ownFiles = `
-own_files() {
-  for file in "$1"/* "$1"/.[!.]*; do
-    if [ ! -e "$file" ] && [ ! -L "$file" ]; then continue; fi
-    case "\${file##*/}" in
-      pg_hba.conf|pg_ident.conf) ;;
-      PG_VERSION|base|global|pg_*|postmaster.*|standby.signal*|recovery.signal*) continue ;;
-      backup_label*|backup_manifest*|tablespace_map*|current_logfiles|promote|log|core*) continue ;;
-    esac
-    printf '%s\\n' "\${file##*/}"
-  done
-}
-carry() {
-  own_files "$1" | while IFS= read -r name; do
-    rm -rf "$2/$name"
-    cp -a "$1/$name" "$2/$name"
-  done
-}
-arm() {
-  rm -f "$1/recovery.signal" "$1/promote"
-  printf 'switchyard %s\\n' "$2" > "$1/standby.signal"
-  find "$1" -maxdepth 1 -type f -exec sync {} +
-  sync "$1"
-}
-`;
-
-const rename = `
-rename() {
-  if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 is there already" >&2; exit 1; fi
-  mv "$1" "$2"
-  sync "$(dirname "$2")"
-}
-`;
+import { endWorkers, halves, ownFiles, rename, wholeWal } from "./script-parts.ts";
 
 /** Values: work folder, name. What is put in becomes the file, for its owner alone. */
 export const writeSecret: Script = {
@@ -179,37 +131,43 @@ find "$3" -type f -exec sync {} +
 };
 
 /**
- * Values: data, id, who arms, and then the words of pg_rewind. The node's own files are saved first:
- * pg_rewind puts the source's in their place.
+ * Values: data, id, who arms, the bytes of a segment or "" where an archive has what is missing, the
+ * name of the segment with the fork, and then the words of pg_rewind. The node's own files are saved
+ * first: pg_rewind puts the source's in their place.
  */
 export const rewind: Script = {
   name: "rewind",
   text: `
 set -eu
-${ownFiles}${rename}
-data=$1 id=$2 by=$3
-shift 3
+${ownFiles}${rename}${wholeWal}
+data=$1 id=$2 by=$3 segment=$4 fork=$5
+shift 5
 mkdir -p "$data.work-$id/own"
 carry "$data.old-$id" "$data.work-$id/own"
 cp -a "$data.old-$id/postmaster.opts" "$data.work-$id/own/" 2>/dev/null || true
 find "$data.work-$id/own" -type f -exec sync {} +
 rename "$data.old-$id" "$data.rewind-$id"
 "$@"
+if [ -n "$segment" ]; then whole_wal "$data.rewind-$id" "$segment" "$fork"; fi
 carry "$data.work-$id/own" "$data.rewind-$id"
 arm "$data.rewind-$id" "$by"
 rename "$data.rewind-$id" "$data.ready-$id"
 `,
 };
 
-/** Values: programs, copy. Its files go to the disk while they are read and compared. */
+/**
+ * Values: programs, copy. Its files go to the disk while they are read and compared, by two programs
+ * at once: each skips only what the other one reads. With very many files there is one.
+ */
 export const verify: Script = {
   name: "verify",
   text: `
 set -u
+${halves}
 "$1/initdb" --sync-only -D "$2" > /dev/null &
 sync=$!
 status=0
-if [ -x "$1/pg_verifybackup" ]; then "$1/pg_verifybackup" --quiet "$2" || status=1; fi
+if [ -x "$1/pg_verifybackup" ]; then verify_halves "$1/pg_verifybackup" "$2" || status=1; fi
 wait "$sync" || status=1
 exit "$status"
 `,

@@ -56,14 +56,17 @@ export function rebuildActions(options: ActionOptions): RebuildActions {
       return undefined;
     },
     start: async (signal) => {
-      // A rewound member is consistent only past what its source had not written out by then, and an
-      // idle source would not for minutes. Where it cannot be asked, the next step says so.
+      // A rewound member is consistent only past all that its source had inserted by then, and what
+      // nobody there has committed may stay in its buffers. If it cannot be asked, a later step says so.
       const writtenOut = writeOut(place, signal).catch(() => undefined);
       await Promise.all([place.host.start(signal), writtenOut]);
       return undefined;
     },
     snapshot: (signal) => hook(place, place.control.snapshot, signal),
-    restartPooler: (signal) => hook(place, place.control.restartPooler, signal),
+    restartPooler: async (signal) => {
+      await place.host.restartPooler(signal);
+      return undefined;
+    },
     askHealth: (signal) => askHealth(place, signal),
   };
 }
@@ -132,15 +135,19 @@ async function exportWal(
 
 type SourceActs = "makeSlot" | "dropSlot" | "checkpoint" | "mark" | "freshenSlots";
 
-function sourceActs({ place, onMark }: ActionOptions): Pick<RebuildActions, SourceActs> {
+function sourceActs(options: ActionOptions): Pick<RebuildActions, SourceActs> {
+  const { place, onMark, onSlot } = options;
   const { source, member, environment } = place;
   const tell = async (on: typeof source, text: string, signal: AbortSignal): Promise<undefined> => {
     await askMember(place, on, { deadlineMs: quickMs, signal }, (ask) => ask(text));
     return undefined;
   };
   return {
-    makeSlot: (slot, signal) =>
-      tell(source, `${dropSlotStatement(slot)}; ${createSlotStatement(slot, true)}`, signal),
+    makeSlot: async (slot, signal) => {
+      await tell(source, `${dropSlotStatement(slot)}; ${createSlotStatement(slot, true)}`, signal);
+      onSlot();
+      return undefined;
+    },
     dropSlot: (slot, signal) => tell(source, dropSlotStatement(slot), signal),
     checkpoint: async (signal) => {
       await askMember(place, source, { deadlineMs: endlessMs, signal }, (ask) => ask("CHECKPOINT"));

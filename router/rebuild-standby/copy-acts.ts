@@ -2,12 +2,14 @@
  * The acts that make the member's new data: a base backup beside the old data, or pg_rewind of the
  * old data moved aside. PostgreSQL manual, "pg_basebackup", "pg_verifybackup", "pg_rewind".
  */
+import { parseLsn } from "../../kit/lsn.ts";
 import * as scripts from "./act-scripts.ts";
 import { endlessMs, runScript, writeLogin } from "./run-script.ts";
 import type { ActionOptions } from "./run-script.ts";
 import { besidePath, configText, sourceConninfo } from "./place.ts";
 import type { RebuildPlace } from "./place.ts";
 import { readAmount } from "./progress.ts";
+import { segmentName } from "./timelines.ts";
 import type { RebuildActions, RebuildPlan } from "./rebuild-actions.ts";
 
 type CopyActs = "copy" | "verify" | "prepare" | "removeCopy" | "rehearse" | "rewind";
@@ -51,12 +53,19 @@ export function copyActs(options: ActionOptions): Pick<RebuildActions, CopyActs>
       const folder = besidePath(place, "rewind", plan.copyId);
       const old = besidePath(place, "old", plan.copyId);
       const words = await rewindWords(options, plan, folder, signal, old);
-      const values = [data, plan.copyId, run, ...words];
+      const values = [data, plan.copyId, run, ...wholeWalWords(options, plan), ...words];
       const onLine = amounts(options, "rewind");
       await runScript(place, scripts.rewind, values, { deadlineMs: endlessMs, signal, onLine });
       return undefined;
     },
   };
+}
+
+/** The bytes of a segment, and the one with the fork; empty where an archive has what is missing. */
+function wholeWalWords(options: ActionOptions, { fork }: RebuildPlan): [string, string] {
+  const { hasRestoreCommand, segmentBytes } = options;
+  if (hasRestoreCommand || fork === null) return ["", ""];
+  return [String(segmentBytes), segmentName(fork.timeline, parseLsn(fork.lsn), segmentBytes)];
 }
 
 function amounts({ onAmount }: ActionOptions, step: string): (line: string) => void {

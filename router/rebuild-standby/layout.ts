@@ -27,6 +27,7 @@ export function readLayout(text: string): Layout {
     hasRestoreCommand: one("restore") === "yes",
     hasArchiveCommand: one("archive") === "yes",
     oldestSegment: one("segment") === null ? null : `00000000${one("segment")}`,
+    newestTimeline: one("timeline") === null ? null : Number.parseInt(one("timeline") ?? "", 16),
     programs: one("programs") ?? "",
     leftovers: all("leftover").flatMap(readLeftover),
     workers: all("worker").map(Number),

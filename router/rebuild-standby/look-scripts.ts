@@ -101,7 +101,9 @@ echo "free=$(df -Pk "$parent" | awk 'NR == 2 {print $4}')"
 if [ -n "$place" ]; then
   echo "major=$(cat "$place/PG_VERSION")"
   if [ -L "$place/pg_wal" ]; then echo "wal=$(readlink -f "$place/pg_wal")"; fi
-  echo "segment=$(ls "$place/pg_wal" | grep -E '^[0-9A-F]{24}$' | cut -c 9- | sort | head -n 1)"
+  segments=$(ls "$place/pg_wal" | grep -E '^[0-9A-F]{24}$' || true)
+  echo "segment=$(printf '%s\\n' "$segments" | cut -c 9- | sort | head -n 1)"
+  echo "timeline=$(printf '%s\\n' "$segments" | cut -c -8 | sort | tail -n 1)"
   if [ -n "$(setting "$programs" "$own" primary_conninfo)" ]; then echo conninfo=yes; fi
   if [ -n "$(setting "$programs" "$place" restore_command)" ]; then echo restore=yes; fi
   mode=$(setting "$programs" "$place" archive_mode)

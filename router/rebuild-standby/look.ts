@@ -2,7 +2,9 @@
  * Looks at the source and at the member, each as far as it answers. What does not answer stays
  * unknown; only the survey, taken once, reads WAL.
  */
+import { escapeLiteral } from "pg";
 import { parseLsn } from "../../kit/lsn.ts";
+import type { Lsn } from "../../kit/lsn.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 import type { HostFacts } from "../postgres/control/contract.ts";
 import { replayTimelineSql } from "../postgres/sql.ts";
@@ -20,16 +22,26 @@ const scriptDeadlineMs = 20_000;
 
 const timelineOf = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
 
-/** The source, as a primary: anything else answers no row. */
-const sourceStatement = (isWhole: boolean): string => `SELECT
+/**
+ * The source, as a primary: anything else answers no row. Its WAL is listed only where `member` is
+ * not connected, as there may be many segments.
+ */
+const sourceStatement = (isWhole: boolean, member: string): string => `SELECT
   current_setting('default_transaction_read_only') AS read_only,
   current_setting('server_version_num') AS version,
   (SELECT system_identifier::text FROM pg_control_system()) AS identifier,
   ${timelineOf} AS timeline,
+  (SELECT timeline_id::text FROM pg_control_checkpoint()) AS control_timeline,
+  pg_read_file('pg_wal/' || ${timelineOf} || '.history', 0, 262144, true) AS history,
+  CASE WHEN ${isWhole} OR NOT EXISTS (SELECT FROM pg_stat_replication
+      WHERE application_name = ${escapeLiteral(member)})
+    THEN (SELECT min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')
+    END AS oldest,
   pg_current_wal_lsn()::text AS lsn,
   (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment,
   (SELECT coalesce(jsonb_agg(jsonb_build_object('name', slot_name, 'active', active,
-    'walStatus', to_jsonb(s) ->> 'wal_status')), '[]') FROM pg_replication_slots s) AS slots,
+    'walStatus', to_jsonb(s) ->> 'wal_status', 'restartLsn', restart_lsn)), '[]')
+    FROM pg_replication_slots s) AS slots,
   (SELECT coalesce(jsonb_agg(jsonb_build_object('name', r.application_name, 'state', r.state,
     'slot', s.slot_name, 'replayLsn', r.replay_lsn)), '[]')
     FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid) AS senders
@@ -37,8 +49,6 @@ const sourceStatement = (isWhole: boolean): string => `SELECT
   WHERE NOT pg_is_in_recovery()`;
 
 const wholeColumns = `,
-  pg_read_file('pg_wal/' || ${timelineOf} || '.history', 0, 262144, true) AS history,
-  (SELECT min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$') AS oldest,
   (SELECT sum(pg_database_size(oid)) FROM pg_database)::text AS bytes,
   (SELECT coalesce(jsonb_agg(pg_tablespace_location(oid)), '[]') FROM pg_tablespace
     WHERE spcname NOT IN ('pg_default', 'pg_global')) AS tablespaces`;
@@ -52,7 +62,7 @@ export async function lookAtSource(
   const options = { deadlineMs: how === "whole" ? scriptDeadlineMs : askDeadlineMs, signal };
   try {
     return await askMember(place, place.source, options, async (ask) => {
-      const [row] = await ask(sourceStatement(how === "whole"));
+      const [row] = await ask(sourceStatement(how === "whole", place.member.name));
       return row === undefined ? { ...unknownSource, reached: true, writable: false } : read(row);
     });
   } catch (error) {
@@ -66,6 +76,8 @@ type Row = Readonly<Record<string, unknown>>;
 function read(row: Row): SourceSeen {
   const text = (name: string): string => (typeof row[name] === "string" ? row[name] : "");
   const list = (name: string): Row[] => JSON.parse(text(name) || "[]") as Row[];
+  const lsnOf = (value: unknown): Lsn | null =>
+    typeof value === "string" && value !== "" ? parseLsn(value) : null;
   const segmentBytes = Number(text("segment"));
   const timeline = Number.parseInt(text("timeline"), 16);
   const oldest = text("oldest");
@@ -76,6 +88,7 @@ function read(row: Row): SourceSeen {
     versionNumber: Number(text("version")),
     systemIdentifier: text("identifier"),
     timeline,
+    controlTimeline: Number(text("control_timeline")),
     history: timeline === 1 ? "" : ((row["history"] as string | null | undefined) ?? null),
     lsn: parseLsn(text("lsn")),
     segmentBytes,
@@ -86,14 +99,16 @@ function read(row: Row): SourceSeen {
       name: String(one["name"]),
       active: one["active"] === true,
       walStatus: (one["walStatus"] as string | null) ?? null,
+      restartLsn: lsnOf(one["restartLsn"]),
     })),
     senders: list("senders").map((one) => ({
       name: String(one["name"]),
       slot: (one["slot"] as string | null) ?? null,
       state: (one["state"] as string | null) ?? null,
-      replayLsn: typeof one["replayLsn"] === "string" ? parseLsn(one["replayLsn"]) : null,
+      replayLsn: lsnOf(one["replayLsn"]),
     })),
     mark: null,
+    madeSlot: false,
   };
 }
 
@@ -103,11 +118,13 @@ const memberStatement = `SELECT pg_is_in_recovery()::text AS standby,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END AS replay,
   CASE WHEN pg_is_in_recovery() THEN
     greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text END AS received,
-  CASE WHEN pg_is_in_recovery() THEN ${replayTimelineSql} END AS timeline`;
+  CASE WHEN pg_is_in_recovery() THEN ${replayTimelineSql} END AS timeline,
+  (SELECT bool_or(wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval'))::text
+    FROM pg_stat_activity WHERE backend_type = 'startup') AS waits`;
 
 type Answer = Pick<
   MemberSeen,
-  "reached" | "role" | "writable" | "systemIdentifier" | "replayLsn" | "end"
+  "reached" | "role" | "writable" | "systemIdentifier" | "replayLsn" | "end" | "waitsForWal"
 >;
 
 async function askRole(ask: AskPostgres): Promise<Answer> {
@@ -124,6 +141,7 @@ async function askRole(ask: AskPostgres): Promise<Answer> {
     replayLsn: lsn("replay"),
     // An end, not a start: the byte before it belongs to the last record.
     end: received === null ? null : { timeline: Number(row["timeline"]), lsn: received - 1n },
+    waitsForWal: row["waits"] === "true",
   };
 }
 

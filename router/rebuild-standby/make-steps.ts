@@ -2,6 +2,9 @@
  * The steps that prepare the member's new data, up to what cannot be undone: its old data is left
  * as it is, or moved aside and back.
  */
+import { parseLsn } from "../../kit/lsn.ts";
+import type { SourceSeen, SourceSlot } from "./observation.ts";
+import type { RebuildPlan } from "./rebuild-actions.ts";
 import { isSurelyStandby } from "./refusals.ts";
 import { act, dataIs, has, whyNotDown, whyNotSafe } from "./step-row.ts";
 import type { Row } from "./step-row.ts";
@@ -65,6 +68,30 @@ const dropSlot: Row = {
     plan.hadSlot || source.slots.every((one) => one.name !== plan.slot || one.active),
 };
 
+/**
+ * It keeps the WAL that the member needs. One that was made just now keeps all that a slot can: the
+ * plan has seen that what the member needs is there.
+ */
+function isEarlyEnough(
+  { walStatus, restartLsn }: SourceSlot,
+  { needsFrom }: RebuildPlan,
+  { madeSlot }: SourceSeen,
+): boolean {
+  if (walStatus === null || walStatus === "lost" || restartLsn === null) return false;
+  return madeSlot || needsFrom === null || restartLsn <= parseLsn(needsFrom);
+}
+
+/** Why the source has removed what the member needs since this was planned. */
+function whyNotKeptSince(
+  { needsFrom, restores, source, member }: RebuildPlan,
+  { oldestWal }: SourceSeen,
+): string | undefined {
+  if (restores || needsFrom === null || oldestWal === null) return undefined;
+  return oldestWal > parseLsn(needsFrom)
+    ? `${source} no longer has the WAL that ${member} needs, from ${needsFrom} on`
+    : undefined;
+}
+
 export const preparing: readonly Row[] = [
   act(
     "sweep",
@@ -89,18 +116,21 @@ export const preparing: readonly Row[] = [
       (actions, { slot }, signal) => actions.makeSlot(slot ?? "", signal),
     ),
     isDone: (plan, { source }) =>
-      source.slots.some(
-        (one) => one.name === plan.slot && one.walStatus !== null && one.walStatus !== "lost",
-      ),
+      source.slots.some((one) => one.name === plan.slot && isEarlyEnough(one, plan, source)),
     undo: [dropSlot],
   },
-  // pg_rewind reads the source's timeline from its control file, where a checkpoint writes it.
-  act(
-    "checkpoint",
-    "long",
-    ({ source }) => `checkpoint on ${source}`,
-    (actions, _plan, signal) => actions.checkpoint(signal),
-  ),
+  // pg_rewind reads the source's timeline from its control file, where a checkpoint writes it; one
+  // more than that would only remove WAL.
+  {
+    ...act(
+      "checkpoint",
+      "long",
+      ({ source }) => `checkpoint on ${source}`,
+      (actions, _plan, signal) => actions.checkpoint(signal),
+    ),
+    isDone: (_plan, { source }) =>
+      source.timeline !== null && source.controlTimeline === source.timeline,
+  },
   {
     ...act(
       "stop",
@@ -162,7 +192,7 @@ export const rewinding: readonly Row[] = [
       (actions, plan, signal) => actions.rewind(plan, signal),
     ),
     pointOfNoReturn: true,
-    whyNot: whyNotDown,
+    whyNot: (plan, seen) => whyNotDown(plan, seen) ?? whyNotKeptSince(plan, seen.source),
     isDone: (plan, seen) => has(plan, seen, "ready"),
     whyLost: (plan, seen) =>
       has(plan, seen, "rewind") ? "the rewind did not end well" : undefined,

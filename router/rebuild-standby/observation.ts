@@ -13,6 +13,8 @@ export interface SourceSlot {
   readonly active: boolean;
   /** reserved, extended, unreserved or lost; null where it holds nothing. */
   readonly walStatus: string | null;
+  /** The WAL from here on is kept for it; null where it holds nothing. */
+  readonly restartLsn: Lsn | null;
 }
 
 /** A standby that the source sends WAL to. */
@@ -32,12 +34,14 @@ export interface SourceSeen {
   readonly versionNumber: number;
   readonly systemIdentifier: string | null;
   readonly timeline: number | null;
+  /** The timeline in its control file, which knows of a promotion only after a checkpoint. */
+  readonly controlTimeline: number | null;
   /** The text of its timeline's history file; "" on timeline 1, null when it cannot be read. */
   readonly history: string | null;
   /** The end of what it has written. */
   readonly lsn: Lsn | null;
   readonly segmentBytes: number;
-  /** Where the oldest WAL segment that it keeps begins. */
+  /** Where the oldest WAL segment that it keeps begins; null while it sends to the member. */
   readonly oldestWal: Lsn | null;
   /** All databases together, without WAL. */
   readonly dataBytes: number;
@@ -46,6 +50,8 @@ export interface SourceSeen {
   readonly senders: readonly SourceSender[];
   /** The end of the WAL that this run has written as a mark; null before. */
   readonly mark: Lsn | null;
+  /** This run has made the member's slot anew. */
+  readonly madeSlot: boolean;
 }
 
 /** Directories of a rebuild beside the data directory, by what they hold. */
@@ -78,6 +84,8 @@ export interface Layout {
   readonly hasArchiveCommand: boolean;
   /** Where the oldest WAL segment that it has begins, and its size; null without WAL. */
   readonly oldestSegment: string | null;
+  /** The newest timeline that it has WAL segments of; null without WAL. */
+  readonly newestTimeline: number | null;
   /** The folder of Postgres's programs on the host. */
   readonly programs: string;
   readonly leftovers: readonly Leftover[];
@@ -95,6 +103,8 @@ export interface ControlSeen {
   readonly state: string;
   readonly checkpoint: Lsn;
   readonly timeline: number;
+  /** Up to here it must replay before it is consistent, on minRecoveryTimeline; 0 for a primary. */
+  readonly minRecoveryEnd: Lsn;
   readonly minRecoveryTimeline: number;
   readonly systemIdentifier: string;
   readonly canRewind: boolean;
@@ -109,6 +119,8 @@ export interface MemberSeen {
   readonly replayLsn: Lsn | null;
   /** Where a standby that answers has WAL to; null for any other. */
   readonly end: WalEnd | null;
+  /** It is a standby that has replayed all WAL of its own and waits for more. */
+  readonly waitsForWal: boolean;
   /** unknown: its host did not answer. */
   readonly process: "alive" | "stopping" | "gone" | "unknown";
   readonly processes: readonly PostgresProcess[];
@@ -147,6 +159,7 @@ export const unknownSource: SourceSeen = {
   versionNumber: 0,
   systemIdentifier: null,
   timeline: null,
+  controlTimeline: null,
   history: null,
   lsn: null,
   segmentBytes: 16 * 1024 ** 2,
@@ -156,6 +169,7 @@ export const unknownSource: SourceSeen = {
   slots: [],
   senders: [],
   mark: null,
+  madeSlot: false,
 };
 
 export const unknownMember: MemberSeen = {
@@ -165,6 +179,7 @@ export const unknownMember: MemberSeen = {
   systemIdentifier: null,
   replayLsn: null,
   end: null,
+  waitsForWal: false,
   process: "unknown",
   processes: [],
   control: null,

@@ -49,6 +49,8 @@ export function plan(
     systemIdentifier: source.systemIdentifier ?? "",
     slot: request.slot,
     hadSlot: source.slots.some((slot) => slot.name === request.slot),
+    needsFrom: neededFrom(one, method),
+    restores: member.layout?.hasRestoreCommand === true,
     fork: forked ? { timeline: relation.timeline, lsn: formatLsn(relation.at) } : null,
     thrownAway: losing && forked ? survey.past : null,
     risks: losing ? risksOf(one) : [],
@@ -63,6 +65,12 @@ export function plan(
     notes: notesOf(one, method),
     steps: stepsOf(one, method),
   };
+}
+
+/** From where on the source's slot has to keep WAL; null where a copy brings along what it needs. */
+function neededFrom({ relation, survey }: Case, method: RebuildMethod): string | null {
+  if (method === "rewind" && "at" in relation) return formatLsn(relation.at);
+  return method === "start" && survey.end !== null ? formatLsn(survey.end.lsn) : null;
 }
 
 /** There is data, and it is not this cluster's. */
@@ -225,7 +233,8 @@ function stepsOf(one: Case, method: RebuildMethod): string[] {
   const { member, source } = seen;
   const isHeld = source.slots.some((slot) => slot.name === request.slot && slot.active);
   const slot = request.slot === null ? [] : ["slot"];
-  const stop = ["stop"];
+  // One in use cannot be made anew, or taken by a copy.
+  const stopAndSlot = isHeld ? ["stop", ...slot] : [...slot, "stop"];
   const snapshot = request.hooks.snapshot && member.layout?.data === "cluster" ? ["snapshot"] : [];
   const forked = one.relation.kind === "diverged" || one.relation.kind === "ahead";
   const exported = request.exportTo !== null && forked ? ["export"] : [];
@@ -240,15 +249,17 @@ function stepsOf(one: Case, method: RebuildMethod): string[] {
   const rows: Readonly<Record<RebuildMethod, readonly string[]>> = {
     nothing: isLeftOver ? ["sweep", "slots", ...pooler, "health", "clean"] : [],
     "put-back": ["sweep", "put-back"],
-    start: ["sweep", ...arm, ...slot, ...stop, ...follow],
-    swap: ["sweep", ...slot, ...stop, "swap", ...follow],
+    start: ["sweep", ...arm, ...stopAndSlot, ...follow],
+    swap: ["sweep", ...stopAndSlot, "swap", ...follow],
     rewind: [
-      ...["sweep", ...arm, ...slot, "checkpoint", ...stop, "aside", ...recover, ...archive],
+      ...["sweep", ...arm],
+      ...(isHeld ? ["stop", ...slot, "checkpoint"] : [...slot, "checkpoint", "stop"]),
+      ...["aside", ...recover, ...archive],
       ...[...exported, "rehearse", ...snapshot, "rewind", "swap", ...follow],
     ],
     basebackup: isHeld
-      ? ["sweep", ...arm, ...stop, ...slot, ...copy, ...exported, ...snapshot, "swap", ...follow]
-      : ["sweep", ...arm, ...slot, ...copy, ...stop, ...exported, ...snapshot, "swap", ...follow],
+      ? ["sweep", ...arm, ...stopAndSlot, ...copy, ...exported, ...snapshot, "swap", ...follow]
+      : ["sweep", ...arm, ...slot, ...copy, "stop", ...exported, ...snapshot, "swap", ...follow],
   };
   return [...rows[method]];
 }

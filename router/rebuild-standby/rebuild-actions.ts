@@ -60,6 +60,10 @@ export interface RebuildPlan {
   readonly slot: string | null;
   /** The slot was there before: undoing keeps it. */
   readonly hadSlot: boolean;
+  /** From where on the member needs the source's WAL; null where a copy brings it along. */
+  readonly needsFrom: string | null;
+  /** The member has a restore_command: what its source lacks it may get from an archive. */
+  readonly restores: boolean;
   /** Where the member left the source's timeline; null where it did not. */
   readonly fork: { readonly timeline: number; readonly lsn: string } | null;
   /** What is thrown away; null when nothing is, or it cannot be read. */

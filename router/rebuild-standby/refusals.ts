@@ -2,9 +2,11 @@
  * Why a rebuild, or one of its methods, must not be: a table for what holds always, and a function
  * for each method. Each answers in words for the operator; undefined where nothing stands against.
  */
-import type { MemberSeen, RebuildObservation } from "./observation.ts";
-import type { Case, RebuildRequest } from "./rebuild-actions.ts";
-import { segmentStart } from "./timelines.ts";
+import { formatLsn } from "../../kit/lsn.ts";
+import type { Lsn } from "../../kit/lsn.ts";
+import type { MemberSeen, RebuildObservation, WalEnd } from "./observation.ts";
+import type { Case, RebuildPlan, RebuildRequest } from "./rebuild-actions.ts";
+import { segmentStart, whyNotChild } from "./timelines.ts";
 
 type Objection = (seen: RebuildObservation, request: RebuildRequest) => string | undefined;
 
@@ -92,11 +94,55 @@ export function whyNotStart(one: Case): string | undefined {
   if (relation.kind === "ahead") return `${member} has WAL that ${source} never had`;
   if (relation.kind === "diverged") return `${member} wrote on after ${source} was promoted`;
   if (layout?.hasConninfo !== true) return `${member} has no primary_conninfo`;
+  return survey.end === null ? undefined : whyNotKept(one, survey.end.lsn);
+}
+
+/** Why the source cannot send the WAL from `lsn` on. */
+function whyNotKept({ seen, request }: Case, lsn: Lsn): string | undefined {
   const { oldestWal } = seen.source;
-  const isKept = survey.end !== null && oldestWal !== null && oldestWal <= survey.end.lsn;
-  return isKept || layout.hasRestoreCommand
+  const isKept = oldestWal !== null && oldestWal <= lsn;
+  return isKept || seen.member.layout?.hasRestoreCommand === true
     ? undefined
-    : `${source} no longer has the WAL that ${member} needs`;
+    : `${request.source} no longer has the WAL that ${request.member} needs, from ${formatLsn(lsn)} on`;
+}
+
+/**
+ * Why a member that was started waits for WAL in vain; undefined while it may still follow. What an
+ * archive has is not known here, so a member with a restore_command is not judged by the source's WAL.
+ */
+export function whyNeverFollows(
+  plan: RebuildPlan,
+  { source, member }: RebuildObservation,
+): string | undefined {
+  const slot = source.slots.find(({ name }) => name === plan.slot);
+  if (slot?.walStatus === "lost") {
+    return `${plan.source} has removed WAL that slot ${slot.name} was to keep for ${plan.member}`;
+  }
+  const end = endOf(member);
+  const { timeline, history, lsn, oldestWal, segmentBytes } = source;
+  if (plan.restores || end === null || timeline === null || history === null || lsn === null) {
+    return undefined;
+  }
+  const why = whyNotChild(end, { timeline, history, end: lsn });
+  if (why !== undefined) return `${plan.member} ${why}: it needs a rewind or a copy`;
+  if (!member.waitsForWal || oldestWal === null) return undefined;
+  const needed = end.lsn + 1n;
+  const segment = needed - (needed % BigInt(segmentBytes));
+  return segment < oldestWal
+    ? `${plan.source} no longer has the WAL that ${plan.member} needs, from ${formatLsn(needed)} on`
+    : undefined;
+}
+
+/** What it has replayed; before it answers, what it must replay before it does. */
+function endOf({ reached, role, end, replayLsn, control }: MemberSeen): WalEnd | null {
+  if (reached) {
+    const isKnown = role === "standby" && end !== null && replayLsn !== null && replayLsn > 0n;
+    return isKnown ? { timeline: end.timeline, lsn: replayLsn - 1n } : null;
+  }
+  const { minRecoveryEnd = 0n, minRecoveryTimeline = 0 } = control ?? {};
+  return minRecoveryEnd > 0n && minRecoveryTimeline > 0
+    ? { timeline: minRecoveryTimeline, lsn: minRecoveryEnd - 1n }
+    : null;
 }
 
 /** Why pg_rewind cannot take back what it wrote. */
@@ -117,6 +163,6 @@ export function whyNotRewind(one: Case): string | undefined {
   const oldest = segmentStart(layout.oldestSegment ?? "", seen.source.segmentBytes);
   const isKept = oldest !== null && oldest <= relation.at;
   return isKept || layout.hasRestoreCommand
-    ? undefined
+    ? whyNotKept(one, relation.at)
     : `${member} no longer has its WAL back to where ${source} left it`;
 }

@@ -21,6 +21,8 @@ export interface ActionOptions {
   readonly onAmount: (step: string, amount: Amount) => void;
   /** Takes the position of the mark that the member has to replay. */
   readonly onMark: (lsn: Lsn) => void;
+  /** Hears that the member's slot was made anew. */
+  readonly onSlot: () => void;
 }
 
 export const quickMs = 60_000;

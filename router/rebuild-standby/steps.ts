@@ -5,6 +5,7 @@
  */
 import { copying, preparing, putBack, rewinding } from "./make-steps.ts";
 import { streamsFromSource } from "./plan.ts";
+import { whyNeverFollows } from "./refusals.ts";
 import { act, dataIs, has, whyNotDown, whyNotSafe } from "./step-row.ts";
 import type { Row } from "./step-row.ts";
 
@@ -51,8 +52,10 @@ const following: readonly Row[] = [
       return seen.member.armed === true ? undefined : `${plan.member} is not armed`;
     },
     isDone: (_plan, { member }) => member.reached && member.role === "standby",
-    whyLost: (plan, { member }) =>
-      member.role === "primary" ? `${plan.member} came up as a primary` : undefined,
+    whyLost: (plan, seen) =>
+      seen.member.role === "primary"
+        ? `${plan.member} came up as a primary`
+        : whyNeverFollows(plan, seen),
     waitsFor: (plan, { member }) =>
       member.process === "alive"
         ? `${plan.member} runs and does not answer yet`
@@ -73,8 +76,10 @@ const following: readonly Row[] = [
       const isHeld = plan.slot === null || slot?.active === true;
       return hasReplayed && isHeld && streamsFromSource(seen, plan.member, plan.slot);
     },
-    whyLost: (plan, { member }) =>
-      member.process === "gone" ? `Postgres on ${plan.member} has ended by itself` : undefined,
+    whyLost: (plan, seen) =>
+      seen.member.process === "gone"
+        ? `Postgres on ${plan.member} has ended by itself`
+        : whyNeverFollows(plan, seen),
     waitsFor: (plan, seen) =>
       streamsFromSource(seen, plan.member, plan.slot)
         ? `${plan.member} replays what it has missed`

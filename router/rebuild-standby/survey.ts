@@ -11,7 +11,7 @@ import type { RebuildObservation, SourceSeen, Survey, WalEnd } from "./observati
 import { askMember, besidePath } from "./place.ts";
 import type { RebuildPlace } from "./place.ts";
 import { runScript } from "./run-script.ts";
-import { historyName, relateEnd, segmentName } from "./timelines.ts";
+import { beginAfter, historyName, relateEnd, segmentName } from "./timelines.ts";
 
 /** All WAL since the last checkpoint is read, on a host that does nothing else with it. */
 const readDeadlineMs = 600_000;
@@ -68,22 +68,33 @@ export function readRecordStart(text: string): Lsn | null {
   return match === null ? null : parseLsn(match[1] ?? "");
 }
 
+/**
+ * The last record of the newest timeline that the member has WAL of. The control file names it only
+ * after a checkpoint, so a primary that crashed soon after its promotion, or a standby, may be on a
+ * newer one; that one's segments begin where it does, and hold nothing from before.
+ */
 async function findEnd(reader: Reader, { member }: RebuildObservation): Promise<WalEnd | null> {
-  const { control } = member;
+  const { control, layout } = member;
   if (control === null) return null;
   const { folder, programs } = reader;
-  const from = formatLsn(control.checkpoint);
-  const wal = `${folder}/pg_wal`;
-  const read = async (timeline: number): Promise<Lsn | null> =>
-    readRecordStart(await run(reader, lastRecord, programs, wal, String(timeline), from));
-  const last = await read(control.timeline);
-  // Right after a promotion the control file still names the timeline before.
-  const { minRecoveryTimeline } = control;
-  const later = minRecoveryTimeline > control.timeline ? await read(minRecoveryTimeline) : null;
-  if (later !== null && (last === null || later > last)) {
-    return { timeline: minRecoveryTimeline, lsn: later };
+  const last: WalEnd = { timeline: control.timeline, lsn: control.checkpoint };
+  const newer = [layout?.newestTimeline ?? 0, control.minRecoveryTimeline]
+    .filter((timeline) => timeline > last.timeline)
+    .toSorted((a, b) => b - a);
+  for (const timeline of [...newer, last.timeline]) {
+    const from = await beginOf(reader, timeline, last);
+    if (from === null) continue;
+    const words = [programs, `${folder}/pg_wal`, String(timeline), formatLsn(from)];
+    const lsn = readRecordStart(await run(reader, lastRecord, ...words));
+    if (lsn !== null) return { timeline, lsn };
   }
-  return last === null ? null : { timeline: control.timeline, lsn: last };
+  return null;
+}
+
+async function beginOf(reader: Reader, timeline: number, last: WalEnd): Promise<Lsn | null> {
+  if (timeline === last.timeline) return last.lsn;
+  const history = await readHistory(reader, timeline);
+  return history === null ? null : beginAfter(timeline, history, last);
 }
 
 async function readHistory({ place, folder, signal }: Reader, timeline: number) {

@@ -3,7 +3,7 @@
  * files say, switch by switch: two promotions can give the same number to different timelines.
  * PostgreSQL manual, 26.3.6 "Timelines".
  */
-import { parseLsn } from "../../kit/lsn.ts";
+import { formatLsn, parseLsn } from "../../kit/lsn.ts";
 import type { Lsn } from "../../kit/lsn.ts";
 import type { WalEnd } from "./observation.ts";
 
@@ -69,6 +69,29 @@ export function relate(member: Past, source: Past): Relation {
 /** The relation of a member whose WAL ends at `end`, with its history file's text, to the source. */
 export function relateEnd(end: WalEnd, history: string, source: Past): Relation {
   return relate({ timeline: end.timeline, history, end: end.lsn }, source);
+}
+
+/**
+ * Where the WAL of `timeline` begins, as its history file's text says, if that comes by `from`: the
+ * member's last checkpoint. Null where it does not: Postgres would not go on to it either.
+ */
+export function beginAfter(timeline: number, history: string, from: WalEnd): Lsn | null {
+  const before = stretchesOf({ timeline, history, end: 0n }).slice(0, -1);
+  const shared = before.find((one) => one.timeline === from.timeline);
+  return shared === undefined || shared.end < from.lsn ? null : (before.at(-1)?.end ?? null);
+}
+
+/**
+ * Why a standby whose WAL ends at `end` can't ever replay the source's, in words that follow its name;
+ * undefined where it may, or may be a moment ahead of what is known of the source.
+ */
+export function whyNotChild(end: WalEnd, source: Past): string | undefined {
+  const stretches = stretchesOf(source);
+  const index = stretches.findIndex((one) => one.timeline === end.timeline);
+  const left = stretches[index]?.end;
+  if (left === undefined) return `is on timeline ${end.timeline}, which its source never was`;
+  if (index === stretches.length - 1 || end.lsn < left) return undefined;
+  return `has WAL of timeline ${end.timeline} past ${formatLsn(left)}, where its source left it`;
 }
 
 /** The name of the WAL segment that holds `lsn`. */

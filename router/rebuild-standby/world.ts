@@ -6,6 +6,7 @@ import type { Lsn } from "../../kit/lsn.ts";
 import { FileJournal, noJournal } from "../operation/journal-file.ts";
 import type { Journal } from "../operation/journal-file.ts";
 import type { LockHold, LockPurpose } from "../operation/lock.ts";
+import { quicken } from "../postgres/control/host.ts";
 import { acquireClusterLock, lockDeadlineMs } from "../postgres/lock.ts";
 import { rebuildActions } from "./actions.ts";
 import { lookAtMember, lookAtSource } from "./look.ts";
@@ -51,18 +52,20 @@ export async function openRebuildWorld(
   const { member, source, run, journalFile } = options;
   const place = openPlace(environment, member, source);
   const file = journalFile === null ? undefined : await FileJournal.open(journalFile);
-  const known: { seen: RebuildObservation; mark: Lsn | null } = {
+  const known: { seen: RebuildObservation; mark: Lsn | null; madeSlot: boolean } = {
     seen: { source: unknownSource, member: unknownMember },
     mark: null,
+    madeSlot: false,
   };
   return {
     survey: async (signal) => {
-      known.seen = await lookWhole(place, signal);
+      known.seen = await lookWhole(place, journalFile !== null, signal);
       return { seen: known.seen, survey: await takeSurvey(place, known.seen, signal) };
     },
     observe: async (parts, signal) => {
       const { source: seenSource, member: seenMember } = await lookShort(place, parts, signal);
-      return { source: { ...seenSource, mark: known.mark }, member: seenMember };
+      const { mark, madeSlot } = known;
+      return { source: { ...seenSource, mark, madeSlot }, member: seenMember };
     },
     actions: (onAmount) =>
       rebuildActions({
@@ -74,6 +77,9 @@ export async function openRebuildWorld(
         onAmount,
         onMark: (lsn) => {
           known.mark = lsn;
+        },
+        onSlot: () => {
+          known.madeSlot = true;
         },
       }),
     lock: (purpose, signal) =>
@@ -90,11 +96,21 @@ export async function openRebuildWorld(
   };
 }
 
-async function lookWhole(place: RebuildPlace, signal: AbortSignal): Promise<RebuildObservation> {
+/**
+ * A member that streams has, a moment later, WAL that the source had not written before: how far the
+ * source is must be known from after the look at the member.
+ */
+async function lookWhole(
+  place: RebuildPlace,
+  willAct: boolean,
+  signal: AbortSignal,
+): Promise<RebuildObservation> {
+  if (willAct) await quicken(place.host, signal);
   const source = await lookAtSource(place, "whole", signal);
   const major = Math.floor(source.versionNumber / 10_000);
   const member = await lookAtMember(place, { layout: "whole", major }, signal);
-  return { source, member };
+  const { lsn } = await lookAtSource(place, "short", signal);
+  return { source: { ...source, lsn }, member };
 }
 
 async function lookShort(

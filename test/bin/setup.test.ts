@@ -96,6 +96,17 @@ t.test("a half-done installation of npm packages is seen as missing", async (t) 
   t.match(await check(), { code: 69, stderr: /missing: the npm dependencies/ });
 });
 
+t.test("--docker looks for an engine, and without it not for one", async (t) => {
+  const { folder, programs } = await bareCheckout(t);
+  await pretend(programs, "node", "24.0.0");
+  const engine = /missing: a Docker Engine that answers \(there is no docker command\)/;
+  const asked = await setup(folder, ["--docker", "--check"], programs);
+  t.match(asked, { code: 69, stderr: engine });
+  t.notMatch(asked.stderr, /not found/, "no program was missing");
+  const { stderr } = await setup(folder, ["--check"], programs);
+  t.notMatch(stderr, /Docker/);
+});
+
 /** A program that answers as a Node of that version does when it is asked for its version. */
 async function pretend(folder: string, program: string, version: string): Promise<void> {
   const major = version.split(".")[0];

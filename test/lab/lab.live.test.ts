@@ -7,8 +7,6 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
-import { Client } from "pg";
-import type { Address } from "../../kit/address.ts";
 import { loadEnvironment } from "../../config/load.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
@@ -21,8 +19,9 @@ import { labPlace } from "../../lab/place.ts";
 import { processesOf, processesUnder, signalProcess } from "../../lab/driver/processes.ts";
 import { freeIndexes, labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
-import { checkProcesses } from "../../lab/up-checks.ts";
+import { checkProcesses } from "../../lab/driver/process-place.ts";
 import { withLab } from "../support/lab.ts";
+import { checkSettings, letsIn, unusualWords } from "../support/lab-checks.ts";
 
 const checkout = inCheckout("");
 const place = await labPlace();
@@ -57,116 +56,19 @@ async function remains(name: string, model: LabModel | undefined): Promise<strin
   return [...there.flat(), ...parts, ...others, ...tables];
 }
 
-async function loginAt(address: Address, login: object): Promise<string> {
-  const client = new Client({
-    ...address,
-    database: "app",
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 10_000,
-    ...login,
-  });
-  client.on("error", () => undefined);
-  try {
-    await client.connect();
-    const { rows } = await client.query<{ user: string; node: string }>(
-      "SELECT current_user AS user, host(inet_server_addr()) AS node",
-    );
-    return `${rows[0]?.user}@${rows[0]?.node}`;
-  } catch (error) {
-    return (error as { code?: string }).code ?? String(error);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
-const safeSettings = {
-  fsync: "on",
-  full_page_writes: "on",
-  synchronous_commit: "on",
-  data_checksums: "on",
-  wal_segment_size: "16MB",
-  wal_log_hints: "on",
-  wal_level: "replica",
-  password_encryption: "scram-sha-256",
-  shared_buffers: "48MB",
-  archive_mode: "on",
-  archive_command: "test 'a' = 'a'",
-};
-
-/** Nothing is made fast by being unsafe, every login needs SCRAM, and the slots are as they should be. */
-async function checkSettings(
-  t: Test,
-  member: LabSummary["members"][number],
-  login: LabSummary["superuser"],
-): Promise<void> {
-  const client = new Client({ ...member.postgres, ...login, database: "postgres" });
-  await client.connect();
-  const { rows } = await client.query<{ name: string; setting: string }>(
-    "SELECT name, current_setting(name) AS setting FROM pg_settings WHERE name = ANY($1)",
-    [Object.keys(safeSettings)],
-  );
-  const settings = Object.fromEntries(rows.map((row) => [row.name, row.setting]));
-  t.strictSame(settings, safeSettings, `settings of ${member.name}`);
-  const rules = await client.query("SELECT DISTINCT auth_method FROM pg_hba_file_rules");
-  t.strictSame(rules.rows, [{ auth_method: "scram-sha-256" }]);
-  const slots = await client.query(
-    "SELECT slot_name, active, restart_lsn IS NOT NULL AS keeps FROM pg_replication_slots",
-  );
-  t.strictSame(
-    slots.rows,
-    member.name === "dal-01"
-      ? [{ slot_name: "chi_02", active: true, keeps: true }]
-      : [{ slot_name: "dal_01", active: false, keeps: false }],
-    `slots of ${member.name}`,
-  );
-  await client.end();
-}
-
 t.test("up, all there is about it, and down", async (t) => {
   const name = nameOf(1);
   t.teardown(() => labDown(place, name));
-  const sizes = ["--app-hosts", "2", "--shared-buffers", "48MB"];
-  const archive = ["--archive-command", "test 'a' = 'a'"];
-  const up = await lab("up", "--name", name, "--json", ...sizes, ...archive);
+  const up = await lab("up", "--name", name, "--json", ...unusualWords);
   t.equal(up.code, 0, up.stderr);
   t.match(up.stdout, /^\{.*\}\n$/, "one object on one line, and nothing else");
   const json = JSON.parse(up.stdout) as LabSummary;
   const state = await requireState(place, name);
   const model = modelOf(place, state);
-  const [dal, chi] = model.members;
   const passwords = [json.password, json.superuser.password];
   for (const one of passwords) t.notOk(up.stderr.includes(one), "no password among the progress");
 
-  const addresses: readonly (readonly [what: string, address: Address, node: string])[] = [
-    ...json.members.flatMap(
-      (one) =>
-        [
-          [`${one.name} Postgres`, one.postgres, one.postgres.host],
-          [`${one.name} pooler`, one.pooler, one.postgres.host],
-        ] as const,
-    ),
-    ...json.appHosts.flatMap(
-      (one) =>
-        [
-          [`${one.name} write`, one.write, dal?.postgres.host ?? ""],
-          [`${one.name} read`, one.read, chi?.postgres.host ?? ""],
-          [`${one.name} edge`, one.edge, dal?.postgres.host ?? ""],
-        ] as const,
-    ),
-  ];
-  t.equal(addresses.length, 10);
-  for (const [what, address, node] of addresses) {
-    const { user, password, superuser } = json;
-    t.equal(await loginAt(address, { user, password }), `app@${node}`, `app at ${what}`);
-    t.equal(await loginAt(address, superuser), `postgres@${node}`, `superuser at ${what}`);
-  }
-  for (const address of [json.members[0]?.postgres, json.members[0]?.pooler, json.edge]) {
-    const said = await loginAt(address ?? json.edge, { user: json.user, password: "wrong" });
-    t.match(said, /^(28P01|08P01)$/, "a wrong password is refused");
-  }
-  for (const url of [...json.members.map((one) => `${one.health}/livez`), json.stats]) {
-    t.equal((await fetch(url)).status, 200, url);
-  }
+  await letsIn(t, json);
   for (const { runtime } of json.routers) await access(runtime.replace(/^unix:/, ""));
   const environment = await loadEnvironment(name, { folder: place.configFolder });
   t.strictSame(

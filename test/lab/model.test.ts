@@ -1,11 +1,13 @@
-/** What a lab is made of, and the packet rules that follow from it. */
+/** What a lab is made of, and the packet rules that follow from it: of processes, and of containers. */
 import t from "tap";
+import "./container-cases.ts";
 import { parse } from "yaml";
 import { firstFree } from "../../lab/claim.ts";
 import { environmentHead, labEnvironment } from "../../lab/environment.ts";
 import { LabUnavailableError } from "../../lab/place.ts";
 import { maximumAppHosts, maximumLabs, modelLab, partNames, partsNamed } from "../../lab/model.ts";
 import type { LabModel, LabRequest } from "../../lab/model.ts";
+import { processKeys } from "../../lab/driver/process-keys.ts";
 import {
   chainName,
   connectionScript,
@@ -18,6 +20,7 @@ import {
 
 const request: LabRequest = {
   name: "some-lab",
+  driver: "process",
   index: 3,
   folder: "/state/some-lab",
   appHosts: 2,
@@ -29,6 +32,7 @@ const model = modelLab(request);
 const place = {
   root: "/state",
   configFolder: "/config",
+  engine: "unix:///var/run/docker.sock",
   privileged: true,
   uid: 101,
 };
@@ -43,6 +47,7 @@ t.test("members and app hosts have the standard ports on addresses of the lab's 
     {
       name: "dal-01",
       ordinal: 0,
+      site: "dallas",
       slot: "dal_01",
       postgres: { host: "127.13.0.1", port: 5432 },
       pooler: { host: "127.13.0.1", port: 6432 },
@@ -51,6 +56,7 @@ t.test("members and app hosts have the standard ports on addresses of the lab's 
     {
       name: "chi-02",
       ordinal: 1,
+      site: "chicago",
       slot: "chi_02",
       postgres: { host: "127.13.0.2", port: 5432 },
       pooler: { host: "127.13.0.2", port: 6432 },
@@ -59,6 +65,7 @@ t.test("members and app hosts have the standard ports on addresses of the lab's 
   ]);
   t.strictSame(model.apps[1], {
     name: "app-02",
+    site: "chicago",
     router: "app-02",
     edgePooler: "app-02-edge",
     write: { host: "127.13.1.2", port: 6433 },
@@ -114,7 +121,7 @@ t.test("no two parts of all the labs that fit share an address or a group id", a
 });
 
 t.test("the environment file names secrets by file and holds none", async (t) => {
-  const text = labEnvironment(model, place, programs);
+  const text = labEnvironment(model, processKeys(model, place, programs));
   t.ok(text.startsWith(`${environmentHead}\n`));
   const passwords = [...text.matchAll(/(?:password|token): (.*)/g)].map((match) => match[1]);
   t.equal(passwords.length, 1 + model.members.length + 2 * model.apps.length);
@@ -176,7 +183,7 @@ t.test("a cut drops what each side opens to the other, and nothing else", async 
     ].join(""),
   );
   t.equal(
-    healScript("table_1", "chain_1"),
+    healScript("ip", "table_1", "chain_1"),
     "flush chain ip table_1 chain_1\ndelete chain ip table_1 chain_1\n",
   );
 });

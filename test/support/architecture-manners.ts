@@ -5,13 +5,14 @@ import type { Repository, Rule } from "./repository.ts";
 /** Files that may be short, and why. */
 const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = [
   {
-    files: /^bin\/cli\/(state-home|child-environment|step-json)\.ts$/,
+    files: /^bin\/cli\/(state-home|docker-host|child-environment|step-json)\.ts$/,
     why: "one fact about this process",
   },
   { files: /^bench\/figures\.ts$/, why: "one concept" },
   { files: /^bin\/commands\//, why: "a verb reads its words; the work lies in a room" },
   { files: /^config\/secret\.ts$/, why: "one class" },
   { files: /^lab\/scram\.ts$/, why: "one concept" },
+  { files: /^lab\/(status|driver\/open)\.ts$/, why: "one step between the rows and what they do" },
   { files: /^kit\/(address|checkout|fault-words|logger|lsn|nearest)\.ts$/, why: "one concept" },
   {
     files: /^router\/cluster\/(conditions\/operations|findings\/row|verdict)\.ts$/,
@@ -19,7 +20,7 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
   },
   { files: /^router\/pooler\/console(-replies)?\.ts$/, why: "one type, one decision" },
   { files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off)\.ts$/, why: "one concept" },
-  { files: /^router\/haproxy\/(render|runtime\/address)\.ts$/, why: "one step between two rooms" },
+  { files: /^router\/haproxy\/render\.ts$/, why: "one step between two rooms" },
   { files: /^sidecars\/pool-gate\/variables\.ts$/, why: "one table" },
   { files: /^sidecars\/pg-health\/self\.ts$/, why: "one fact about this process" },
 ];

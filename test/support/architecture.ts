@@ -27,12 +27,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 const openDoors = new Set(["sidecars", "router", "registry", "services", "lab", "bin", "bench"]);
 const isDoor = (path: string): boolean => /\/(contract|client)\.ts$/.test(path);
 
+/** In router/: operations, which share `member` and `operation`, and nothing of each other. */
+const operations = ["flip-db", "rebuild-standby", "fence", "maintenance"];
+
 /** In router/: what must not know what. cluster, backends and every actions.ts join them. */
 const strangers: Readonly<Record<string, readonly string[]>> = {
-  haproxy: ["postgres", "pooler", "cluster", "operation"],
-  postgres: ["haproxy", "pooler", "cluster", "operation"],
-  pooler: ["haproxy", "postgres", "cluster", "operation"],
-  operation: ["haproxy", "postgres", "pooler", "cluster"],
+  haproxy: ["postgres", "pooler", "cluster", "member", "operation", ...operations],
+  postgres: ["haproxy", "pooler", "cluster", "member", "operation", ...operations],
+  pooler: ["haproxy", "postgres", "cluster", "member", "operation", ...operations],
+  operation: ["haproxy", "postgres", "pooler", "cluster", "member", ...operations],
+  member: ["haproxy", "pooler", "cluster", ...operations],
+  ...Object.fromEntries(
+    operations.map((one) => [one, operations.filter((other) => other !== one)]),
+  ),
 };
 
 const part = (path: string, index: number): string => path.split("/")[index] ?? "";
@@ -83,6 +90,8 @@ export const rules: readonly Rule[] = [
       { "router/haproxy/runtime/a.ts": 'import { b } from "../../postgres/sql.ts";' },
       { "router/operation/a.ts": 'export { b } from "../haproxy/b.ts";' },
       { "router/postgres/a.ts": 'import { execute } from "../operation/execute.ts";' },
+      { "router/member/a.ts": 'import type { B } from "../flip-db/observation.ts";' },
+      { "router/fence/a.ts": 'import { b } from "../flip-db/proof.ts";' },
       { "lab/a.ts": 'import { main } from "../bin/cli/main.ts";' },
       { "bin/commands/a.ts": 'import "../../sidecars/pg-health/main.ts";' },
       { "router/a.ts": 'import { b } from "../test/support/b.ts";' },
@@ -117,7 +126,8 @@ export const rules: readonly Rule[] = [
     check: (repository) =>
       [...repository.keys()].filter(isTest).flatMap((path) => {
         const folder = path.split("/").slice(1, -1).join("/");
-        const free = folder === "" || folder === "sim";
+        // A whole lab of containers belongs to no room.
+        const free = ["", "sim", "docker"].includes(folder);
         const mirrored = [...repository.keys()].some((one) => one.startsWith(`${folder}/`));
         return free || mirrored ? [] : [`${path}: there is no ${folder}/`];
       }),

@@ -17,6 +17,12 @@ export interface EnvironmentWishes {
   readonly configuration?: string;
   readonly path?: string;
   readonly adminSocket?: string;
+  /** Machines with a Docker Engine, by name. */
+  readonly engineHosts?: readonly string[];
+  /** Further keys of the two members, as YAML flow text. */
+  readonly memberKeys?: readonly [string, string];
+  /** The router's Runtime API; its admin socket here when not given. */
+  readonly runtime?: string;
 }
 
 /** Parses the environment as the tools do. @throws ConfigError */
@@ -35,18 +41,19 @@ export function environmentText(wishes: EnvironmentWishes = {}): string {
   const socket = wishes.adminSocket ?? "/run/haproxy/admin.sock";
   const guard = wishes.guard ?? "auto";
   const member = (index: 0 | 1, name: string, site: string): string =>
-    `  - { name: ${name}, ordinal: ${index}, site: ${site}, postgres: "${hosts[index]}:5432", pooler: { address: "${hosts[index]}:6432" }, health: "http://${health[index]}:8008", flapGuard: ${guard} }`;
+    `  - { name: ${name}, ordinal: ${index}, site: ${site}, postgres: "${hosts[index]}:5432", pooler: { address: "${hosts[index]}:6432" }, health: "http://${health[index]}:8008", flapGuard: ${guard}, ${wishes.memberKeys?.[index] ?? ""} }`;
   return `
 cluster: heatwave
 login: { user: switchyard, password: "\${PASSWORD}" }
 haproxy: { adminSocket: ${socket}, ${wishes.haproxy ?? ""} }
+hosts: [${(wishes.engineHosts ?? []).map((name) => `{ name: ${name} }`).join(", ")}]
 members:
 ${member(0, "dal-01", near)}
 ${member(1, "chi-02", far)}
 routers:
   - name: app-01
     site: dal
-    runtime: unix:${socket}
+    runtime: ${wishes.runtime ?? `unix:${socket}`}
     listen: { write: "${listen}:6433", read: "${listen}:6434", stats: "${listen}:8404" }
     configuration: { path: ${wishes.path ?? "/etc/haproxy/haproxy.cfg"}, ${wishes.configuration ?? ""} }
     ${wishes.router ?? ""}

@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { Socket } from "node:net";
+import type { PlainAddress } from "../../router/haproxy/runtime/address.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -13,7 +14,7 @@ export type Answer = (socket: Socket, line: string, count: number) => void;
 
 export interface FakeHaproxy {
   /** As the environment file writes it: unix:/path or tcp://host:port. */
-  readonly address: string;
+  readonly address: PlainAddress;
   /** The lines that came, in order. */
   readonly lines: readonly string[];
   readonly stop: () => Promise<void>;

@@ -14,8 +14,8 @@ import { partsNamed } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
 import type { LabPlace } from "../../lab/place.ts";
 import { listLabs, modelOf, requireState } from "../../lab/state.ts";
-import { partStates } from "../../lab/status.ts";
-import type { PartStatus } from "../../lab/status.ts";
+import { labStatus } from "../../lab/status.ts";
+import type { PartStatus } from "../../lab/driver/driver.ts";
 import type { LabSummary } from "../../lab/summary.ts";
 import { labUp, upDefaults } from "../../lab/up.ts";
 import type { UpRequest } from "../../lab/up.ts";
@@ -46,7 +46,7 @@ export interface TestLab {
   /** Does `bin/lab cut|heal PART PART`, in this process. */
   run(verb: PairVerb, one: string, other: string): Promise<void>;
   /** How every part is now. */
-  status(): Promise<PartStatus[]>;
+  status(): Promise<readonly PartStatus[]>;
   /** A part of the lab, with its folder and group id. */
   part(name: string): Part;
   /** A connected pg client to any address of the lab; closed at the end of the test. */
@@ -65,7 +65,7 @@ export async function withLab(
   t: TapTest,
   options: Partial<Omit<UpRequest, "name">> = {},
 ): Promise<TestLab> {
-  const place = await labPlace();
+  const place = await labPlace({ engine: process.env["DOCKER_HOST"] });
   await sweep(place);
   made += 1;
   const name = `t${process.pid}-${made}`;
@@ -100,7 +100,7 @@ export async function withLab(
         await actOnPair(place, name, verb as PairVerb, [one, other], { note, signal });
       }
     },
-    status: async () => partStates(model, await requireState(place, name)),
+    status: async () => (await labStatus(place, name)).parts,
     part: (partName) => {
       const [part] = partsNamed(model, partName);
       if (part === undefined) throw new TypeError(`the lab has no part ${partName}`);

@@ -15,6 +15,8 @@ export const sound: Readonly<Record<string, string>> = {
   "router/haproxy/runtime/info.ts":
     'import { model } from "../model.ts";\n\nexport const info = model;\n',
   "router/postgres/sql.ts": "export const sql = 1;\n",
+  "router/member/seen.ts":
+    'import { sql } from "../postgres/sql.ts";\n\nexport const seen = sql;\n',
   "router/cluster/view.ts": "export const view = 1;\n",
   "router/cluster/observe.ts":
     'import { contract } from "../../sidecars/pg-health/contract.ts";\nimport { sql } from "../postgres/sql.ts";\n\nexport const observe = contract + sql;\n',
@@ -50,6 +52,8 @@ export const lintFaults: readonly LintFault[] = [
   importing("router/haproxy/b.ts", "../cluster/view.ts"),
   importing("router/haproxy/runtime/a.ts", "../../postgres/sql.ts"),
   importing("router/operation/a.ts", "../haproxy/model.ts"),
+  importing("router/operation/b.ts", "../member/seen.ts"),
+  importing("router/member/a.ts", "../cluster/view.ts"),
   importing("router/postgres/a.ts", "../operation/execute.ts"),
   importing("registry/a.ts", "../lab/model.ts"),
   importing("lab/a.ts", "../bin/commands/lab.ts"),

@@ -43,9 +43,12 @@ export function startRecovery(
   },
 ): RecoveryProcess {
   const program = inCheckout(`bin/${options.program ?? "recovery"}`);
+  // script(1) starts a shell for it ($SHELL, or dash). One that stays would die of the same Ctrl-C,
+  // and its 130 would be the exit code.
+  const command = ["exec", program, ...words].join(" ");
   const argv: readonly string[] =
     options.terminal === true
-      ? ["script", "--quiet", "--return", "--command", [program, ...words].join(" "), "/dev/null"]
+      ? ["script", "--quiet", "--return", "--command", command, "/dev/null"]
       : [program, ...words];
   const [file = "", ...rest] = argv;
   const { NODE_OPTIONS: _, RECOVERY_YES: __, ...inherited } = process.env;

@@ -4,6 +4,7 @@
  */
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
+import { dockerHost } from "../../cli/docker-host.ts";
 import { stateHome } from "../../cli/state-home.ts";
 import { formatAddress } from "../../../kit/address.ts";
 import { systemClock } from "../../../kit/clock.ts";
@@ -26,7 +27,7 @@ const writingMs = 1500;
 
 export async function run(invocation: Invocation): Promise<number> {
   const { output, flags, signal } = invocation;
-  const place = await labPlace({ stateHome: stateHome() });
+  const place = await labPlace({ stateHome: stateHome(), engine: dockerHost() });
   const name = await freeName(place);
   output.note(`bringing up a cluster on this machine (lab ${name})`);
   const lab = await labUp(place, { name }, { note: output.note, signal });

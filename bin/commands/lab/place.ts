@@ -1,6 +1,7 @@
 /** The lab that a command line means: where labs are for this user, and which one. */
 import type { Invocation } from "../../cli/command.ts";
 import { UsageError } from "../../cli/command.ts";
+import { dockerHost } from "../../cli/docker-host.ts";
 import { stateHome } from "../../cli/state-home.ts";
 import { nameValue } from "../../../config/values.ts";
 import { labPlace } from "../../../lab/place.ts";
@@ -20,5 +21,5 @@ export async function labOf(invocation: Invocation): Promise<{ place: LabPlace; 
       `see lab ${invocation.command} --help`,
     );
   }
-  return { place: await labPlace({ stateHome: stateHome() }), name };
+  return { place: await labPlace({ stateHome: stateHome(), engine: dockerHost() }), name };
 }

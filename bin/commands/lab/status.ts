@@ -3,10 +3,8 @@ import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import type { Style } from "../../cli/output.ts";
 import { formatAddress } from "../../../kit/address.ts";
-import { listCuts } from "../../../lab/driver/faults.ts";
-import { modelOf, requireState } from "../../../lab/state.ts";
-import { partStates } from "../../../lab/status.ts";
-import type { PartState } from "../../../lab/status.ts";
+import type { PartState } from "../../../lab/driver/driver.ts";
+import { labStatus } from "../../../lab/status.ts";
 import { labOf } from "./place.ts";
 
 const styles: Readonly<Record<PartState, keyof Style>> = {
@@ -19,10 +17,7 @@ const styles: Readonly<Record<PartState, keyof Style>> = {
 export async function run(invocation: Invocation): Promise<number> {
   const { output, flags } = invocation;
   const { place, name } = await labOf(invocation);
-  const state = await requireState(place, name);
-  const model = modelOf(place, state);
-  const parts = partStates(model, state);
-  const cuts = await listCuts(model);
+  const { parts, cuts } = await labStatus(place, name);
   if (flags["json"] === true) {
     output.result(JSON.stringify({ environment: name, parts, cuts }));
     return exitCodes.done;

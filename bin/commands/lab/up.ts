@@ -38,9 +38,10 @@ function requestOf({ flags }: Invocation, name: string): UpWishes {
   if (typeof archive === "string" && /\p{Cc}/u.test(archive)) {
     throw new UsageError("--archive-command takes one line without control characters", hint);
   }
-  const pooling = flags["pooling"];
+  const { pooling, driver } = flags;
   return {
     name,
+    ...(driver === "process" || driver === "docker" ? { driver } : {}),
     ...(hosts === undefined ? {} : { appHosts }),
     ...(typeof buffers === "string" ? { sharedBuffers: buffers } : {}),
     ...(pooling === "session" || pooling === "transaction" ? { pooling } : {}),

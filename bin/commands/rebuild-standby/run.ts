@@ -78,7 +78,8 @@ function requestOf(
     exportTo,
     hooks: {
       snapshot: member.control?.snapshot !== undefined,
-      restartPooler: member.control?.restartPooler !== undefined,
+      restartPooler:
+        (member.control?.restartPooler ?? member.control?.poolerContainer) !== undefined,
     },
   };
 }

@@ -2,9 +2,9 @@
  * `router ENV sessions --close-old-workers`: ends the sessions that old workers still hold, which no
  * health check watches over (docs/router.md, G3).
  */
-import type { Environment, Router } from "../../../config/schema.ts";
+import type { Environment } from "../../../config/schema.ts";
 import { overRouters } from "../../../router/haproxy/runtime/fleet.ts";
-import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
+import type { FleetResult, FleetRouter } from "../../../router/haproxy/runtime/fleet.ts";
 import { closeOldWorkerSessions } from "../../../router/haproxy/runtime/master.ts";
 import type { ClosedOnOldWorkers } from "../../../router/haproxy/runtime/master.ts";
 import type { Invocation } from "../../cli/command.ts";
@@ -16,7 +16,7 @@ const closeDeadlineMs = 10_000;
 
 /** What one router's old workers hold; undefined where that is not known. */
 export interface HeldSessions {
-  readonly router: Router;
+  readonly router: FleetRouter;
   readonly sessions: number | undefined;
 }
 
@@ -44,12 +44,15 @@ export async function closeOld(
   const results = await overRouters(
     busy.map((one) => one.router),
     { deadlineMs: environment.thresholds.probe, overallMs: closeDeadlineMs, signal },
-    async (_, router) =>
-      await closeOldWorkerSessions(
-        router.master ?? "",
+    async (_, { master }): Promise<ClosedOnOldWorkers> => {
+      // Without a master nothing is known of old workers, and nothing counted.
+      if (master === undefined) return { closed: 0, waiting: 0 };
+      return await closeOldWorkerSessions(
+        master,
         { deadlineMs: closeDeadlineMs, signal },
         (one) => typeof backend !== "string" || one.backend === backend,
-      ),
+      );
+    },
   );
   report(invocation, environment, held, results);
   const isDone = isKnown && results.every((one) => "value" in one);
@@ -64,7 +67,7 @@ function report(
   { flags, output }: Invocation,
   environment: Environment,
   held: readonly HeldSessions[],
-  results: readonly FleetResult<Router, ClosedOnOldWorkers>[],
+  results: readonly FleetResult<FleetRouter, ClosedOnOldWorkers>[],
 ): void {
   const outcomes = held.map(({ router, sessions }) => {
     const result = results.find((one) => one.router.name === router.name);

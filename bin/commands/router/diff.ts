@@ -12,7 +12,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   let different = 0;
   for (const router of routers) {
-    const installed = await readInstalled(router, signal);
+    const installed = await readInstalled(environment, router, signal);
     const text = keepFences(await renderRouter(environment, router, signal), installed);
     const { path } = router.configuration;
     if (installed === undefined) output.note(`${router.name}: there is no ${path}`);

@@ -2,7 +2,12 @@
 import { join } from "node:path";
 import type { Environment, Router } from "../../../config/schema.ts";
 import { renderWithFences } from "../../../router/haproxy/install.ts";
-import { edgePoolerConfiguration, nodePoolerConfiguration } from "../../../router/pooler/files.ts";
+import {
+  edgePoolerConfiguration,
+  nodePoolerConfiguration,
+  placeInImage,
+  versionInImage,
+} from "../../../router/pooler/files.ts";
 import type { PoolerPlace } from "../../../router/pooler/model.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
@@ -56,7 +61,9 @@ async function nodePooler(environment: Environment, name: string): Promise<strin
     throw unknown(environment, "member", name, names);
   }
   const admin = member.pooler.admin?.user ?? environment.login.user;
-  return await nodePoolerConfiguration(environment, name, placeFor([admin]));
+  return member.local === undefined
+    ? await nodePoolerConfiguration(environment, name, placeFor([admin]))
+    : await nodePoolerConfiguration(environment, name, placeInImage([admin]), versionInImage);
 }
 
 async function edgePooler(environment: Environment, name: string, router: Router): Promise<string> {
@@ -65,7 +72,16 @@ async function edgePooler(environment: Environment, name: string, router: Router
     const names = environment.edgePoolers.map((one) => one.name);
     throw unknown(environment, "edge pooler", name, names);
   }
-  return await edgePoolerConfiguration(environment, name, router.name, placeFor([edge.admin.user]));
+  const admins = [edge.admin.user];
+  return edge.host === undefined
+    ? await edgePoolerConfiguration(environment, name, router.name, placeFor(admins))
+    : await edgePoolerConfiguration(
+        environment,
+        name,
+        router.name,
+        placeInImage(admins),
+        versionInImage,
+      );
 }
 
 function unknown(

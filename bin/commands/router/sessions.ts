@@ -1,9 +1,9 @@
 /** `router ENV sessions`: who is connected through which router to which server, and how long. */
-import type { Router } from "../../../config/schema.ts";
 import { ageInWords } from "../../../config/units.ts";
+import { fleetOf } from "../../../router/haproxy/addresses.ts";
 import { showSessions } from "../../../router/haproxy/runtime/client.ts";
 import { observeRouter, overRouters } from "../../../router/haproxy/runtime/fleet.ts";
-import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
+import type { FleetResult, FleetRouter } from "../../../router/haproxy/runtime/fleet.ts";
 import type { Session } from "../../../router/haproxy/runtime/sessions.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Flag, Invocation } from "../../cli/command.ts";
@@ -34,7 +34,7 @@ interface RouterSessions {
 export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   const results = await overRouters(
-    routers,
+    fleetOf(environment, routers),
     { deadlineMs: environment.thresholds.probe, signal: invocation.signal },
     async (runtime, router): Promise<RouterSessions> => {
       const [view, current] = await Promise.all([
@@ -94,7 +94,7 @@ function heldIn(results: Results, rows: readonly SessionRow[]): HeldSessions[] {
   });
 }
 
-type Results = readonly FleetResult<Router, RouterSessions>[];
+type Results = readonly FleetResult<FleetRouter, RouterSessions>[];
 
 function chooseRows(results: Results, backend: Flag): SessionRow[] {
   const answered = results.filter((one) => "value" in one);

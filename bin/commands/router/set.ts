@@ -1,5 +1,6 @@
 /** `router ENV set BACKEND/SERVER ready|drain|maint`: an order to all routers, read back on each. */
-import type { Environment, Router } from "../../../config/schema.ts";
+import type { Environment } from "../../../config/schema.ts";
+import { fleetOf } from "../../../router/haproxy/addresses.ts";
 import { setServerState } from "../../../router/haproxy/runtime/change.ts";
 import type { StateChange } from "../../../router/haproxy/runtime/change.ts";
 import { stateWords } from "../../../router/haproxy/runtime/changes.ts";
@@ -7,7 +8,7 @@ import { showServers } from "../../../router/haproxy/runtime/client.ts";
 import { parseServerName } from "../../../router/haproxy/runtime/commands.ts";
 import type { AdminState } from "../../../router/haproxy/runtime/commands.ts";
 import { overRouters } from "../../../router/haproxy/runtime/fleet.ts";
-import type { FleetResult } from "../../../router/haproxy/runtime/fleet.ts";
+import type { FleetResult, FleetRouter } from "../../../router/haproxy/runtime/fleet.ts";
 import { isHold, lastUpForWrites } from "../../../router/haproxy/runtime/orders.ts";
 import { formatServerName } from "../../../router/haproxy/runtime/servers.ts";
 import type { ServerName, ServerView } from "../../../router/haproxy/runtime/servers.ts";
@@ -33,8 +34,9 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   const of = parseServerName(target);
   const { environment, routers } = await chooseFleet(invocation);
+  const fleet = fleetOf(environment, routers);
   const options = { deadlineMs: environment.thresholds.probe, signal: invocation.signal };
-  const seen = await overRouters(routers, options, showServers);
+  const seen = await overRouters(fleet, options, showServers);
   if (exitCodeOfFleet(seen) === exitCodes.unavailable) {
     for (const line of failureLines(seen)) invocation.output.note(line);
     return exitCodes.unavailable;
@@ -45,14 +47,14 @@ export async function run(invocation: Invocation): Promise<number> {
     throw new RefusedError([...objections, "nothing was changed; --yes does it"].join("\n"));
   }
   for (const line of objections) invocation.output.note(line);
-  const results = await overRouters(routers, { ...options, overallMs: 5000 }, (runtime) =>
+  const results = await overRouters(fleet, { ...options, overallMs: 5000 }, (runtime) =>
     setServerState(runtime, of, state),
   );
   report(invocation, results, state);
   return exitCodeOfFleet(results) === exitCodes.done ? exitCodes.done : exitCodes.failed;
 }
 
-type Seen = FleetResult<Router, readonly ServerView[]>;
+type Seen = FleetResult<FleetRouter, readonly ServerView[]>;
 
 function checkExists(seen: readonly Seen[], of: ServerName): void {
   const names = new Set(
@@ -95,7 +97,7 @@ function objectionsTo(
 
 function report(
   invocation: Invocation,
-  results: readonly FleetResult<Router, StateChange>[],
+  results: readonly FleetResult<FleetRouter, StateChange>[],
   state: AdminState,
 ): void {
   if (invocation.flags["json"] === true) {
@@ -126,7 +128,7 @@ function changeLine({ before, after, sent, followers }: StateChange): string {
   return `${name} ${stateWords(before)} → ${stateWords(after)}${checks}${follow}`;
 }
 
-function failureLines(results: readonly FleetResult<Router, unknown>[]): string[] {
+function failureLines(results: readonly FleetResult<FleetRouter, unknown>[]): string[] {
   return results.flatMap((one) =>
     "error" in one ? [printable(`${one.router.name}: not done: ${one.error.message}`)] : [],
   );

@@ -1,4 +1,6 @@
 /** `router ENV status`: what each router thinks of each server, and whether they agree. */
+import { fleetOf } from "../../../router/haproxy/addresses.ts";
+import { addressAt } from "../../../router/haproxy/runtime/address.ts";
 import {
   disagreements,
   observeRouter,
@@ -15,7 +17,7 @@ import { complaints, statusLines, verdict } from "./table.ts";
 export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   const results: RouterResult[] = await overRouters(
-    routers,
+    fleetOf(environment, routers),
     { deadlineMs: environment.thresholds.probe, signal: invocation.signal },
     observeRouter,
   );
@@ -36,7 +38,8 @@ function statusJson(results: readonly RouterResult[]): object {
     verdict: verdict(results),
     disagreements: disagreements(results),
     routers: results.map((one) => {
-      const { name, runtime } = one.router;
+      const { name } = one.router;
+      const runtime = addressAt(one.router.runtime).text;
       if ("error" in one) {
         const { message } = one.error;
         const code = (one.error as { code?: unknown }).code ?? null;

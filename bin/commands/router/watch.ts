@@ -1,10 +1,12 @@
 /** `router ENV watch`: a line for each change on a router, as it happens, until Ctrl-C. */
-import type { Environment, Router } from "../../../config/schema.ts";
+import type { Environment } from "../../../config/schema.ts";
 import { systemClock } from "../../../kit/clock.ts";
+import { fleetOf } from "../../../router/haproxy/addresses.ts";
 import { changesBetween } from "../../../router/haproxy/runtime/changes.ts";
 import type { Look } from "../../../router/haproxy/runtime/changes.ts";
 import { routerEvents } from "../../../router/haproxy/runtime/events.ts";
 import { observeRouter, overRouters } from "../../../router/haproxy/runtime/fleet.ts";
+import type { FleetRouter } from "../../../router/haproxy/runtime/fleet.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
 import { printable } from "../../cli/output.ts";
@@ -16,7 +18,7 @@ const pollMs = 1000;
 export async function run(invocation: Invocation): Promise<number> {
   const { environment, routers } = await chooseFleet(invocation);
   const width = Math.max(...routers.map((one) => one.name.length));
-  const print = (router: Router, line: string): void => {
+  const print = (router: FleetRouter, line: string): void => {
     const time = new Date(systemClock.now()).toISOString().slice(11, 23);
     const name = router.name.padEnd(width);
     if (invocation.flags["json"] === true) {
@@ -25,16 +27,18 @@ export async function run(invocation: Invocation): Promise<number> {
     } else invocation.output.result(`${time}  ${name}  ${printable(line)}`);
   };
   await Promise.all(
-    routers.map((router) => watchRouter(router, environment, invocation.signal, print)),
+    fleetOf(environment, routers).map((router) =>
+      watchRouter(router, environment, invocation.signal, print),
+    ),
   );
   return exitCodes.done;
 }
 
 async function watchRouter(
-  router: Router,
+  router: FleetRouter,
   environment: Environment,
   signal: AbortSignal,
-  print: (router: Router, line: string) => void,
+  print: (router: FleetRouter, line: string) => void,
 ): Promise<void> {
   const told: { look: Look | undefined; heard: string[] } = { look: undefined, heard: [] };
   for await (const event of routerEvents(router.runtime, { signal, pollMs })) {
@@ -52,7 +56,7 @@ async function watchRouter(
 
 /** undefined when the signal has aborted. */
 async function lookAt(
-  router: Router,
+  router: FleetRouter,
   deadlineMs: number,
   signal: AbortSignal,
 ): Promise<Look | undefined> {

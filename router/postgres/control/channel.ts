@@ -18,6 +18,11 @@ export interface SeenProcess {
 export interface HostLook {
   /** postmaster.pid; null when there is none. */
   readonly pidFile: string | null;
+  /**
+   * The process that postmaster.pid names, as this channel counts; null when it is none of ours.
+   * One in a container counts itself from 1 (NSpid, proc(5)).
+   */
+  readonly postmaster: number | null;
   /** global/pg_control, read after the processes; null when it cannot be read. */
   readonly control: Uint8Array | null;
   /** standby.signal; null when there is none. */
@@ -38,6 +43,8 @@ export type HostSignal = "SIGINT" | "SIGTERM";
 export interface HostChannel {
   /** Where it leads, for messages. */
   readonly place: string;
+  /** False while looks go a way that is slow, until it is warm; true where not given. */
+  readonly isQuick?: boolean;
   /** Opens what can be opened beforehand; `hooks`: also what one runHook needs. */
   warm(hooks: boolean, signal: AbortSignal): Promise<void>;
   look(how: "whole" | "light", signal: AbortSignal): Promise<HostLook>;
@@ -51,7 +58,22 @@ export interface HostChannel {
   kill(pid: number, name: HostSignal, signal: AbortSignal): Promise<boolean>;
   /** Runs a program to its end, as the owner of the data directory or as the channel itself. */
   run(argv: readonly string[], as: "owner" | "channel", options: RunOptions): Promise<string>;
+  /** What starts and stops Postgres, where that is not a process of the host but a container. */
+  readonly service?: PostgresService;
   close(): void;
+}
+
+/** Starts and stops a Postgres that has something around it. */
+export interface PostgresService {
+  /** Asks for a fast shutdown, and marks it as stopped by hand. One that does not run is fine. */
+  stop(signal: AbortSignal): Promise<void>;
+  /**
+   * Starts it once nothing of the one before is left, `clear` right before; resolves when the start
+   * was accepted. One that has come up meanwhile is fine.
+   */
+  start(clear: () => Promise<void>, signal: AbortSignal): Promise<void>;
+  /** Restarts the pooler beside it. */
+  restartPooler(signal: AbortSignal): Promise<void>;
 }
 
 /** Something on a member's host could not be read or done: what was tried, and what came back. */

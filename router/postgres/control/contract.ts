@@ -61,6 +61,8 @@ export interface RunOptions {
 export interface HostControl {
   readonly member: string;
   readonly data: string;
+  /** False while looks go a way that is slow, until it is warm: give them seconds. */
+  readonly isQuick: boolean;
   /** Opens what is opened only once, so that later acts open and spawn nothing. */
   warm(signal: AbortSignal): Promise<void>;
   /** `light` leaves out archiveReady (0 then) and, while the postmaster is there, the process list. */
@@ -80,6 +82,8 @@ export interface HostControl {
   readFile(path: string, signal: AbortSignal): Promise<Buffer | null>;
   /** Runs a program on the host as the owner of the data directory. @returns its standard output */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<string>;
+  /** Restarts the PgBouncer beside it, by its container or its hook; nothing where it has neither. */
+  restartPooler(signal: AbortSignal): Promise<void>;
   /** Runs a program as whoever the channel is (root, often): hooks of the environment. */
   runHook(argv: readonly string[], options: RunOptions): Promise<string>;
   close(): void;

@@ -57,10 +57,25 @@ sy_may_be_ours() {
   done <"/proc/$1/status"; } 2>/dev/null
   return 1
 }
+sy_counts_itself() {
+  sy_o=$1
+  { while read -r sy_k sy_r; do
+    [ "$sy_k" = NSpid: ] || continue
+    sy_o=${"${sy_r##*[!0-9]}"}; break
+  done <"/proc/$1/status"; } 2>/dev/null
+  [ "$sy_o" = "$2" ]
+}
+sy_file_pid() {
+  sy_f=
+  { IFS= read -r sy_f <"$sy_data/postmaster.pid"; } 2>/dev/null
+  sy_f=${"${sy_f#-}"}
+  case "$sy_f" in ''|*[!0-9]*) sy_f=; return 1 ;; esac
+}
 sy_at_work() {
-  { IFS= read -r sy_p <"$sy_data/postmaster.pid"; } 2>/dev/null || return 1
-  case "$sy_p" in ''|*[!0-9]*) return 1 ;; esac
-  sy_is_ours "$sy_p" || return 1
+  sy_file_pid || return 1
+  # The one that was found last, for one in a container, which counts from 1.
+  sy_is_ours "$sy_f" && sy_counts_itself "$sy_f" "$sy_f" && sy_m=$sy_f
+  [ "$sy_m" != '' ] && sy_is_ours "$sy_m" && sy_counts_itself "$sy_m" "$sy_f" || return 1
   sy_n=0; sy_w=
   { while IFS= read -r sy_l; do
     sy_n=$((sy_n+1)); [ $sy_n = 8 ] && sy_w=$sy_l
@@ -72,10 +87,14 @@ sy_at_work() {
   return 0
 }
 sy_scan() {
+  sy_file_pid; sy_m=
   for sy_d in /proc/[1-9]*; do
     sy_p=${"${sy_d#/proc/}"}
     if [ "$sy_d/cwd" -ef "$sy_data" ]; then
       sy_is_postgres "$sy_p" || continue
+      if [ "$sy_m" = '' ] && [ "$sy_f" != '' ] && sy_counts_itself "$sy_p" "$sy_f"; then
+        sy_m=$sy_p; echo "postmaster $sy_m"
+      fi
       printf 'process %s\ntitle ' "$sy_s"
       { tr '\0\n' '  ' <"$sy_d/cmdline"; } 2>/dev/null
       echo
@@ -93,7 +112,7 @@ sy_look() {
   done
   [ -e "$sy_data/promote" ] && echo promote
   if [ "$1" = light ] && sy_at_work; then
-    echo light
+    echo "light $sy_m"
   else
     sy_scan || return $?
   fi
@@ -179,6 +198,7 @@ export function readLook(output: Buffer): HostLook {
   const files = new Map<string, string[]>();
   const processes: SeenProcess[] = [];
   let [promoteFile, light, archiveReady] = [false, false, 0];
+  let postmaster: number | null = null;
   for (const line of text.slice(0, at).split("\n")) {
     const [, word = "", rest = ""] = /^(\S*) ?(.*)$/s.exec(line) ?? [];
     if (word === "file") files.set(rest, []);
@@ -189,12 +209,14 @@ export function readLook(output: Buffer): HostLook {
       const last = processes.pop();
       if (last !== undefined) processes.push({ ...last, commandLine: rest });
     } else if (word === "promote") promoteFile = true;
-    else if (word === "light") light = true;
+    else if (word === "light") [light, postmaster] = [true, Number(rest)];
+    else if (word === "postmaster") postmaster = Number(rest);
     else if (word === "ready") archiveReady = Number(rest);
     else if (line !== "") throw new TypeError(`the shell answered ${JSON.stringify(line)}`);
   }
   return {
     pidFile: files.get("postmaster.pid")?.join("") ?? null,
+    postmaster,
     signalFile: files.get("standby.signal")?.join("") ?? null,
     control: bytes.length === 0 ? null : bytes,
     promoteFile,

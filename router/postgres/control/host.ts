@@ -1,20 +1,26 @@
 /**
- * Host control of one member, over the channel that its environment names: a shell on its host
- * where `control.shell` is set, else this machine.
+ * Host control of one member, over the channel that its environment names: the engine of its host
+ * where `control.container` is set, a shell on its host where `control.shell` is, else this machine.
  */
 import { join } from "node:path";
-import { DeadlineError, eventually } from "../../../kit/clock.ts";
+import { engineOfHost } from "../../../config/hosts.ts";
 import type { Environment, MemberControlKeys } from "../../../config/schema.ts";
+import { DeadlineError, eventually, withDeadline } from "../../../kit/clock.ts";
+import type { DockerEngine } from "../../../kit/docker-engine.ts";
+import { openEngine } from "../../../kit/docker.ts";
 import { attempt, HostControlError } from "./channel.ts";
 import type { HostChannel, HostLook } from "./channel.ts";
 import type { ControlFile, HostControl, HostFacts } from "./contract.ts";
 import { readControlFile } from "./control-file.ts";
+import { dockerChannel } from "./docker-channel.ts";
 import { judgeProcess, nameProcesses, readPostmasterFile } from "./judge.ts";
 import { localChannel } from "./local-channel.ts";
 import { shellChannel } from "./shell-channel.ts";
 
 const hookDeadlineMs = 10_000;
 const startDeadlineMs = 60_000;
+const poolerDeadlineMs = 600_000;
+const quickenDeadlineMs = 10_000;
 const leaveDeadlineMs = 60_000;
 /** From a start that was accepted to a process that can be seen: systemd may do other things first. */
 const appearDeadlineMs = 5000;
@@ -40,11 +46,22 @@ export function openHost(environment: Environment, memberName: string): HostCont
     const missing = found === undefined ? "no such member" : "it has no control";
     throw new HostControlError(memberName, `control its host`, `${missing} in ${environment.file}`);
   }
-  const channel =
-    keys.shell === undefined
-      ? localChannel(memberName, keys.data)
-      : shellChannel(memberName, keys.shell, keys.data);
+  const channel = channelTo(environment, memberName, found?.host ?? "", keys);
   return control({ member: memberName, keys, channel });
+}
+
+function channelTo(
+  environment: Environment,
+  member: string,
+  host: string,
+  { container, poolerContainer: pooler, shell, data }: MemberControlKeys,
+): HostChannel {
+  if (container !== undefined) {
+    const engine = async (): Promise<DockerEngine> =>
+      openEngine(await engineOfHost(environment, host));
+    return dockerChannel({ member, container, pooler, data, host, engine });
+  }
+  return shell === undefined ? localChannel(member, data) : shellChannel(member, shell, data);
 }
 
 function control(host: Host): HostControl {
@@ -53,6 +70,9 @@ function control(host: Host): HostControl {
   return {
     member,
     data: keys.data,
+    get isQuick() {
+      return channel.isQuick ?? true;
+    },
     warm: (signal) => channel.warm(keys.stop !== undefined, signal),
     inspect: (signal, how = "whole") => inspect(host, how, signal),
     arm: async (by, signal) => {
@@ -83,9 +103,25 @@ function control(host: Host): HostControl {
     readFile: (path, signal) =>
       channel.read(path.startsWith("/") ? path : join(keys.data, path), signal),
     run: (argv, options) => channel.run(argv, "owner", options),
+    restartPooler: (signal) => restartPooler(host, signal),
     runHook: (argv, options) => channel.run(argv, "channel", options),
     close: () => channel.close(),
   };
+}
+
+/**
+ * Opens the quick way to a host whose looks go a slow one, for whoever is about to act. What cannot
+ * be opened shows in the looks.
+ * @throws the signal's reason
+ */
+export async function quicken(host: HostControl, signal: AbortSignal): Promise<void> {
+  if (host.isQuick) return;
+  const warm = (inner: AbortSignal): Promise<void> => host.warm(inner);
+  try {
+    await withDeadline(`open the way to ${host.member}`, quickenDeadlineMs, warm, signal);
+  } catch {
+    signal.throwIfAborted();
+  }
 }
 
 function armedBy(text: string | null): { readonly by: string } | null {
@@ -120,11 +156,11 @@ function controlOf({ control: bytes }: HostLook): ControlFile | null {
   return read !== null && "control" in read ? read.control : null;
 }
 
-async function stop(host: Host, signal: AbortSignal): Promise<void> {
-  const { channel, keys } = host;
+async function stop({ channel, keys }: Host, signal: AbortSignal): Promise<void> {
+  if (channel.service !== undefined) return await channel.service.stop(signal);
   const look = await channel.look("light", signal);
   const pid = postmasterOf(look);
-  const asked = pid === undefined ? false : channel.kill(pid, "SIGINT", signal);
+  const asked = pid === null ? false : channel.kill(pid, "SIGINT", signal);
   const marked =
     keys.stop === undefined
       ? undefined
@@ -134,10 +170,16 @@ async function stop(host: Host, signal: AbortSignal): Promise<void> {
   }
 }
 
+async function restartPooler({ channel, keys }: Host, signal: AbortSignal): Promise<void> {
+  const { restartPooler: words } = keys;
+  if (words === undefined) return await channel.service?.restartPooler(signal);
+  await channel.run(words, "channel", { deadlineMs: poolerDeadlineMs, signal });
+}
+
 /** One that has only just been started has not written its file yet. */
-function postmasterOf(look: HostLook): number | undefined {
-  if (look.processes === null) return readPostmasterFile(look.pidFile)?.pid;
-  return nameProcesses(look.processes).find((one) => one.kind === "postmaster")?.pid;
+function postmasterOf(look: HostLook): number | null {
+  if (look.processes === null) return look.postmaster;
+  return nameProcesses(look.processes).find((one) => one.kind === "postmaster")?.pid ?? null;
 }
 
 async function terminate(
@@ -145,8 +187,7 @@ async function terminate(
   pid: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const { pidFile } = await channel.look("light", signal);
-  if (readPostmasterFile(pidFile)?.pid === pid) {
+  if (postmasterOf(await channel.look("light", signal)) === pid) {
     const why = "it is the postmaster, and would shut down without haste";
     throw new HostControlError(member, `terminate process ${pid}`, why);
   }
@@ -166,8 +207,8 @@ async function makeWay(host: Host, signal: AbortSignal): Promise<"running" | "fr
         const processes = nameProcesses(look.processes ?? []);
         left = processes;
         if (processes.length === 0) return "free";
-        const { pid, status } = readPostmasterFile(look.pidFile) ?? {};
-        const runs = processes[0]?.kind === "postmaster" && processes[0].pid === pid;
+        const { status } = readPostmasterFile(look.pidFile) ?? {};
+        const runs = processes[0]?.kind === "postmaster" && processes[0].pid === look.postmaster;
         return runs && status !== "stopping" ? "running" : undefined;
       },
     );
@@ -187,13 +228,19 @@ async function makeWay(host: Host, signal: AbortSignal): Promise<"running" | "fr
 async function start(host: Host, signal: AbortSignal): Promise<void> {
   const { channel, keys, member } = host;
   if ((await makeWay(host, signal)) === "running") return;
-  await removeLeftovers(host, signal);
-  await channel.run(keys.start, "channel", { deadlineMs: startDeadlineMs, signal });
+  const { start: words = [] } = keys;
+  if (channel.service !== undefined) {
+    await channel.service.start(() => removeLeftovers(host, signal), signal);
+  } else {
+    await removeLeftovers(host, signal);
+    await channel.run(words, "channel", { deadlineMs: startDeadlineMs, signal });
+  }
   // Until then a look would still call it gone.
   const look = async (): Promise<true | undefined> =>
     (await channel.look("light", signal)).processes?.length !== 0 || undefined;
   const limits = { deadlineMs: appearDeadlineMs, intervalMs: 5, signal };
-  await attempt(member, `look for a process after ${keys.start.join(" ")}`, signal, () =>
+  const how = words.join(" ") || `the start of ${keys.container}`;
+  await attempt(member, `look for a process after ${how}`, signal, () =>
     eventually("a Postgres process", limits, look),
   );
 }

@@ -102,7 +102,7 @@ export function judgeProcess(
   if (look.processes === null) return stopping ? "stopping" : "alive";
   if (processes.every(({ kind }) => harmlessAlways.has(kind))) return "gone";
   const postmaster = processes.find(({ kind }) => kind === "postmaster");
-  const ends = postmaster === undefined || (stopping && postmaster.pid === file.pid);
+  const ends = postmaster === undefined || (stopping && postmaster.pid === look.postmaster);
   if (isCleanStop(control)) {
     if (ends && processes.every(({ kind }) => harmlessAfterStop.has(kind))) return "gone";
     // It has removed its file and is about to end; or a new one, which has yet to write it.

@@ -14,7 +14,10 @@ import { attempt, HostControlError } from "./channel.ts";
 import type { HostChannel, HostLook, HostSignal, SeenProcess } from "./channel.ts";
 import { readControlFile } from "./control-file.ts";
 import { isCleanStop, readPostmasterFile } from "./judge.ts";
+import type { PostmasterFile } from "./judge.ts";
 import { programRunner } from "./program.ts";
+import { ownerWords } from "./shell-script.ts";
+import { spawnShell } from "./shell-session.ts";
 
 interface Place {
   readonly member: string;
@@ -26,10 +29,11 @@ export function localChannel(member: string, data: string): HostChannel {
   const place: Place = { member, data };
   const runner = programRunner({
     member,
-    shell: ["/bin/sh"],
-    owner: async () => {
+    shell: "/bin/sh",
+    open: () => Promise.resolve(spawnShell(["/bin/sh"])),
+    ownerWords: async (argv) => {
       const { uid, gid } = await ownerOf(data);
-      return { uid, gid, self: selfId() };
+      return ownerWords({ uid, gid, self: selfId() }, argv);
     },
   });
   const tried = <T>(what: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
@@ -95,18 +99,31 @@ async function lookAt(place: Place, how: "whole" | "light"): Promise<HostLook> {
   ]);
   const seen = { pidFile, signalFile, promoteFile: promoteFile !== null, archiveReady };
   const folder = await stat(data);
-  if (how === "light" && isAtWork(folder, pidFile, control)) {
-    return { ...seen, control, processes: null };
+  const named = readPostmasterFile(pidFile);
+  if (how === "light" && named !== null && isAtWork(folder, named, control)) {
+    return { ...seen, control, postmaster: named.pid, processes: null };
   }
   const processes = processesIn(place, folder);
+  const own = processes.find(({ pid }) => named !== null && countsItself(pid) === named.pid);
   // What ended before the processes were looked at has written its control file by now.
-  return { ...seen, control: await readControl(data), processes };
+  const written = await readControl(data);
+  return { ...seen, control: written, postmaster: own?.pid ?? null, processes };
+}
+
+/** A process in a container counts itself by its own namespace: the last of NSpid (proc(5)). */
+function countsItself(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    return Number(/^NSpid:.*?([0-9]+)$/m.exec(status)?.[1] ?? pid);
+  } catch {
+    // It ended while we looked.
+    return pid;
+  }
 }
 
 /** The postmaster of the file is there, and its shutdown has not come to its last lines. */
-function isAtWork(folder: Stats, pidFile: string | null, control: Uint8Array | null): boolean {
-  const file = readPostmasterFile(pidFile);
-  if (file === null || !worksIn(folder, file.pid)) return false;
+function isAtWork(folder: Stats, file: PostmasterFile, control: Uint8Array | null): boolean {
+  if (worksIn(folder, file.pid) !== true || countsItself(file.pid) !== file.pid) return false;
   if (file.status !== "stopping") return true;
   const read = control === null ? null : readControlFile(control);
   return !(read !== null && "control" in read && isCleanStop(read.control));

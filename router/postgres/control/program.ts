@@ -7,17 +7,21 @@ import { StringDecoder } from "node:string_decoder";
 import { withDeadline } from "../../../kit/clock.ts";
 import { attempt, HostControlError } from "./channel.ts";
 import type { RunOptions } from "./contract.ts";
-import { endScript, ownerWords, programScript } from "./shell-script.ts";
-import type { DataOwner } from "./shell-script.ts";
+import { endScript, programScript } from "./shell-script.ts";
 import { ShellSession } from "./shell-session.ts";
-import type { Program } from "./shell-session.ts";
+import type { Program, ShellStream } from "./shell-session.ts";
 
 export interface ProgramPlace {
   readonly member: string;
-  /** A program that gives a POSIX shell on the host. */
-  readonly shell: readonly string[];
-  /** Who owns the data directory, and who the shell is. */
-  readonly owner: (signal: AbortSignal) => Promise<DataOwner>;
+  /** What gives the shell, for messages. */
+  readonly shell: string;
+  /** Opens a POSIX shell there, for a program that is to run as the owner or as the channel is. */
+  readonly open: (as: "owner" | "channel", signal: AbortSignal) => Promise<ShellStream>;
+  /** The words that run a program as the owner of the data directory; text says why they cannot. */
+  readonly ownerWords: (
+    argv: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<readonly string[] | string>;
 }
 
 export interface ProgramRunner {
@@ -37,42 +41,54 @@ const openDeadlineMs = 15_000;
 /** Programs on one host. Opens nothing yet. */
 export function programRunner(place: ProgramPlace): ProgramRunner {
   let spare: ShellSession | undefined;
-  const take = (): ShellSession => {
-    const taken = spare?.isOpen === true ? spare : new ShellSession(place.shell);
-    spare = undefined;
-    return taken;
+  const take = async (as: "owner" | "channel", signal: AbortSignal): Promise<ShellSession> => {
+    const taken = as === "channel" ? spare : undefined;
+    if (as === "channel") spare = undefined;
+    return taken?.isOpen === true ? taken : new ShellSession(await place.open(as, signal));
   };
   return {
     warm: async (signal) => {
       if (spare?.isOpen === true) return;
-      const fresh = new ShellSession(place.shell);
-      await withDeadline(
-        `open a shell by ${place.shell.join(" ")}`,
+      spare = await withDeadline(
+        `open a shell by ${place.shell}`,
         openDeadlineMs,
-        (inner) => fresh.ask(":", inner),
+        async (inner) => {
+          const fresh = new ShellSession(await place.open("channel", inner));
+          await fresh.ask(":", inner);
+          return fresh;
+        },
         signal,
       );
-      spare = fresh;
     },
     run: async (argv, as, options) => {
       const shown = `run ${argv.join(" ")}`;
       return await attempt(place.member, shown, options.signal, async () => {
-        const owner = (signal: AbortSignal): Promise<DataOwner> => place.owner(signal);
-        const words =
-          as === "owner"
-            ? ownerWords(await withDeadline(shown, openDeadlineMs, owner, options.signal), argv)
-            : argv;
-        if (typeof words === "string") throw new HostControlError(place.member, shown, words);
-        return await runOver(take(), place.shell, words, options);
+        const words = as === "owner" ? await wordsOf(place, shown, argv, options.signal) : argv;
+        const open = (signal: AbortSignal): Promise<ShellSession> => take(as, signal);
+        const session = await withDeadline(shown, openDeadlineMs, open, options.signal);
+        return await runOver(session, place, words, options);
       });
     },
     close: () => spare?.end(),
   };
 }
 
+async function wordsOf(
+  place: ProgramPlace,
+  shown: string,
+  argv: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const ask = (inner: AbortSignal): Promise<readonly string[] | string> =>
+    place.ownerWords(argv, inner);
+  const words = await withDeadline(shown, openDeadlineMs, ask, signal);
+  if (typeof words === "string") throw new HostControlError(place.member, shown, words);
+  return words;
+}
+
 async function runOver(
   session: ShellSession,
-  shell: readonly string[],
+  place: ProgramPlace,
   argv: readonly string[],
   options: RunOptions,
 ): Promise<string> {
@@ -96,23 +112,25 @@ async function runOver(
     throw new Error(`${how}: ${output.said()}`);
   } catch (error) {
     // Whoever is told that it was given up can count on it that it has ended.
-    if (pid !== undefined && session.isOpen) await endThere(shell, pid);
+    if (pid !== undefined && session.isOpen) await endThere(place, pid);
     session.end();
     throw error;
   }
 }
 
 /** Over a shell of its own, since the program's has become the program. */
-async function endThere(shell: readonly string[], pid: number): Promise<void> {
-  const session = new ShellSession(shell);
+async function endThere(place: ProgramPlace, pid: number): Promise<void> {
   try {
-    await withDeadline(`end of process ${pid}`, endDeadlineMs, (signal) =>
-      session.ask(endScript(pid), signal),
-    );
+    await withDeadline(`end of process ${pid}`, endDeadlineMs, async (signal) => {
+      const session = new ShellSession(await place.open("channel", signal));
+      try {
+        await session.ask(endScript(pid), signal);
+      } finally {
+        session.end();
+      }
+    });
   } catch {
     // The way to the host is gone, most likely; the caller is told what went wrong first.
-  } finally {
-    session.end();
   }
 }
 

@@ -18,18 +18,27 @@ import {
   writeScript,
 } from "./host-script.ts";
 import { programRunner } from "./program.ts";
+import { ownerWords } from "./shell-script.ts";
 import type { DataOwner } from "./shell-script.ts";
-import { ShellSession } from "./shell-session.ts";
+import { ShellSession, spawnShell } from "./shell-session.ts";
+import type { ShellStream } from "./shell-session.ts";
 
 /** A host far away, and an ssh that asks several servers on the way. */
 const openDeadlineMs = 15_000;
 /** No question takes longer than a sync of one file does on a busy disk. */
 const askDeadlineMs = 30_000;
 
-interface Way {
+/** Where the shell is, and how it is opened. */
+export interface ShellPlace {
   readonly member: string;
-  readonly shell: readonly string[];
+  /** What gives the shell, for messages. */
+  readonly shell: string;
+  readonly open: (signal: AbortSignal) => Promise<ShellStream>;
   readonly data: string;
+}
+
+interface Way {
+  readonly place: ShellPlace;
   /** The shell that is open, or is being opened. */
   session: Promise<Opened> | undefined;
   opened: Opened | undefined;
@@ -40,25 +49,49 @@ interface Opened {
   readonly owner: DataOwner;
 }
 
+/** A channel over a shell, but for programs. */
+export interface ShellWay extends Omit<HostChannel, "place" | "run" | "warm" | "service"> {
+  /** Who owns the data directory, and who the shell is; opens the shell. */
+  owner(signal: AbortSignal): Promise<DataOwner>;
+}
+
 /**
  * The channel to `data` over the shell that the words of `shell` give, for messages about `member`.
  * Opens nothing yet.
  */
 export function shellChannel(member: string, shell: readonly string[], data: string): HostChannel {
-  const way: Way = { member, shell, data, session: undefined, opened: undefined };
+  const shown = shell.join(" ");
+  // The session reports a shell that cannot be started as one that ended.
+  const openShell = (): Promise<ShellStream> => Promise.resolve(spawnShell(shell));
+  const way = shellWay({ member, shell: shown, open: openShell, data });
   const runner = programRunner({
     member,
-    shell,
-    owner: async (signal) => (await open(way, signal)).owner,
+    shell: shown,
+    open: openShell,
+    ownerWords: async (argv, signal) => ownerWords(await way.owner(signal), argv),
   });
   return {
-    place: shell.join(" "),
+    ...way,
+    place: shown,
     warm: async (hooks, signal) => {
-      const tried = `open a shell by ${shell.join(" ")}`;
-      await attempt(member, tried, signal, async () => {
-        await Promise.all([open(way, signal), hooks ? runner.warm(signal) : undefined]);
+      await attempt(member, `open a shell by ${shown}`, signal, async () => {
+        await Promise.all([way.owner(signal), hooks ? runner.warm(signal) : undefined]);
       });
     },
+    run: (argv, as, options) => runner.run(argv, as, options),
+    close: () => {
+      runner.close();
+      way.close();
+    },
+  };
+}
+
+/** Looks and acts over one kept shell. Opens nothing yet. */
+export function shellWay(place: ShellPlace): ShellWay {
+  const way: Way = { place, session: undefined, opened: undefined };
+  const { data } = place;
+  return {
+    owner: async (signal) => (await open(way, signal)).owner,
     look: async (how, signal): Promise<HostLook> => {
       const output = await ask(way, `look at ${data}`, lookScript(how), signal);
       return readLook(output);
@@ -78,11 +111,7 @@ export function shellChannel(member: string, shell: readonly string[], data: str
       const output = await ask(way, `send ${name} to process ${pid}`, script, signal);
       return output.toString("latin1").trim() === "sent";
     },
-    run: (argv, as, options) => runner.run(argv, as, options),
-    close: () => {
-      runner.close();
-      way.opened?.session.end();
-    },
+    close: () => way.opened?.session.end(),
   };
 }
 
@@ -91,7 +120,7 @@ async function open(way: Way, signal: AbortSignal): Promise<Opened> {
   const usable = way.opened === undefined || way.opened.session.isOpen;
   if (way.session === undefined || !usable) {
     way.opened = undefined;
-    way.session = prepare(way, signal);
+    way.session = prepare(way.place, signal);
   }
   try {
     way.opened = await way.session;
@@ -102,11 +131,15 @@ async function open(way: Way, signal: AbortSignal): Promise<Opened> {
   }
 }
 
-async function prepare({ member, shell, data }: Way, signal: AbortSignal): Promise<Opened> {
-  const session = new ShellSession(shell);
+async function prepare(place: ShellPlace, signal: AbortSignal): Promise<Opened> {
+  const { member, data } = place;
+  const openOne = async (inner: AbortSignal): Promise<ShellSession> =>
+    new ShellSession(await place.open(inner));
+  const tried = `open a shell by ${place.shell}`;
+  const session = await withDeadline(tried, openDeadlineMs, openOne, signal);
   try {
     const { status, output } = await withDeadline(
-      `open a shell by ${shell.join(" ")}`,
+      tried,
       openDeadlineMs,
       (inner) => session.ask(preparation(data), inner),
       signal,
@@ -126,7 +159,7 @@ async function prepare({ member, shell, data }: Way, signal: AbortSignal): Promi
  * heard.
  */
 async function ask(way: Way, tried: string, script: string, signal: AbortSignal): Promise<Buffer> {
-  return await attempt(way.member, tried, signal, async () => {
+  return await attempt(way.place.member, tried, signal, async () => {
     const { session } = await open(way, signal);
     const { status, output } = await withDeadline(
       tried,
@@ -135,7 +168,11 @@ async function ask(way: Way, tried: string, script: string, signal: AbortSignal)
       signal,
     );
     if (status === 0) return output;
-    throw new HostControlError(way.member, tried, reason(status, output.toString("utf8").trim()));
+    throw new HostControlError(
+      way.place.member,
+      tried,
+      reason(status, output.toString("utf8").trim()),
+    );
   });
 }
 

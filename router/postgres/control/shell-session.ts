@@ -4,9 +4,39 @@
  * a program, whose output then is its own.
  */
 import { spawn } from "node:child_process";
-import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import type { Readable, Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { markedScript } from "./shell-script.ts";
+
+/** A shell's input and outputs. A container's stream (kit/docker-engine.ts) is one as it stands. */
+export interface ShellStream {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Resolves, never rejects, when the shell has ended: how, in words ("exit code 0"). */
+  readonly ended: Promise<string>;
+  /** Ends it at once. */
+  destroy(): void;
+}
+
+/** Starts the shell by `words`, such as [ssh, dal-01, sudo, sh]. */
+export function spawnShell([program = "", ...words]: readonly string[]): ShellStream {
+  // A group of its own: Ctrl-C in a terminal is for the tool, which ends its programs itself.
+  const child = spawn(program, words, { stdio: "pipe", detached: true });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  child.on("error", (error) => resolve(error.message));
+  child.on("close", (code, killedBy) =>
+    resolve(killedBy === null ? `exit code ${code}` : `ended by ${killedBy}`),
+  );
+  const { stdin, stdout, stderr } = child;
+  const destroy = (): void => {
+    child.kill("SIGKILL");
+    // A shell's own children may hold the pipes open, and us waiting for them.
+    for (const stream of [stdin, stdout, stderr]) stream.destroy();
+  };
+  return { stdin, stdout, stderr, ended: promise, destroy };
+}
 
 /** The shell ended, or was ended, before it had answered. The message says what it said last. */
 export class ShellEndedError extends Error {
@@ -41,7 +71,7 @@ const saidLimit = 2000;
 const queueLimit = 64;
 
 export class ShellSession {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #stream: ShellStream;
   readonly #closed: Promise<string>;
   /** What came since the last reply. */
   #chunks: Buffer[] = [];
@@ -53,28 +83,17 @@ export class ShellSession {
   #program: Program | undefined;
   #how: string | undefined;
 
-  /** Starts the shell by `words`, such as [ssh, dal-01, sudo, sh]. */
-  constructor([program = "", ...words]: readonly string[]) {
-    // A group of its own: Ctrl-C in a terminal is for the tool, which ends its programs itself.
-    this.#child = spawn(program, words, { stdio: "pipe", detached: true });
-    const { promise, resolve } = Promise.withResolvers<string>();
-    this.#closed = promise;
-    const onClose = (how: string): void => {
-      this.#how ??= how;
-      this.#waiting?.reject(this.#endedError());
-      this.#waiting = undefined;
-      resolve(this.#how);
-    };
-    this.#child.on("error", (error) => onClose(error.message));
-    this.#child.on("close", (code, killedBy) =>
-      onClose(killedBy === null ? `exit code ${code}` : `ended by ${killedBy}`),
-    );
+  /** Takes over a shell that has been opened. */
+  constructor(stream: ShellStream) {
+    this.#stream = stream;
+    this.#closed = this.#close();
     // A shell that ends without reading is judged by how it ended, not by EPIPE.
-    this.#child.stdin.on("error", () => undefined);
-    this.#child.stdout.on("data", (chunk: Buffer) => this.#hear(chunk));
-    this.#child.stderr.on("data", (chunk: Buffer) => {
+    stream.stdin.on("error", () => undefined);
+    stream.stdout.on("data", (chunk: Buffer) => this.#hear(chunk));
+    stream.stderr.on("data", (chunk: Buffer) => {
       this.#said = `${this.#said}${chunk.toString("utf8")}`.slice(-saidLimit);
-      if (this.#waiting === undefined) this.#program?.onOutput("stderr", chunk);
+      // It may overtake the mark on the other output.
+      this.#program?.onOutput("stderr", chunk);
     });
   }
 
@@ -113,7 +132,7 @@ export class ShellSession {
     await this.#last.catch(() => undefined);
     this.#program = program;
     await this.#exchange(script, "pid", signal);
-    this.#child.stdin.end(program.input);
+    this.#stream.stdin.end(program.input);
     return await this.#closed;
   }
 
@@ -122,9 +141,20 @@ export class ShellSession {
     this.#how ??= "it was ended here";
     this.#waiting?.reject(this.#endedError());
     this.#waiting = undefined;
-    this.#child.kill("SIGKILL");
-    // A shell's own children may hold the pipes open, and us waiting for them.
-    for (const name of ["stdin", "stdout", "stderr"] as const) this.#child[name].destroy();
+    this.#stream.destroy();
+  }
+
+  /** Waits for the end of the shell. @returns how it ended */
+  async #close(): Promise<string> {
+    const { stdout, stderr, ended } = this.#stream;
+    const [how] = await Promise.all([
+      ended,
+      ...[stdout, stderr].map((one) => finished(one).catch(() => undefined)),
+    ]);
+    this.#how ??= how;
+    this.#waiting?.reject(this.#endedError());
+    this.#waiting = undefined;
+    return this.#how;
   }
 
   async #exchange(
@@ -145,7 +175,7 @@ export class ShellSession {
     };
     signal.addEventListener("abort", giveUp, { once: true });
     try {
-      this.#child.stdin.write(markedScript(script, mark, word));
+      this.#stream.stdin.write(markedScript(script, mark, word));
       return await promise;
     } finally {
       signal.removeEventListener("abort", giveUp);

@@ -8,7 +8,8 @@ import { labLock } from "../../../lab/down.ts";
 import { withLock } from "../../../lab/lock.ts";
 import { modelLab } from "../../../lab/model.ts";
 import type { LabModel } from "../../../lab/model.ts";
-import { checkAddresses, checkPaths, refuseUnlessAsWished } from "../../../lab/up-checks.ts";
+import { checkAddresses, checkPaths } from "../../../lab/driver/process-place.ts";
+import { refuseUnlessAsWished } from "../../../lab/up-checks.ts";
 
 const program = join(import.meta.dirname, "../../../bin/lab");
 const accept = [0, 1, 3, 64, 69, 78];
@@ -22,6 +23,7 @@ const refused: readonly { name: string; words: readonly string[]; code: number; 
   { name: "nine app hosts", words: ["up", "--app-hosts", "9"], code: 64, says: /1 to 8/ },
   { name: "no app host", words: ["up", "--app-hosts", "0"], code: 64, says: /1 to 8/ },
   { name: "a size that is none", words: ["up", "--shared-buffers", "1TB"], code: 64, says: /size/ },
+  { name: "a driver that is none", words: ["up", "--driver", "vm"], code: 64, says: /docker/ },
   { name: "a pooling that is none", words: ["up", "--pooling", "no"], code: 64, says: /session/ },
   {
     name: "a command of two lines",
@@ -43,7 +45,14 @@ for (const { name, words, code, says } of refused) {
 
 function modelIn(folder: string): LabModel {
   return modelLab({
-    ...{ name: "some-lab", index: 19, folder, appHosts: 8, pooling: "transaction" },
+    ...{
+      name: "some-lab",
+      driver: "process",
+      index: 19,
+      folder,
+      appHosts: 8,
+      pooling: "transaction",
+    },
     ...{ sharedBuffers: "128MB", archiveCommand: null },
   });
 }
@@ -79,15 +88,26 @@ t.test("a folder that is too long for a socket in it", async (t) => {
 
 t.test("a lab that stands is compared with what is asked for, and with nothing else", async (t) => {
   const state = {
-    ...({ name: "some-lab", appHosts: 2, pooling: "transaction", sharedBuffers: "48MB" } as const),
+    ...({
+      name: "some-lab",
+      driver: "process",
+      appHosts: 2,
+      pooling: "transaction",
+      sharedBuffers: "48MB",
+    } as const),
     archiveCommand: null,
   };
   refuseUnlessAsWished(state, {});
   refuseUnlessAsWished(state, { ...state });
-  const other = { appHosts: 1, sharedBuffers: "48MB", archiveCommand: "true" };
+  const other = {
+    driver: "docker",
+    appHosts: 1,
+    sharedBuffers: "48MB",
+    archiveCommand: "true",
+  } as const;
   t.throws(() => refuseUnlessAsWished(state, other), {
     code: "ERR_REFUSED",
     message:
-      /up already, with app hosts 2 instead of 1, archive_command off instead of true; nothing was changed: bin\/lab down --name some-lab/,
+      /up already, with driver process instead of docker, app hosts 2 instead of 1, archive_command off instead of true; nothing was changed: bin\/lab down --name some-lab/,
   });
 });

@@ -97,7 +97,7 @@ else {
   const two = await startRig(program.path, "127.60.41");
   t.teardown(two.stop);
   const rows = (rigs: readonly Rig[]) =>
-    rigs.map((rig, index) => [`app-0${index + 1}`, rig.runtime.address, rig.master] as const);
+    rigs.map((rig, index) => [`app-0${index + 1}`, rig.runtime.address.text, rig.master] as const);
   const lost = ["app-03", "unix:/nonexistent/admin.sock", "unix:/nonexistent/master.sock"] as const;
   await writeEnvironment(rows([one, two]));
 

@@ -65,7 +65,7 @@ void t.test("router status while not exactly one member takes writes", async (t)
   const [none, well] = [resultOf("app-01", { servers }), resultOf("app-02")];
   t.equal(verdict([none]), "no member takes writes");
   t.equal(
-    verdict([none, { ...none, router: { name: "app-02", runtime: "" } }]),
+    verdict([none, { ...none, router: { name: "app-02", runtime: "unix:/nowhere" } }]),
     "no member takes writes",
   );
   t.match(verdict([none, well]), /^routers disagree: .*; no member takes writes on app-01$/);

@@ -203,25 +203,27 @@ t.test("which files a command line means", async (t) => {
     test: {
       "a.test.ts": "",
       kit: { "b.test.ts": "", "c.live.test.ts": "" },
+      docker: { "e.live.test.ts": "" },
+      router: { "docker.live.test.ts": "", "docker-file.test.ts": "" },
       support: { "d.ts": "" },
     },
   });
-  const rows: readonly { words: string[]; unit: string[]; live: string[]; checks: boolean }[] = [
-    {
-      words: [],
-      unit: ["test/a.test.ts", "test/kit/b.test.ts"],
-      live: ["test/kit/c.live.test.ts"],
-      checks: true,
-    },
-    { words: ["unit"], unit: ["test/a.test.ts", "test/kit/b.test.ts"], live: [], checks: true },
-    { words: ["live"], unit: [], live: ["test/kit/c.live.test.ts"], checks: false },
-    {
-      words: ["full"],
-      unit: ["test/a.test.ts", "test/kit/b.test.ts"],
-      live: ["test/kit/c.live.test.ts"],
-      checks: true,
-    },
-    { words: ["unit", "test/kit"], unit: ["test/kit/b.test.ts"], live: [], checks: false },
+  const unit = ["test/a.test.ts", "test/kit/b.test.ts", "test/router/docker-file.test.ts"];
+  const live = ["test/kit/c.live.test.ts"];
+  const docker = ["test/docker/e.live.test.ts", "test/router/docker.live.test.ts"];
+  const rows: readonly {
+    words: string[];
+    unit?: string[];
+    live?: string[];
+    docker?: string[];
+    checks: boolean;
+  }[] = [
+    { words: [], unit, live, docker, checks: true },
+    { words: ["unit"], unit, checks: true },
+    { words: ["live"], live, checks: false },
+    { words: ["docker"], docker, checks: false },
+    { words: ["full"], unit, live, docker, checks: true },
+    { words: ["unit", "test/kit"], unit: ["test/kit/b.test.ts"], checks: false },
     {
       words: ["test/kit/b.test.ts", "test/kit"],
       unit: ["test/kit/b.test.ts"],
@@ -229,11 +231,11 @@ t.test("which files a command line means", async (t) => {
       checks: false,
     },
   ];
-  for (const { words, unit, live, checks } of rows) {
+  for (const { words, unit = [], live = [], docker = [], checks } of rows) {
     const selection = select(words, root, root);
     t.same(
       selection,
-      { files: { unit, live }, checks, full: words[0] === "full" },
+      { files: { unit, live, docker }, checks, full: words[0] === "full" },
       words.join(" "),
     );
   }

@@ -3,6 +3,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Client } from "pg";
+import { masterOf } from "../../support/first-router.ts";
 import { reloadThroughMaster } from "../../../router/haproxy/runtime/master.ts";
 import type { FindingCode } from "../../../router/cluster/findings.ts";
 import type { TestLab } from "../../support/lab.ts";
@@ -297,8 +298,7 @@ export const routingFaults: readonly LabFault[] = [
     cause: async ({ lab }) => {
       const session = await lab.connect(lab.json.write);
       await session.query("SELECT 1");
-      const master = lab.environment.routers[0]?.master ?? "";
-      await reloadThroughMaster(master, { deadlineMs: 10_000 });
+      await reloadThroughMaster(masterOf(lab.environment), { deadlineMs: 10_000 });
       return () => session.end();
     },
   },

@@ -13,6 +13,7 @@ import { inCheckout } from "../../../kit/checkout.ts";
 import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { lookAtCluster } from "../../../router/cluster/observe.ts";
+import { masterOf } from "../../support/first-router.ts";
 import { reloadThroughMaster } from "../../../router/haproxy/runtime/master.ts";
 import { withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
@@ -182,8 +183,7 @@ t.test("fence and unfence", async (t) => {
     const { view } = await lookAtCluster(lab.environment);
     const seen = view.members.find((one) => one.name === "dal-01")?.postgres;
     t.match(seen, { state: "known", value: { role: "standby", signature: "fence" } });
-    const router = lab.environment.routers[0];
-    const reloaded = await reloadThroughMaster(router?.master ?? "", { deadlineMs: 20_000 });
+    const reloaded = await reloadThroughMaster(masterOf(lab.environment), { deadlineMs: 20_000 });
     t.ok(reloaded.ok, reloaded.log);
     await untilStanding(
       lab,

@@ -12,14 +12,14 @@ import { connectRuntime, showInfo, showServers } from "../../../router/haproxy/r
 import type { ServerView } from "../../../router/haproxy/runtime/servers.ts";
 import type { HealthStatus } from "../../../sidecars/pg-health/contract.ts";
 import { folderOf, handsOn, other, provesLossless, provesUnharmed, soon } from "./pitfall-hands.ts";
+import { runtimeOf } from "../../support/first-router.ts";
 import { pitfalls } from "./pitfalls.ts";
 
 const hands = await handsOn(t);
 const { lab } = hands;
 const flip = ["flip-db", "--yes", "--json"] as const;
 
-const [router] = lab.environment.routers;
-const runtime = connectRuntime(router?.runtime ?? "");
+const runtime = connectRuntime(runtimeOf(lab.environment));
 const hostOf = (name: string): string =>
   lab.json.members.find((one) => one.name === name)?.postgres.host ?? "";
 

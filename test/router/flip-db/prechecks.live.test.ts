@@ -11,6 +11,7 @@ import { eventually } from "../../../kit/clock.ts";
 import { checkFlip } from "../../../router/flip-db/precheck-facts.ts";
 import type { FlipCheckRequest } from "../../../router/flip-db/precheck-facts.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
+import { masterOf } from "../../support/first-router.ts";
 import { reloadThroughMaster } from "../../../router/haproxy/runtime/master.ts";
 import { appendRecord, ensureJournal } from "../../../router/postgres/journal.ts";
 import { acquireClusterLock } from "../../../router/postgres/lock.ts";
@@ -311,7 +312,10 @@ t.test("a lab with two app hosts", async (t) => {
         await session(hands, router1.listen.write, ["SELECT 1"], "worker"),
         await session(hands, dalMember.pooler.address, ["SELECT 1"], "analyst"),
       ];
-      await reloadThroughMaster(router1.master ?? "", { deadlineMs: 10_000, signal: undefined });
+      await reloadThroughMaster(masterOf(lab.environment), {
+        deadlineMs: 10_000,
+        signal: undefined,
+      });
       await onConsole(hands, app1.address, "PAUSE app", "SET server_login_retry = 15");
       await lab.run("stop", "app-02/gate");
       await lab.run("freeze", "app-02/router");

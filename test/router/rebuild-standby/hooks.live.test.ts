@@ -1,8 +1,11 @@
 /** The hooks of a rebuild, and the copy that follows a rewind which fails. */
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import t from "tap";
 import { parse, stringify } from "yaml";
+import { runChild } from "../../../kit/child.ts";
+import * as scripts from "../../../router/rebuild-standby/act-scripts.ts";
+import { callOf } from "../../../router/rebuild-standby/look-scripts.ts";
 import { beside, dataOf, diverge, proveFollows, rebuild, reportOf, withPair } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 
@@ -50,17 +53,25 @@ t.test("a snapshot that fails leaves all as it was, for a rewind and for a copy"
   const pair = await withPair(t);
   await diverge(pair, "dal-01", 3);
   const record = await writeHook(pair, "dal-01", "fails", "echo no room >&2; exit 7");
-  for (const method of ["rewind", "basebackup"]) {
-    const words = ["--json", "-y", "--member", "dal-01", "--method", method];
+  const words = ["--json", "-y", "--member", "dal-01", "--accept-risk=divergence", "--method"];
+  // Until it is rewound its data is the one that diverged; a copy that fails takes the slot along.
+  const rows = [
+    { fails: "rewind" },
+    { fails: "basebackup", after: { asked: "auto", method: "rewind" } },
+    { fails: "basebackup", after: { asked: "basebackup", method: "basebackup" } },
+  ];
+  for (const { fails, after } of rows) {
     await setHooks(pair, "dal-01", () => ({ snapshot: [record.replace(/\.seen$/, "")] }));
-    const failed = await rebuild(pair, ...words, "--accept-risk=divergence");
-    t.equal(failed.code, 1, method);
+    const failed = await rebuild(pair, ...words, fails);
+    t.equal(failed.code, 1, fails);
     const { result, problems } = reportOf(failed);
     t.equal(result, "undone", failed.stdout);
     t.match(problems, [{ step: "snapshot", reason: /no room|7/ }]);
     t.strictSame(await beside(pair, "dal-01"), [], "nothing is left beside the data");
+    if (after === undefined) continue;
     await setHooks(pair, "dal-01", () => ({ snapshot: ["true"] }));
-    const done = reportOf(await rebuild(pair, ...words, "--accept-risk=divergence"));
+    const done = reportOf(await rebuild(pair, ...words, after.asked));
+    const { method } = after;
     t.match(done, { result: "done", method, problems: [] }, "what it kept serves the next run");
     await proveFollows(t, pair, "dal-01");
   }
@@ -89,6 +100,45 @@ t.test("a rewind that fails is followed by a copy, and the pooler is restarted",
   t.ok((await seenBy(pooler)).includes("data"), "the pooler was restarted on the new data");
   await proveFollows(t, pair, "dal-01");
   t.strictSame(await beside(pair, "dal-01"), [], "nothing is left beside the data");
-  const { code } = await rebuild(pair, "--json", "-y");
-  t.equal(code, 0);
+  const again = await rebuild(pair, "--json", "-y");
+  t.equal(again.code, 0, again.stdout + again.stderr);
+});
+
+t.test("what a copy has wrong is found, in whichever half it lies", async (t) => {
+  const { lab } = await withPair(t);
+  const { folder, gid } = lab.part("chi-02/postgres");
+  const copy = join(folder, "copy");
+  const programs = lab.environment.members[0]?.control?.programs ?? "";
+  const owner = lab.place.privileged ? { uid: lab.place.uid, gid } : {};
+  const options = { deadlineMs: 30_000, cwd: "/", env: { PATH: "/usr/bin:/bin" }, ...owner };
+  const { host = "", port = 0 } = lab.json.members[0]?.postgres ?? {};
+  const { user, password } = lab.json.superuser;
+  const from = ["-h", host, "-p", String(port), "-U", user, "-D", copy, "-c", "fast"];
+  const env = { ...options.env, PGPASSWORD: password };
+  await runChild(join(programs, "pg_basebackup"), from, { ...options, env });
+  const verify = async (): Promise<number | null> => {
+    const { argv, input } = callOf(scripts.verify, [programs, copy]);
+    const [program, ...words] = argv;
+    return (await runChild(program, words, { ...options, input, accept: [0, 1] })).code;
+  };
+  t.equal(await verify(), 0, "as it was made");
+  const names = await readdir(join(copy, "base"), { recursive: true, withFileTypes: true });
+  const files = names.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+  const sized = await Promise.all(
+    files.map(async (path) => ({ path, bytes: (await stat(path)).size })),
+  );
+  const [first, second, third] = sized.toSorted((a, b) => b.bytes - a.bytes);
+  const wrong = [first, second, third].flatMap((one) => (one === undefined ? [] : [one.path]));
+  for (const path of [...wrong, join(copy, "global/pg_control")]) {
+    const right = await readFile(path);
+    const bytes = Buffer.from(right);
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+    t.equal(await verify(), 1, `one bit of ${path}`);
+    await rename(path, `${path}.away`);
+    t.equal(await verify(), 1, `${path} is missing`);
+    await rename(`${path}.away`, path);
+    await writeFile(path, right);
+  }
+  t.equal(await verify(), 0, "as it was again");
 });

@@ -93,7 +93,7 @@ t.test("a small disk: refused in numbers, and done once there is room", async (t
   t.strictSame(await beside(pair, "chi-02"), [], "nothing was begun");
   await tell("rm", ballast);
 
-  const code = await atStep(pair, "copy", words, () =>
+  const { code } = await atStep(pair, "copy", words, () =>
     tell("fallocate", "-l", String(bavail * bsize - 20 * 1024 ** 2), ballast),
   );
   t.equal(code, 1, "full in the middle of the copy");

@@ -10,10 +10,14 @@ import { inCheckout } from "../../../kit/checkout.ts";
 import { runChild } from "../../../kit/child.ts";
 import type { ChildResult } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
+import type { DriverKind } from "../../../lab/addresses.ts";
 import { withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
 export const soon = { deadlineMs: 30_000, intervalMs: 50 };
+
+/** Of one run of the tool. */
+const deadlineMs = 60_000;
 
 export interface Report {
   readonly result: string;
@@ -29,8 +33,8 @@ export interface Pair {
 }
 
 /** A lab of its own, whose table `counted` has one row. */
-export async function withPair(t: Test): Promise<Pair> {
-  const lab = await withLab(t);
+export async function withPair(t: Test, driver: DriverKind = "process"): Promise<Pair> {
+  const lab = await withLab(t, { driver });
   const pair = { lab, stateHome: t.testdir({}) };
   await sql(pair, "dal-01", "CREATE TABLE counted (id int); INSERT INTO counted VALUES (1)");
   return pair;
@@ -65,14 +69,15 @@ function environmentOf({ stateHome }: Pair): Record<string, string> {
 /** Runs `recovery LAB rebuild-standby` to its end, whatever it says. */
 export async function rebuild(pair: Pair, ...given: readonly string[]): Promise<ChildResult> {
   return await runChild(process.execPath, words(pair, given), {
-    deadlineMs: 60_000,
+    // What is done to a container's volume costs a container each time.
+    deadlineMs: pair.lab.model.driver === "docker" ? 3 * deadlineMs : deadlineMs,
     accept: [0, 1, 3, 4, 64, 69, 75],
     env: environmentOf(pair),
   });
 }
 
 /** The report of a run with --json. */
-export function reportOf({ stdout, stderr }: ChildResult): Report {
+export function reportOf({ stdout, stderr }: Pick<ChildResult, "stdout" | "stderr">): Report {
   const line = stdout.trimEnd().split("\n").at(-1) ?? "";
   if (!line.includes('"event":"report"')) throw new Error(`no report: ${line} ${stderr}`);
   return JSON.parse(line) as Report;
@@ -85,31 +90,36 @@ export async function interrupt(
   step: string,
   ...given: readonly string[]
 ): Promise<number | null> {
-  return await atStep(pair, step, ["--json", "-y", ...given], (child) => child.kill(signal));
+  const words = ["--json", "-y", ...given];
+  return (await atStep(pair, step, words, (child) => child.kill(signal))).code;
 }
 
-/** Starts it and does `act` as soon as `step` has begun. @returns its exit code */
+/** Starts it and does `act` as soon as `step` has begun. @returns how it ended, and its last line */
 export async function atStep(
   pair: Pair,
   step: string,
   given: readonly string[],
   act: (child: ChildProcess) => unknown,
-): Promise<number | null> {
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const child = spawn(process.execPath, words(pair, given), {
     stdio: ["ignore", "pipe", "ignore"],
     env: environmentOf(pair),
+    timeout: deadlineMs,
+    killSignal: "SIGKILL",
   });
   const ended = once(child, "exit") as Promise<[number | null, string | null]>;
   let seen = false;
+  let stdout = "";
   for await (const line of createInterface({ input: child.stdout })) {
+    stdout = line;
     const { event, step: named, phase } = JSON.parse(line) as Record<string, unknown>;
     if (seen || event !== "step" || named !== step || phase !== "start") continue;
     seen = true;
     await act(child);
   }
   const [code] = await ended;
-  if (!seen) throw new Error(`${step} never began`);
-  return code;
+  if (!seen) throw new Error(`${step} never began: ${stdout}`);
+  return { code, stdout, stderr: "" };
 }
 
 /** The data directory of a member. */
@@ -136,6 +146,30 @@ export async function diverge(pair: Pair, member: string, rows: number): Promise
   await lab.run("start", `${other}/postgres`);
   await promote(pair, other);
   return other;
+}
+
+/** Freezes processes of `member` of those types. @returns what thaws them, if they are still there */
+export async function freeze(
+  t: Test,
+  pair: Pair,
+  member: string,
+  ...types: readonly string[]
+): Promise<() => void> {
+  const names = types.map((type) => `'${type}'`).join(", ");
+  const text = `SELECT pid FROM pg_stat_activity WHERE backend_type IN (${names})`;
+  const pids = (await sql(pair, member, text)).map(({ pid }) => Number(pid));
+  const tell = (signal: NodeJS.Signals) => (): void => {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  };
+  t.teardown(tell("SIGCONT"));
+  tell("SIGSTOP")();
+  return tell("SIGCONT");
 }
 
 /** Promotes a member and lets it write a row. */

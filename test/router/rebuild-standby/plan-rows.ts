@@ -106,6 +106,33 @@ export const rows: readonly Row[] = [
     want: { method: "basebackup" },
   },
   {
+    name: "nor does the source's: copied",
+    given: { forked: true, source: { oldestWal: parseLsn("0/4000000") } },
+    want: { method: "basebackup" },
+    plan: { why: "a no longer has the WAL that b needs, from 0/3000000 on" },
+  },
+  {
+    name: "the same with an archive: rewound",
+    given: {
+      forked: true,
+      source: { oldestWal: parseLsn("0/4000000") },
+      layout: { hasRestoreCommand: true },
+    },
+    want: { method: "rewind" },
+    plan: { needsFrom: "0/3000000", restores: true },
+  },
+  {
+    name: "one that waits in vain holds its slot: it is let go, so that it can be made anew",
+    given: {
+      forked: true,
+      member: { reached: true, role: "standby", process: "alive", writable: false },
+      source: { slots: [{ name: "b", active: true, walStatus: "reserved", restartLsn: 1n }] },
+    },
+    want: { method: "rewind" },
+    steps:
+      "sweep arm stop slot checkpoint aside rehearse rewind swap start stream slots pooler health clean",
+  },
+  {
     name: "the same with --method rewind is refused",
     given: {
       forked: true,

@@ -17,6 +17,7 @@ import { relate, segmentName, segmentStart } from "../../../router/rebuild-stand
 import { testEnvironment } from "../../support/environment.ts";
 import { rows } from "./plan-rows.ts";
 import { caseOf } from "./rebuild-case.ts";
+import { testWalRows } from "./wal-cases.ts";
 
 const gigabyte = 1024 ** 3;
 
@@ -45,6 +46,8 @@ t.test("plan", (t) => {
   }
   t.end();
 });
+
+t.test("rows that judge WAL", testWalRows);
 
 t.test("relate compares histories, not numbers", (t) => {
   const at = (text: string): bigint => parseLsn(text);
@@ -193,13 +196,14 @@ t.test("what the layout does not say is taken for the worst", (t) => {
     hasConninfo: false,
   });
   const text =
-    "data=missing\nleftover=old 7\nleftover=odd 8\nfree=2\nwritable=yes\nsegment=0000000100000002\nworker=12\n";
+    "data=missing\nleftover=old 7\nleftover=odd 8\nfree=2\nwritable=yes\nsegment=0000000100000002\ntimeline=0000000A\nworker=12\n";
   t.match(readLayout(text), {
     data: "missing",
     leftovers: [{ kind: "old", id: "7" }],
     freeBytes: 2048,
     parentWritable: true,
     oldestSegment: "000000000000000100000002",
+    newestTimeline: 10,
     workers: [12],
   });
   t.end();

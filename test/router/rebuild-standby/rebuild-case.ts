@@ -42,6 +42,7 @@ const control: ControlSeen = {
   state: "shut down",
   checkpoint: parseLsn("0/3000028"),
   timeline: 1,
+  minRecoveryEnd: 0n,
   minRecoveryTimeline: 0,
   systemIdentifier: "7",
   canRewind: true,
@@ -58,6 +59,7 @@ const layout: Layout = {
   hasRestoreCommand: false,
   hasArchiveCommand: false,
   oldestSegment: "000000000000000000000001",
+  newestTimeline: 1,
   programs: "/usr/lib/postgresql/15/bin",
   leftovers: [],
   workers: [],
@@ -82,7 +84,9 @@ export function caseOf(words: CaseWords): {
     lsn: parseLsn("0/8000000"),
     oldestWal: parseLsn("0/1000000"),
     dataBytes: 30_000_000,
-    slots: [{ name: "b", active: streams, walStatus: "reserved" }],
+    slots: [
+      { name: "b", active: streams, walStatus: "reserved", restartLsn: parseLsn("0/2000000") },
+    ],
     senders: streams ? [sender] : [],
     ...words.source,
   };

@@ -7,10 +7,12 @@ import {
   beside,
   dataOf,
   diverge,
+  freeze,
   promote,
   proveFollows,
   rebuild,
   reportOf,
+  sql,
   withPair,
 } from "./pair.ts";
 import type { Pair } from "./pair.ts";
@@ -25,6 +27,7 @@ async function traces(pair: Pair, member: string): Promise<unknown> {
 t.test("from a clean demotion to foreign data", async (t) => {
   const pair = await withPair(t);
   const { lab } = pair;
+  const outer = t;
 
   await t.test("nothing to do, and a primary is left alone", async (t) => {
     const idle = await rebuild(pair, "--json", "-y");
@@ -36,7 +39,11 @@ t.test("from a clean demotion to foreign data", async (t) => {
   });
 
   await t.test("clean demotion: a plain start", async (t) => {
+    // The next test kills chi-02 before its first checkpoint as a primary; its new timeline begins in
+    // a later segment than its last one.
+    await sql(pair, "dal-01", "SELECT pg_switch_wal()");
     await lab.run("stop", "dal-01/postgres");
+    await freeze(outer, pair, "chi-02", "checkpointer");
     await promote(pair, "chi-02");
     const before = await traces(pair, "dal-01");
     const dry = await rebuild(pair, "--dry-run", "--json");
@@ -53,6 +60,8 @@ t.test("from a clean demotion to foreign data", async (t) => {
 
   await t.test("pitfall 25: a primary that wrote on: told, exported, rewound", async (t) => {
     const source = await diverge(pair, "chi-02", 5);
+    const dry = await rebuild(pair, "--dry-run", "--json", "--member", "chi-02");
+    t.match(JSON.parse(dry.stdout), { method: "rewind", thrownAway: { transactions: 5 } });
     const bare = await rebuild(pair, "-y");
     t.equal(bare.code, 3);
     t.match(bare.stderr, /5 transactions on chi-02 are thrown away/);

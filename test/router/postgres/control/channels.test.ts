@@ -12,7 +12,7 @@ import type { HostChannel } from "../../../../router/postgres/control/channel.ts
 import { localChannel } from "../../../../router/postgres/control/local-channel.ts";
 import { shellChannel } from "../../../../router/postgres/control/shell-channel.ts";
 import { quotedWords } from "../../../../router/postgres/control/shell-script.ts";
-import { ShellSession } from "../../../../router/postgres/control/shell-session.ts";
+import { ShellSession, spawnShell } from "../../../../router/postgres/control/shell-session.ts";
 
 const { signal } = new AbortController();
 const soon = { deadlineMs: 10_000, intervalMs: 10 };
@@ -33,7 +33,7 @@ const hostile = [
 ];
 
 t.test("a shell takes words as they are", async (t) => {
-  const session = new ShellSession(["sh"]);
+  const session = new ShellSession(spawnShell(["sh"]));
   t.teardown(() => session.end());
   const { status, output } = await session.ask(`printf '%s\\0' ${quotedWords(hostile)}`, signal);
   t.equal(status, 0);
@@ -43,7 +43,7 @@ t.test("a shell takes words as they are", async (t) => {
 
 t.test("answers come whole however they are cut, and in the order of the questions", async (t) => {
   // dd hands on each byte by itself.
-  const session = new ShellSession(["sh", "-c", "sh | dd bs=1 2>/dev/null"]);
+  const session = new ShellSession(spawnShell(["sh", "-c", "sh | dd bs=1 2>/dev/null"]));
   t.teardown(() => session.end());
   const scripts = ["echo one", ":", "printf 'no end'", "echo; echo '00-00 0'; (exit 7)", "cat"];
   const replies = await Promise.all(scripts.map((script) => session.ask(script, signal)));
@@ -116,6 +116,7 @@ for (const kind of ["shell", "local"] as const) {
         },
         {
           pidFile: `${2 ** 31}\n/data`,
+          postmaster: null,
           signalFile: "switchyard it's me",
           control: null,
           promoteFile: true,

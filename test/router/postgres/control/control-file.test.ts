@@ -327,7 +327,8 @@ for (const { name, pidFile = null, seen, control, want } of verdicts) {
     const list = seen === null ? null : processes(...seen);
     const orphans = list?.map((one) => ({ ...one, stat: one.stat.replace(" S 100", " S 1") }));
     const isOrphaned = seen !== null && seen.length > 0 && seen[0] !== postmaster;
-    const look = { pidFile, processes: isOrphaned ? orphans : list } as HostLook;
+    const named = readPostmasterFile(pidFile)?.pid ?? null;
+    const look = { pidFile, postmaster: named, processes: isOrphaned ? orphans : list } as HostLook;
     const verdict = judgeProcess(look, nameProcesses(look.processes ?? []), control as ControlFile);
     t.equal(verdict, want);
   });

@@ -1,20 +1,14 @@
 /** Writes the files that the lab's HAProxy and PgBouncer read, rendered as production's are. */
-import { Secret } from "../config/secret.ts";
-import { scramSecret } from "./scram.ts";
 import { writeFile, chown, chmod } from "node:fs/promises";
 import { join } from "node:path";
-import { loadEnvironment } from "../config/load.ts";
-import type { Environment } from "../config/schema.ts";
-import { writeFileAtomically } from "../kit/atomic-file.ts";
-import { haproxyConfiguration } from "../router/haproxy/files.ts";
-import { edgePoolerConfiguration, nodePoolerConfiguration } from "../router/pooler/files.ts";
-import { userlist } from "../router/pooler/model.ts";
-import { makePartFolder, ownerOf } from "./driver/part.ts";
-import { labEnvironment } from "./environment.ts";
-import type { Part, PartKind } from "./model.ts";
-import type { Making } from "./postgres.ts";
-import { labUsers } from "./secrets.ts";
-import type { LabSecrets } from "./secrets.ts";
+import type { Environment } from "../../config/schema.ts";
+import { haproxyConfiguration } from "../../router/haproxy/files.ts";
+import { edgePoolerConfiguration, nodePoolerConfiguration } from "../../router/pooler/files.ts";
+import type { Part, PartKind } from "../model.ts";
+import { poolerUserlist } from "../postgres.ts";
+import { labUsers } from "../secrets.ts";
+import type { Making } from "./driver.ts";
+import { makePartFolder, ownerOf } from "./part.ts";
 
 type Write = (making: Making, environment: Environment, part: Part) => Promise<void>;
 
@@ -44,25 +38,14 @@ const writers: Readonly<Record<PartKind, Write>> = {
   },
 };
 
-/**
- * Writes the environment file and every part's folder and configuration.
- * @returns the environment as every other tool will load it
- */
-export async function configureLab(making: Making, configFolder: string): Promise<Environment> {
-  const { model } = making;
-  await writeFileAtomically(
-    join(configFolder, `${model.name}.yml`),
-    labEnvironment(model, making.place, making.programs),
-    { mode: 0o644 },
-  );
-  const environment = await loadEnvironment(model.name, { folder: configFolder });
+/** Writes every part's folder and configuration. */
+export async function writeParts(making: Making, environment: Environment): Promise<void> {
   await Promise.all(
-    model.parts.map(async (part) => {
+    making.model.parts.map(async (part) => {
       await makePartFolder(making.place, part);
       await writers[part.kind](making, environment, part);
     }),
   );
-  return environment;
 }
 
 function poolerPlace(part: Part) {
@@ -76,15 +59,7 @@ function poolerPlace(part: Part) {
 
 async function writePooler(making: Making, part: Part, text: string): Promise<void> {
   await write(making, part, "pgbouncer.ini", text, 0o600);
-  await write(making, part, "userlist.txt", userlist(poolerUsers(making.secrets)), 0o600);
-}
-
-function poolerUsers(secrets: LabSecrets) {
-  return [
-    { user: labUsers.superuser, password: secrets.superuser },
-    { user: labUsers.app, password: new Secret(scramSecret(secrets.app)) },
-    { user: labUsers.poolerAdmin, password: secrets.poolerAdmin },
-  ];
+  await write(making, part, "userlist.txt", poolerUserlist(making.secrets), 0o600);
 }
 
 async function write(

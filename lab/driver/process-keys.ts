@@ -1,27 +1,57 @@
 /**
- * How the tools reach a member of a lab to arm, stop and start its Postgres: the `control` keys of
- * its environment. All are direct commands, without Node, and start what the lab itself would
- * start: the same words, owner and output, so that `bin/lab` sees one and the same part.
+ * What the environment of a lab of processes says besides addresses: how the tools reach a member to
+ * arm, stop and start its Postgres, and a router's sockets. All of `control` are direct commands,
+ * without Node, and start what the lab itself would start: the same words, owner and output, so that
+ * `bin/lab` sees one and the same part.
  */
 import { join } from "node:path";
-import { dataFolder, ownerOf, postgresWords } from "./driver/part.ts";
-import type { LabModel, Part } from "./model.ts";
-import { partOf } from "./model.ts";
-import type { LabPlace } from "./place.ts";
-import type { Programs } from "./programs.ts";
+import { formatAddress } from "../../kit/address.ts";
+import type { LabModel, Part } from "../model.ts";
+import { partOf } from "../model.ts";
+import type { LabPlace } from "../place.ts";
+import type { Programs } from "../programs.ts";
+import type { EnvironmentKeys } from "./driver.ts";
+import { dataFolder, ownerOf, postgresWords } from "./part.ts";
 
-export interface ControlKeys {
+interface ControlKeys {
   readonly data: string;
   readonly start: readonly string[];
   readonly programs: string;
   readonly restartPooler: readonly string[];
 }
 
-/** The `control` keys of one member. */
-export function controlKeys(
+type Named = Pick<Programs, "haproxy" | "postgresFolder" | "pgbouncer">;
+
+/** The keys that come from this machine's folders and programs. */
+export function processKeys(model: LabModel, place: LabPlace, programs: Named): EnvironmentKeys {
+  return {
+    whole: { haproxy: { program: programs.haproxy } },
+    member: (name) => ({ control: controlKeys(model, place, programs, name) }),
+    edgePooler: () => ({}),
+    router: (name) => {
+      const app = model.apps.find((one) => one.router === name);
+      if (app === undefined) throw new TypeError(`the lab has no router ${name}`);
+      const { folder } = partOf(model, app.name, "router");
+      const { write, read, stats } = app;
+      return {
+        listen: {
+          write: formatAddress(write),
+          read: formatAddress(read),
+          stats: formatAddress(stats),
+        },
+        runtime: `unix:${folder}/admin.sock`,
+        master: `unix:${folder}/master.sock`,
+        adminSocket: `${folder}/admin.sock`,
+        configuration: { path: `${folder}/haproxy.cfg` },
+      };
+    },
+  };
+}
+
+function controlKeys(
   model: LabModel,
   place: LabPlace,
-  programs: Pick<Programs, "postgresFolder" | "pgbouncer">,
+  programs: Named,
   member: string,
 ): ControlKeys {
   const postgres = partOf(model, member, "postgres");

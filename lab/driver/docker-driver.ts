@@ -1,0 +1,184 @@
+/**
+ * The Docker driver: a lab of containers on this machine's engine, which plays two hosts of
+ * containers with a network each and one between them. Containers restart by themselves, as in
+ * production, unless they were ended by a verb.
+ */
+import { DeadlineError, eventually } from "../../kit/clock.ts";
+import type { ContainerFacts, DockerEngine } from "../../kit/docker-engine.ts";
+import { openEngine } from "../../kit/docker.ts";
+import type { LabModel, Part } from "../model.ts";
+import { LabUnavailableError } from "../place.ts";
+import type { LabPlace } from "../place.ts";
+import type { LabState } from "../state.ts";
+import { partAnswers } from "./answers.ts";
+import { readyImages } from "./docker-images.ts";
+import type { LabImages } from "./docker-images.ts";
+import { dockerKeys } from "./docker-keys.ts";
+import { makeContainers } from "./docker-make.ts";
+import { containerName, labLabels } from "./docker-names.ts";
+import { cutContainers, healContainers, listContainerCuts } from "./docker-packets.ts";
+import { checkSubnets, destroyContainers } from "./docker-place.ts";
+import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } from "./driver.ts";
+import type { LabDriver, PartState, PartStatus } from "./driver.ts";
+
+/**
+ * The Docker driver for the labs of `place`.
+ * @throws LabUnavailableError when its engine is on another machine
+ */
+export function dockerDriver(place: LabPlace): LabDriver {
+  const url = place.engine;
+  if (!url.startsWith("unix://")) {
+    throw new LabUnavailableError(
+      `a lab's containers run on this machine, where their addresses can be reached: DOCKER_HOST is ${url}; expected unix:///path`,
+    );
+  }
+  const engine = openEngine({ url });
+  const labels = (name: string) => labLabels(place.root, name);
+  let found: LabImages | undefined;
+  const images = (): LabImages => {
+    if (found === undefined) throw new TypeError("prepare comes first");
+    return found;
+  };
+  return {
+    kind: "docker",
+    prepare: async (options) => {
+      found = await readyImages(engine, options);
+    },
+    checkPlace: async (model) => checkSubnets(model),
+    environmentKeys: (model) => dockerKeys(model, url),
+    make: async (making, environment) => {
+      const { model, signal } = making;
+      const awaitPart = (part: Part): Promise<void> => awaitContainer(engine, model, part, signal);
+      const setting = { engine, images: images(), root: place.root, awaitPart };
+      await makeContainers(setting, making, environment);
+      return {};
+    },
+    destroy: (name, state) => destroyContainers(engine, { name, root: place.root }, state),
+    states: async (model, state) =>
+      containerStates(model, state, await engine.list(labels(model.name))),
+    stop: (model, part, signal) => stopContainer(engine, model, part, signal),
+    kill: (model, parts) =>
+      each(model, parts, async (name) => {
+        if (await isUp(engine, name)) await engine.kill(name, "SIGKILL");
+        await ended(engine, name, killDeadlineMs);
+      }),
+    start: async (model, _state, parts) => {
+      await each(model, parts, (name) => engine.start(name));
+      return {};
+    },
+    awaitPart: (model, part, signal) => awaitContainer(engine, model, part, signal),
+    freeze: (model, parts) => each(model, parts, (name) => engine.pause(name)),
+    thaw: (model, parts) => each(model, parts, (name) => engine.unpause(name)),
+    cut: cutContainers,
+    heal: healContainers,
+    cuts: listContainerCuts,
+    close: () => engine.close(),
+  };
+}
+
+const killDeadlineMs = 10_000;
+
+async function each(
+  model: LabModel,
+  parts: readonly Part[],
+  act: (container: string) => Promise<void>,
+): Promise<void> {
+  await Promise.all(parts.map((part) => act(containerName(model, part))));
+}
+
+/** How each part is, from what the engine says of the lab's containers. */
+export function containerStates(
+  model: LabModel,
+  state: Pick<LabState, "stopped">,
+  seen: readonly ContainerFacts[],
+): PartStatus[] {
+  return model.parts.map((part) => {
+    const [address] = part.listens;
+    if (address === undefined) throw new TypeError(`${part.name} listens nowhere`);
+    const facts = seen.find((one) => one.name === containerName(model, part));
+    const pid = facts === undefined || facts.pid === 0 ? null : facts.pid;
+    return { part: part.name, state: stateOf(part, facts, state.stopped), pid, address };
+  });
+}
+
+function stateOf(
+  part: Part,
+  facts: ContainerFacts | undefined,
+  stopped: readonly string[],
+): PartState {
+  if (facts?.status === "running") return "running";
+  if (facts?.status === "paused") return "frozen";
+  if (facts?.status !== "exited") return "crashed";
+  // A Postgres that others stopped says by its exit code that it was shut down in good order.
+  const inOrder = part.kind === "postgres" && facts.exitCode === 0;
+  return inOrder || stopped.includes(part.name) ? "stopped" : "crashed";
+}
+
+async function isUp(engine: DockerEngine, name: string): Promise<boolean> {
+  const facts = await engine.inspect(name);
+  return facts?.status === "running" || facts?.status === "paused";
+}
+
+/** Resolves when the container does not run; one that the engine restarts meanwhile is held. */
+async function ended(engine: DockerEngine, name: string, deadlineMs: number): Promise<void> {
+  await eventually(`end of ${name}`, { deadlineMs, intervalMs: 20 }, async () => {
+    const facts = await engine.inspect(name);
+    if (facts?.status === "restarting") await engine.stop(name, 0);
+    return facts === null || facts.pid === 0 ? true : undefined;
+  });
+}
+
+/** Asks for a stop in good order, as the engine's own stop does, but never ends it by force. */
+async function stopContainer(
+  engine: DockerEngine,
+  model: LabModel,
+  part: Part,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = containerName(model, part);
+  const order = stopOrder(part.kind);
+  let isTold = false;
+  await eventually(
+    `stop of ${part.name}`,
+    { deadlineMs: stopDeadlineMs, intervalMs: 20, signal },
+    async (inner) => {
+      const facts = await engine.inspect(name, inner);
+      if (facts?.status === "restarting") await engine.stop(name, 0, inner);
+      if (facts?.status !== "running") return true;
+      if (!isTold || order.again) await engine.kill(name, order.signal, inner);
+      isTold = true;
+      return undefined;
+    },
+  );
+}
+
+/** Waits until a started container answers; one that ends instead is held, and says why. */
+async function awaitContainer(
+  engine: DockerEngine,
+  model: LabModel,
+  part: Part,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = containerName(model, part);
+  const restartsBefore = (await engine.inspect(name, signal))?.restarts ?? 0;
+  const look = async (): Promise<"answers" | "ended" | undefined> => {
+    if (await partAnswers(part)) return "answers";
+    const facts = await engine.inspect(name, signal);
+    const isGone = facts?.status !== "running" || facts.restarts > restartsBefore;
+    return isGone ? "ended" : undefined;
+  };
+  const options = { deadlineMs: startDeadlineMs, intervalMs: 50, signal };
+  const said = async (): Promise<string> =>
+    `${tellingLine(await engine.logs(name, 20).catch(() => ""))} (see docker logs ${name})`;
+  try {
+    if ((await eventually(part.name, options, look)) === "answers") return;
+  } catch (cause) {
+    if (!(cause instanceof DeadlineError)) throw cause;
+    const message = `runs, and does not answer in ${startDeadlineMs} ms: ${await said()}`;
+    throw new PartError(part.name, message, cause);
+  }
+  const words = await said();
+  // Its restart policy would start it again and again.
+  await engine.stop(name, 0).catch(() => undefined);
+  throw new PartError(part.name, `ended by itself: ${words}`);
+}

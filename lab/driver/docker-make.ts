@@ -1,0 +1,131 @@
+/**
+ * Makes the containers of a lab: networks and volumes, every container with its files in it, and
+ * then all started side by side; the standby copies the primary as soon as that is filled. What the
+ * engine was asked to make or to start is waited for, also by who is interrupted: it would go on
+ * without us, and a start that loses its asker may leave an end in a network that nothing removes.
+ */
+import type { Environment } from "../../config/schema.ts";
+import type { DockerEngine } from "../../kit/docker-engine.ts";
+import { networks, subnetOf } from "../addresses.ts";
+import type { MemberHost, Part } from "../model.ts";
+import { partOf } from "../model.ts";
+import { fillPrimary, prepareSlots } from "../postgres.ts";
+import { filesOf, imageVersions } from "./docker-files.ts";
+import type { ImageVersions } from "./docker-files.ts";
+import type { LabImages } from "./docker-images.ts";
+import { containerName, labLabels, networkName, partLabels } from "./docker-names.ts";
+import { separateHosts } from "./docker-packets.ts";
+import { folderOf, mountsOf, specOf } from "./docker-specs.ts";
+import type { Making } from "./driver.ts";
+
+export interface DockerSetting {
+  readonly engine: DockerEngine;
+  readonly images: LabImages;
+  /** The folder that labs of this user lie in. */
+  readonly root: string;
+  /** Waits until a started part answers. */
+  readonly awaitPart: (part: Part) => Promise<void>;
+}
+
+/** Makes and starts all parts. @throws EngineError, CutError, PartError, DeadlineError */
+export async function makeContainers(
+  setting: DockerSetting,
+  making: Making,
+  environment: Environment,
+): Promise<void> {
+  const { engine, images } = setting;
+  const [versions] = await settled([
+    imageVersions(engine, images, making.signal),
+    makeNetworks(setting, making),
+    makeVolumes(setting, making),
+  ]);
+  await settled(
+    making.model.parts.map((part) => makeContainer(setting, making, environment, versions, part)),
+  );
+  making.note("networks, volumes and containers are made");
+  const others = making.model.parts.filter((part) => part.kind !== "postgres");
+  await settled([
+    startNodes(setting, making),
+    settled(others.map((part) => start(setting, making, part))).then(() =>
+      making.note("poolers, pg-health and routers answer"),
+    ),
+  ]);
+}
+
+/**
+ * As Promise.all, but it waits for all of them also when one has failed: what is cleared away then
+ * must not be made meanwhile.
+ */
+async function settled<const T extends readonly unknown[]>(
+  work: T,
+): Promise<{ -readonly [index in keyof T]: Awaited<T[index]> }> {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
+}
+
+async function makeNetworks({ engine, root }: DockerSetting, making: Making): Promise<void> {
+  const { model, signal, note } = making;
+  const labels = labLabels(root, model.name);
+  // One after the other: an engine looks for overlaps while it makes one.
+  for (const network of networks) {
+    const subnet = subnetOf(model.index, network);
+    signal.throwIfAborted();
+    await engine.createNetwork(networkName(model, network), { subnet, labels });
+  }
+  if (await separateHosts(model)) return;
+  note(
+    "only root may drop packets: containers reach what their own host published, which they cannot in production",
+  );
+}
+
+async function makeVolumes({ engine, root }: DockerSetting, making: Making): Promise<void> {
+  const { model } = making;
+  await settled(
+    model.parts.flatMap((part) =>
+      mountsOf(model, part).map(({ source }) =>
+        engine.createVolume(source, partLabels(root, model.name, part)),
+      ),
+    ),
+  );
+}
+
+async function makeContainer(
+  { engine, images, root }: DockerSetting,
+  making: Making,
+  environment: Environment,
+  versions: ImageVersions,
+  part: Part,
+): Promise<void> {
+  const { model, signal } = making;
+  const files = await filesOf(making, environment, versions, part);
+  signal.throwIfAborted();
+  const id = await engine.create(specOf(model, root, images, part));
+  await engine.writeFiles(id, folderOf[part.kind], files, signal);
+}
+
+async function start(
+  { engine, awaitPart }: DockerSetting,
+  { model, signal }: Making,
+  part: Part,
+): Promise<void> {
+  signal.throwIfAborted();
+  await engine.start(containerName(model, part));
+  await awaitPart(part);
+}
+
+async function startNodes(setting: DockerSetting, making: Making): Promise<void> {
+  const { model, note } = making;
+  const [primary, ...standbys] = model.members;
+  if (primary === undefined) throw new TypeError("a lab has a first member");
+  const node = (member: MemberHost): Part => partOf(model, member.name, "postgres");
+  await start(setting, making, node(primary));
+  await fillPrimary(making, primary);
+  note(`${primary.name}: primary runs`);
+  await settled(
+    standbys.map(async (standby) => {
+      await start(setting, making, node(standby));
+      await prepareSlots(making, standby);
+      note(`${standby.name}: base backup is done, standby runs`);
+    }),
+  );
+}

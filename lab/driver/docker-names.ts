@@ -1,0 +1,96 @@
+/**
+ * What the parts of a lab of containers are called, and where each stands: names as Kamal gives them
+ * (`<service>-<accessory>`), the networks of a container with its address in each, and the labels by
+ * which everything of a lab is found again. Pure.
+ */
+import type { NetworkEnd } from "../../kit/docker-engine.ts";
+import { addressIn, sites } from "../addresses.ts";
+import type { LabNetwork, Site } from "../addresses.ts";
+import type { LabModel, Part, PartKind } from "../model.ts";
+import { partOf } from "../model.ts";
+
+/** The accessory that a part is, as config/deploy.yml would call it. */
+const accessories: Readonly<Record<PartKind, string>> = {
+  postgres: "postgres",
+  pooler: "pgbouncer",
+  health: "pg-health",
+  router: "haproxy",
+  edge: "pgbouncer",
+  gate: "pool-gate",
+};
+
+/** The name of a part's container, such as demo-postgres-dal-01. */
+export function containerName(lab: Pick<LabModel, "name">, part: Part): string {
+  return `${lab.name}-${accessories[part.kind]}-${part.host}`;
+}
+
+/** The name of the container that does `kind` on `host`. */
+export function containerOf(model: LabModel, host: string, kind: PartKind): string {
+  return containerName(model, partOf(model, host, kind));
+}
+
+/** The name of one of the lab's networks. */
+export function networkName(lab: Pick<LabModel, "name">, network: LabNetwork): string {
+  return `${lab.name}-${network}`;
+}
+
+/** The data centre, which is an engine's host, that `host` stands in. */
+export function siteOf(model: LabModel, host: string): Site {
+  const found = [...model.members, ...model.apps].find((one) => one.name === host);
+  if (found === undefined) throw new TypeError(`the lab has no host ${host}`);
+  return found.site;
+}
+
+/** A part's address on the network between the sites, where others of its cluster reach it. */
+export function tailnetOf(part: Part): string {
+  const [main] = part.listens;
+  if (main === undefined) throw new TypeError(`${part.name} listens nowhere`);
+  return main.host;
+}
+
+/**
+ * The networks of a part's container: its site's, where it has its name, and the one between. Docker
+ * answers a name with the address in the network whose name sorts first, so the site's wins.
+ */
+export function networkEnds(model: LabModel, part: Part): NetworkEnd[] {
+  const tailnet = tailnetOf(part);
+  const site = siteOf(model, part.host);
+  return [
+    { network: networkName(model, site), address: addressIn(model.index, site, tailnet) },
+    { network: networkName(model, "tailnet"), address: tailnet },
+  ];
+}
+
+/** Every address of the parts' containers. */
+export function addressesOf(model: LabModel, parts: readonly Part[]): string[] {
+  return parts.flatMap((part) => networkEnds(model, part).flatMap(({ address }) => address ?? []));
+}
+
+/** The addresses between the sites of all parts of each site. */
+export function tailnetBySite(model: LabModel): ReadonlyMap<Site, readonly string[]> {
+  return new Map(
+    sites.map((site) => {
+      const there = model.parts.filter((part) => siteOf(model, part.host) === site);
+      return [site, there.map(tailnetOf)];
+    }),
+  );
+}
+
+export const labLabel = "org.switchyard.lab";
+/** The folder that labs of its user lie in. */
+export const placeLabel = "org.switchyard.place";
+const partLabel = "org.switchyard.part";
+
+/** The labels of everything that belongs to a lab; without `root`, of every user's of that name. */
+export function labLabels(root: string | undefined, lab: string): Readonly<Record<string, string>> {
+  return { [labLabel]: lab, ...(root === undefined ? {} : { [placeLabel]: root }) };
+}
+
+/** The labels of a part's container and volumes. */
+export function partLabels(
+  root: string,
+  lab: string,
+  part: Part,
+): Readonly<Record<string, string>> {
+  return { ...labLabels(root, lab), [partLabel]: part.name };
+}

@@ -1,0 +1,108 @@
+/** What must be free before a lab of containers is made, and what of it has to go at its end. */
+import { networkInterfaces } from "node:os";
+import { eventually } from "../../kit/clock.ts";
+import type { DockerEngine } from "../../kit/docker-engine.ts";
+import { EngineError } from "../../kit/docker-errors.ts";
+import { networks, subnetOf } from "../addresses.ts";
+import type { LabModel } from "../model.ts";
+import { LabUnavailableError } from "../place.ts";
+import type { LabState } from "../state.ts";
+import { labLabels, placeLabel } from "./docker-names.ts";
+import { removePacketRules } from "./docker-packets.ts";
+
+/**
+ * No interface of this machine may have an address in one of the lab's subnets: the bridge of a
+ * network of Docker's is one.
+ * @throws LabUnavailableError
+ */
+export function checkSubnets(model: LabModel): void {
+  const taken = Object.entries(networkInterfaces()).flatMap(([name, ends]) =>
+    (ends ?? []).map(({ address }) => ({ name, address })),
+  );
+  for (const network of networks) {
+    const subnet = subnetOf(model.index, network);
+    const prefix = subnet.slice(0, subnet.lastIndexOf(".") + 1);
+    const other = taken.find(({ address }) => address.startsWith(prefix));
+    if (other === undefined) continue;
+    throw new LabUnavailableError(
+      `lab ${model.name} needs the subnet ${subnet}, and this machine's ${other.name} has ${other.address} in it: see docker network ls`,
+    );
+  }
+}
+
+/** A lab as its engine knows it. */
+interface LabelledLab {
+  readonly name: string;
+  /** The folder that labs of its user lie in. */
+  readonly root: string;
+}
+
+/**
+ * Removes all that carries the lab's labels: containers, volumes, networks; and its packet rules.
+ * What cannot be removed keeps nothing else from being removed.
+ * @returns true when there was something
+ * @throws EngineError when a lab of containers is known and its engine is away, or keeps something
+ */
+export async function destroyContainers(
+  engine: DockerEngine,
+  { name, root }: LabelledLab,
+  state: LabState | undefined,
+): Promise<boolean> {
+  try {
+    await removePacketRules(name);
+    let found = 0;
+    // Until nothing is found: an up that was killed may have asked for something a moment ago.
+    for (let seen = -1; seen !== 0; found += seen) seen = await sweep(engine, { name, root });
+    return found > 0;
+  } catch (error) {
+    // Where no lab of containers is known, nobody asked for an engine.
+    if (state === undefined && isAway(error)) return false;
+    throw error;
+  }
+}
+
+/** Removes what there is now. @returns how many things that was */
+async function sweep(engine: DockerEngine, lab: LabelledLab): Promise<number> {
+  const containers = await containersOf(engine, lab);
+  await Promise.all(containers.map((id) => engine.remove(id)));
+  const labels = labLabels(lab.root, lab.name);
+  const volumes = await engine.listVolumes(labels);
+  const links = await engine.listNetworks(labels);
+  const removals = await Promise.allSettled([
+    ...volumes.map((one) => insist(`volume ${one}`, () => engine.removeVolume(one))),
+    ...links.map((one) => insist(`network ${one}`, () => engine.removeNetwork(one))),
+  ]);
+  for (const one of removals) if (one.status === "rejected") throw one.reason;
+  return containers.length + volumes.length + links.length;
+}
+
+/** The lab's own containers, and those that a tool opened beside them and that carry its name alone. */
+async function containersOf(
+  engine: DockerEngine,
+  { name, root }: LabelledLab,
+): Promise<readonly string[]> {
+  const seen = await engine.list(labLabels(undefined, name));
+  return seen
+    .filter(({ labels }) => [undefined, root].includes(labels[placeLabel]))
+    .map(({ id }) => id);
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof EngineError && ["no engine", "no permission"].includes(error.fault);
+}
+
+/** A tool that was killed may leave a container that uses it, and that ends in a moment. */
+async function insist(what: string, remove: () => Promise<void>): Promise<void> {
+  const patience = { deadlineMs: 5000, intervalMs: 100 };
+  let why: unknown;
+  await eventually(`removal of ${what}`, patience, async () => {
+    why = await remove().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return why === undefined ? true : undefined;
+  }).catch((error: unknown) => {
+    // The engine's own words say what uses it.
+    throw why ?? error;
+  });
+}

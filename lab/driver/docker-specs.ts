@@ -1,0 +1,161 @@
+/**
+ * The container of each part of a lab: its image, its variables, its volumes. Secrets are files in
+ * volumes, readable by the part's own user alone; a variable names the file. Pure.
+ */
+import type { ContainerSpec, Mount } from "../../kit/docker-engine.ts";
+import { formatAddress } from "../../kit/address.ts";
+import type { LabModel, MemberHost, Part, PartKind } from "../model.ts";
+import { initdbWords, upstreamWords } from "../postgres.ts";
+import { labUsers } from "../secrets.ts";
+import { containerName, containerOf, networkEnds, partLabels } from "./docker-names.ts";
+
+/** The images of the parts, by what is in them. */
+export type LabImage = "postgres" | "pgbouncer" | "haproxy" | "switchyard";
+
+export const imageOf: Readonly<Record<PartKind, LabImage>> = {
+  postgres: "postgres",
+  pooler: "pgbouncer",
+  edge: "pgbouncer",
+  router: "haproxy",
+  health: "switchyard",
+  gate: "switchyard",
+};
+
+/** The user of each image, who owns the files of its part. */
+export const ownerOfImage: Readonly<Record<LabImage, number>> = {
+  postgres: 999,
+  pgbouncer: 998,
+  haproxy: 99,
+  switchyard: 997,
+};
+
+/** The folder of a part that its files are written to, in its container. */
+export const folderOf: Readonly<Record<PartKind, string>> = {
+  postgres: "/var/lib/postgresql",
+  pooler: "/etc/pgbouncer",
+  edge: "/etc/pgbouncer",
+  router: "/usr/local/etc/haproxy",
+  health: "/etc/switchyard",
+  gate: "/etc/switchyard",
+};
+
+/** A further folder that is a volume: sockets, or what has to outlive a restart. */
+const secondFolders: Readonly<Partial<Record<PartKind, string>>> = {
+  router: "/run/haproxy",
+};
+
+/** The data directory of a member's Postgres, and the folder of its programs, as its container sees them. */
+export const dataInContainer = "/var/lib/postgresql/data";
+export const programsInContainer = "/usr/lib/postgresql/17/bin";
+
+/** Room for dynamic shared memory: parallel queries take it from /dev/shm, 64 MB of it by default. */
+const sharedMemoryBytes = 256 * 1024 ** 2;
+
+/** The volumes of a part. */
+export function mountsOf(model: LabModel, part: Part): Mount[] {
+  const name = containerName(model, part);
+  const second = secondFolders[part.kind];
+  return [
+    { source: name, target: folderOf[part.kind] },
+    ...(second === undefined ? [] : [{ source: `${name}-run`, target: second }]),
+  ];
+}
+
+/** The container of a part. `root` is the folder that labs of this user lie in. */
+export function specOf(
+  model: LabModel,
+  root: string,
+  images: Readonly<Record<LabImage, string>>,
+  part: Part,
+): ContainerSpec {
+  const name = containerName(model, part);
+  return {
+    name,
+    hostname: name,
+    image: images[imageOf[part.kind]],
+    ...runs[part.kind](model, part),
+    labels: partLabels(root, model.name, part),
+    networks: networkEnds(model, part),
+    mounts: mountsOf(model, part),
+    restart: "unless-stopped",
+  };
+}
+
+type Run = (
+  model: LabModel,
+  part: Part,
+) => Pick<ContainerSpec, "command" | "env" | "sharedMemoryBytes" | "stopSignal">;
+
+const runs: Readonly<Record<PartKind, Run>> = {
+  postgres: (model, part) => ({
+    // What a node is stands on its command line: a copied data directory takes over no identity.
+    command: [roleOf(model, part), "-c", `cluster_name=${part.host}`],
+    env: postgresVariables(model, memberOf(model, part)),
+    sharedMemoryBytes,
+    stopSignal: "SIGINT",
+  }),
+  pooler: () => ({}),
+  edge: () => ({}),
+  router: () => ({}),
+  health: (model, part) => ({ command: ["pg-health"], env: healthVariables(model, part) }),
+  gate: (model, part) => ({ command: ["pool-gate"], env: gateVariables(model, part) }),
+};
+
+function roleOf(model: LabModel, part: Part): "primary" | "standby" {
+  return memberOf(model, part) === model.members[0] ? "primary" : "standby";
+}
+
+function memberOf(model: LabModel, part: Part): MemberHost {
+  const member = model.members.find((one) => one.name === part.host);
+  if (member === undefined) throw new TypeError(`${part.host} is no member`);
+  return member;
+}
+
+function inFolder(kind: PartKind, file: string): string {
+  return `${folderOf[kind]}/${file}`;
+}
+
+function postgresVariables(model: LabModel, member: MemberHost): Record<string, string> {
+  const passfile = inFolder("postgres", "passfile");
+  return {
+    POSTGRES_USER: labUsers.superuser,
+    POSTGRES_PASSWORD_FILE: inFolder("postgres", "superuser"),
+    POSTGRES_INITDB_ARGS: initdbWords.join(" "),
+    POSTGRES_CONFIG_FILE: inFolder("postgres", "lab.conf"),
+    POSTGRES_HBA_FILE: inFolder("postgres", "pg_hba.conf"),
+    ...(member === model.members[0]
+      ? {}
+      : {
+          PRIMARY_CONNINFO: upstreamWords(model, member, passfile),
+          PRIMARY_PASSFILE: passfile,
+          PRIMARY_SLOT: member.slot,
+        }),
+  };
+}
+
+function healthVariables(model: LabModel, part: Part): Record<string, string> {
+  const others = model.members.filter((one) => one.name !== part.host);
+  return {
+    PG_HEALTH_MEMBER: part.host,
+    // By name, and not by its own published address: a container cannot reach that.
+    PG_HEALTH_POSTGRES: `${containerOf(model, part.host, "postgres")}:5432`,
+    PG_HEALTH_USER: labUsers.superuser,
+    PG_HEALTH_PASSWORD_FILE: inFolder("health", "superuser"),
+    PG_HEALTH_PEERS: others.map((one) => `http://${formatAddress(one.health)}`).join(","),
+    PG_HEALTH_POOLER: `${containerOf(model, part.host, "pooler")}:6432`,
+    PG_HEALTH_POOLER_USER: labUsers.poolerAdmin,
+    PG_HEALTH_POOLER_PASSWORD_FILE: inFolder("health", "pooler-admin"),
+  };
+}
+
+function gateVariables(model: LabModel, part: Part): Record<string, string> {
+  const app = model.apps.find((one) => one.name === part.host);
+  return {
+    POOL_GATE_NAME: app?.edgePooler ?? part.host,
+    POOL_GATE_LISTEN: "0.0.0.0:8009",
+    POOL_GATE_TOKEN_FILE: inFolder("gate", "token"),
+    POOL_GATE_POOLER: `${containerOf(model, part.host, "edge")}:6432`,
+    POOL_GATE_POOLER_USER: labUsers.poolerAdmin,
+    POOL_GATE_POOLER_PASSWORD_FILE: inFolder("gate", "pooler-admin"),
+  };
+}

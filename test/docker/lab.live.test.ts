@@ -1,0 +1,213 @@
+/** bin/lab up --driver docker as an operator runs it: what is there, what goes, and what is refused. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { inCheckout } from "../../kit/checkout.ts";
+import { runChild } from "../../kit/child.ts";
+import type { ChildResult } from "../../kit/child.ts";
+import { eventually } from "../../kit/clock.ts";
+import type { DockerEngine } from "../../kit/docker-engine.ts";
+import { labImages } from "../../lab/driver/docker-images.ts";
+import { containerName, labLabels, networkName } from "../../lab/driver/docker-names.ts";
+import { labDown } from "../../lab/down.ts";
+import { labPlace } from "../../lab/place.ts";
+import { labFolder, modelOf, requireState } from "../../lab/state.ts";
+import type { LabSummary } from "../../lab/summary.ts";
+import { engineHere } from "../support/containers.ts";
+import { checkSettings, letsIn, unusualWords } from "../support/lab-checks.ts";
+
+const found = await engineHere();
+const skip = typeof found === "string" ? found : false;
+const place = await labPlace({ engine: process.env["DOCKER_HOST"] });
+const nameOf = (number: number): string => `t${process.pid}-${700 + number}`;
+
+function engineOr(): DockerEngine {
+  if (typeof found === "string") throw new TypeError(found);
+  return found;
+}
+
+/** Runs bin/lab to its end; every exit code is a result. */
+async function lab(words: readonly string[], env?: Record<string, string>): Promise<ChildResult> {
+  return await runChild(inCheckout("bin/lab"), words, {
+    deadlineMs: 90_000,
+    accept: [0, 1, 3, 4, 64, 69, 75, 78],
+    ...(env === undefined ? {} : { env: { PATH: process.env["PATH"] ?? "", ...env } }),
+  });
+}
+
+/** What of a lab is on this machine and on its engine. */
+async function remains(name: string): Promise<string[]> {
+  const engine = engineOr();
+  const labels = labLabels(undefined, name);
+  const files = [labFolder(place, name), join(place.configFolder, `${name}.yml`)];
+  const there = await Promise.all(
+    files.map((file) =>
+      access(file).then(
+        () => [file],
+        () => [],
+      ),
+    ),
+  );
+  const rules = place.privileged
+    ? await runChild("/usr/sbin/nft", ["list", "tables"], { deadlineMs: 5000 })
+    : { stdout: "" };
+  return [
+    ...there.flat(),
+    ...(await engine.list(labels)).map((one) => `container ${one.name}`),
+    ...(await engine.listVolumes(labels)).map((one) => `volume ${one}`),
+    ...(await engine.listNetworks(labels)).map((one) => `network ${one}`),
+    ...rules.stdout.split("\n").filter((line) => line.includes(name.replace("-", "_"))),
+  ];
+}
+
+t.teardown(() => {
+  if (typeof found !== "string") found.close();
+});
+
+t.test("up, all there is about it, and down", { skip }, async (t) => {
+  const engine = engineOr();
+  const name = nameOf(1);
+  t.teardown(() => labDown(place, name));
+  const up = await lab(["up", "--driver", "docker", "--name", name, "--json", ...unusualWords]);
+  t.equal(up.code, 0, up.stderr);
+  t.match(up.stdout, /^\{.*\}\n$/, "one object on one line, and nothing else");
+  const json = JSON.parse(up.stdout) as LabSummary;
+  const model = modelOf(place, await requireState(place, name));
+  await letsIn(t, json);
+  for (const member of json.members) await checkSettings(t, member, json.superuser);
+
+  const seen = await engine.list(labLabels(place.root, name));
+  t.strictSame(
+    seen.map((one) => one.name).toSorted(),
+    model.parts.map((part) => containerName(model, part)).toSorted(),
+  );
+  t.ok(
+    seen.some((one) => one.name === `${name}-haproxy-app-02`),
+    "named as Kamal names them",
+  );
+  for (const facts of seen) {
+    t.equal(facts.restart, "unless-stopped", facts.name);
+    t.notMatch(facts.user, /^(root|0)?$/, `${facts.name} is not root`);
+    t.equal(facts.networks.length, 2, `${facts.name} stands in its site and between them`);
+  }
+  const secrets = [json.password, json.superuser.password];
+  for (const one of secrets) t.notOk(up.stderr.includes(one), "no password among the progress");
+  const raw = await runChild("/usr/bin/docker", ["inspect", ...seen.map((one) => one.id)], {
+    deadlineMs: 10_000,
+  });
+  for (const one of secrets) t.notOk(raw.stdout.includes(one), "nor in what the engine shows");
+  await eventually(
+    "every health check passes",
+    { deadlineMs: 60_000, intervalMs: 500 },
+    async () => {
+      const now = await engine.list(labLabels(place.root, name));
+      return now.every((one) => one.health === "healthy") ? true : undefined;
+    },
+  );
+
+  const again = await lab(["up", "--name", name, "--json"]);
+  t.equal(again.stdout, up.stdout, "a second up says the same");
+  const other = await lab(["up", "--name", name, "--driver", "process"]);
+  t.equal(other.code, 3);
+  t.match(other.stderr, /driver docker instead of process; nothing was changed/);
+  const topology = await runChild(inCheckout("bin/recovery"), [name, "topology"], {
+    deadlineMs: 20_000,
+    accept: [0, 1, 2],
+  });
+  t.equal(topology.code, 0, topology.stdout);
+  const down = await lab(["down", "--name", name]);
+  t.equal(down.code, 0, down.stderr);
+  t.strictSame(await remains(name), []);
+});
+
+for (const [number, signal] of [
+  [2, "SIGINT"],
+  [3, "SIGKILL"],
+] as const) {
+  t.test(`an up that is ended by ${signal}`, { skip }, async (t) => {
+    const name = nameOf(number);
+    t.teardown(() => labDown(place, name));
+    const words = [inCheckout("bin/commands/lab.ts"), "up", "--driver", "docker", "--name", name];
+    const child = spawn(process.execPath, words, { stdio: ["ignore", "ignore", "pipe"] });
+    const exit = once(child, "exit");
+    let said = "";
+    child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    await eventually("containers are made", { deadlineMs: 60_000, intervalMs: 20 }, () =>
+      said.includes("containers are made") ? true : undefined,
+    );
+    child.kill(signal);
+    t.strictSame(await exit, signal === "SIGINT" ? [4, null] : [null, signal]);
+    if (signal === "SIGKILL") {
+      t.not((await remains(name)).length, 0);
+      // Even what says so is gone: its labels tell.
+      await rm(labFolder(place, name), { recursive: true });
+      t.equal((await lab(["down", "--name", name])).code, 0);
+    }
+    t.strictSame(await remains(name), []);
+  });
+}
+
+t.test("what is in the way, or missing, is said; nothing is left", { skip }, async (t) => {
+  const engine = engineOr();
+  const name = nameOf(4);
+  t.teardown(() => labDown(place, name));
+  const folder = await mkdtemp(join(tmpdir(), "switchyard-no-engine-"));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const up = ["up", "--driver", "docker", "--name", name];
+
+  const network = networkName({ name }, "chicago");
+  await engine.createNetwork(network, {});
+  t.teardown(() => engine.removeNetwork(network));
+  const taken = await lab(up);
+  t.equal(taken.code, 69, taken.stderr);
+  t.match(taken.stderr, new RegExp(`create network ${network} .*already exists`));
+  await engine.removeNetwork(network);
+  t.strictSame(await remains(name), []);
+
+  const container = `${name}-pgbouncer-dal-01`;
+  const { pgbouncer: image } = await labImages();
+  await engine.create({ name: container, image, networks: [] });
+  t.teardown(() => engine.remove(container));
+  const named = await lab(up);
+  t.equal(named.code, 69, named.stderr);
+  t.match(named.stderr, new RegExp(`create container ${container} .*in use`));
+  t.ok(await engine.inspect(container), "what is another's stays");
+  await engine.remove(container);
+  t.strictSame(await remains(name), []);
+
+  const elsewhere = await lab(up, { DOCKER_HOST: "tcp://127.0.0.1:1" });
+  t.equal(elsewhere.code, 69);
+  t.match(elsewhere.stderr, /run on this machine.*DOCKER_HOST is tcp:/);
+  const silent = await lab(up, { DOCKER_HOST: `unix://${folder}/docker.sock` });
+  t.equal(silent.code, 69, silent.stderr);
+  t.match(silent.stderr, /needs an engine and its images: .*docker\.sock/);
+  t.strictSame(await remains(name), []);
+});
+
+t.test("a user who may not use the engine", { skip }, async (t) => {
+  if (!place.privileged) {
+    t.pass("another user", { skip: "only root becomes another user" });
+    return;
+  }
+  const home = await mkdtemp("/var/tmp/switchyard-docker-");
+  t.teardown(() => rm(home, { recursive: true, force: true }));
+  await chmod(home, 0o777);
+  const script = `
+    const { openEngine } = await import(${JSON.stringify(inCheckout("kit/docker.ts"))});
+    const { readyImages } = await import(${JSON.stringify(inCheckout("lab/driver/docker-images.ts"))});
+    const engine = openEngine({ url: ${JSON.stringify(place.engine)} });
+    const options = { note: () => undefined, signal: new AbortController().signal };
+    await readyImages(engine, options).catch((error) => console.log(error.code, error.message));
+    engine.close();`;
+  const run = await runChild(process.execPath, ["--input-type=module", "-e", script], {
+    deadlineMs: 20_000,
+    env: { PATH: "/usr/bin:/bin", HOME: home },
+    uid: place.uid,
+    gid: 65_534,
+    accept: [0, 1],
+  });
+  t.match(run.stdout, /^ERR_DOCKER_ENGINE .*group docker/, run.stderr);
+});

@@ -1,0 +1,91 @@
+/** A member in a container, broken and rebuilt, in its own image and volume: by start, rewind and copy. */
+import t from "tap";
+import type { Test } from "tap";
+import { withDeadline } from "../../kit/clock.ts";
+import type { DockerEngine } from "../../kit/docker-engine.ts";
+import { containerName } from "../../lab/driver/docker-names.ts";
+import {
+  diverge,
+  promote,
+  proveFollows,
+  rebuild,
+  reportOf,
+  sql,
+  withPair,
+} from "../router/rebuild-standby/pair.ts";
+import type { Pair } from "../router/rebuild-standby/pair.ts";
+import { engineHere } from "../support/containers.ts";
+
+const engine = await engineHere();
+const skip = typeof engine === "string" ? engine : false;
+
+/** Runs a shell script on the volume of a member's Postgres, whether that runs or not. */
+async function inVolume(
+  engine: DockerEngine,
+  { lab }: Pair,
+  member: string,
+  script: string,
+): Promise<string> {
+  const container = containerName(lab.model, lab.part(`${member}/postgres`));
+  const image = (await engine.inspect(container))?.image ?? "";
+  return await withDeadline(script, 20_000, async (signal) => {
+    const entrypoint = ["sh", "-c", script];
+    const spec = { image, entrypoint, user: "root", volumesFrom: [container], networks: [] };
+    const stream = await engine.openContainer(spec, signal);
+    let text = "";
+    stream.stdout.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
+    await stream.ended;
+    return text.trim();
+  });
+}
+
+t.test("from a clean demotion to no data at all", { skip }, async (t) => {
+  if (typeof engine === "string") throw new TypeError(engine);
+  t.teardown(() => engine.close());
+  const pair = await withPair(t, "docker");
+  const { lab } = pair;
+  const beside = async (member: string): Promise<string> =>
+    await inVolume(engine, pair, member, "cd /var/lib/postgresql && ls -d data.* 2>/dev/null");
+
+  await t.test("nothing to do, and a primary is left alone", async (t) => {
+    t.match(reportOf(await rebuild(pair, "--json", "-y")), { method: "nothing" });
+    const primary = await rebuild(pair, "--member", "dal-01", "-y");
+    t.equal(primary.code, 3);
+    t.match(primary.stderr, /is the primary/);
+  });
+
+  await t.test("clean demotion: a plain start", async (t) => {
+    await lab.run("stop", "dal-01/postgres");
+    await promote(pair, "chi-02");
+    await done(t, pair, "start", "dal-01");
+  });
+
+  await t.test("a primary that wrote on is told, and rewound", async (t) => {
+    t.equal(await diverge(pair, "chi-02", 5), "dal-01");
+    const bare = await rebuild(pair, "-y");
+    t.equal(bare.code, 3);
+    t.match(bare.stderr, /5 transactions on chi-02 are thrown away/);
+    await done(t, pair, "rewind", "chi-02", "--accept-risk=divergence");
+    t.equal(await beside("chi-02"), "", "nothing is left beside the data");
+  });
+
+  await t.test("no data at all: a copy", async (t) => {
+    await lab.run("stop", "chi-02/postgres");
+    await inVolume(engine, pair, "chi-02", "rm -r /var/lib/postgresql/data");
+    await done(t, pair, "basebackup", "chi-02");
+    const [row] = await sql(pair, "chi-02", "SELECT current_setting('cluster_name') AS name");
+    t.equal(row?.["name"], "chi-02", "it is who it was");
+  });
+});
+
+async function done(
+  t: Test,
+  pair: Pair,
+  method: string,
+  member: string,
+  ...words: readonly string[]
+): Promise<void> {
+  const run = await rebuild(pair, "--json", "-y", ...words);
+  t.match(reportOf(run), { result: "done", method, problems: [] });
+  await proveFollows(t, pair, member);
+}
