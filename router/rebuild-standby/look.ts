@@ -152,9 +152,10 @@ export async function lookAtMember(
   signal: AbortSignal,
 ): Promise<MemberSeen> {
   const { member } = place;
-  const answer = askMember(place, member, { deadlineMs: askDeadlineMs, signal }, askRole).catch(
-    () => undefined,
-  );
+  // The address of a container that is stopped does not refuse: it says nothing at all.
+  const isGone = new AbortController();
+  const limits = { deadlineMs: askDeadlineMs, signal: AbortSignal.any([signal, isGone.signal]) };
+  const answer = askMember(place, member, limits, askRole).catch(() => undefined);
   try {
     const script = how.layout === "whole" ? wholeLayout : shortLayout;
     const { data, programs = "" } = place.control;
@@ -162,6 +163,7 @@ export async function lookAtMember(
     const text = await runScript(place, script, values, { deadlineMs: scriptDeadlineMs, signal });
     const layout = readLayout(text);
     const facts = await inspect(place, layout, signal);
+    if (facts === null || facts.process === "gone") isGone.abort();
     return { ...unknownMember, ...factsOf(facts), layout, ...(await answer) };
   } catch (error) {
     signal.throwIfAborted();

@@ -5,7 +5,7 @@
 import { parseLsn } from "../../kit/lsn.ts";
 import type { SourceSeen, SourceSlot } from "./observation.ts";
 import type { RebuildPlan } from "./rebuild-actions.ts";
-import { isSurelyStandby } from "./refusals.ts";
+import { isSurelyStandby, walIsGone } from "./refusals.ts";
 import { act, dataIs, has, whyNotDown, whyNotSafe } from "./step-row.ts";
 import type { Row } from "./step-row.ts";
 
@@ -82,14 +82,11 @@ function isEarlyEnough(
 }
 
 /** Why the source has removed what the member needs since this was planned. */
-function whyNotKeptSince(
-  { needsFrom, restores, source, member }: RebuildPlan,
-  { oldestWal }: SourceSeen,
-): string | undefined {
+function whyNotKeptSince(plan: RebuildPlan, { oldestWal }: SourceSeen): string | undefined {
+  const { needsFrom, restores } = plan;
   if (restores || needsFrom === null || oldestWal === null) return undefined;
-  return oldestWal > parseLsn(needsFrom)
-    ? `${source} no longer has the WAL that ${member} needs, from ${needsFrom} on`
-    : undefined;
+  const lsn = parseLsn(needsFrom);
+  return oldestWal > lsn ? walIsGone(plan, lsn) : undefined;
 }
 
 export const preparing: readonly Row[] = [

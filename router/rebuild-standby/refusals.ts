@@ -103,7 +103,15 @@ function whyNotKept({ seen, request }: Case, lsn: Lsn): string | undefined {
   const isKept = oldestWal !== null && oldestWal <= lsn;
   return isKept || seen.member.layout?.hasRestoreCommand === true
     ? undefined
-    : `${request.source} no longer has the WAL that ${request.member} needs, from ${formatLsn(lsn)} on`;
+    : walIsGone(request, lsn);
+}
+
+/** The words for it, with from where on the WAL is needed. */
+export function walIsGone(
+  { source, member }: Pick<RebuildPlan, "source" | "member">,
+  lsn: Lsn,
+): string {
+  return `${source} no longer has the WAL that ${member} needs, from ${formatLsn(lsn)} on`;
 }
 
 /**
@@ -128,9 +136,7 @@ export function whyNeverFollows(
   if (!member.waitsForWal || oldestWal === null) return undefined;
   const needed = end.lsn + 1n;
   const segment = needed - (needed % BigInt(segmentBytes));
-  return segment < oldestWal
-    ? `${plan.source} no longer has the WAL that ${plan.member} needs, from ${formatLsn(needed)} on`
-    : undefined;
+  return segment < oldestWal ? walIsGone(plan, needed) : undefined;
 }
 
 /** What it has replayed; before it answers, what it must replay before it does. */

@@ -28,17 +28,18 @@ async function goOn(pair: Pair, member: string): Promise<void> {
 function write({ lab }: Pair, member: string): () => Promise<number> {
   const address = lab.json.members.find(({ name }) => name === member)?.postgres;
   if (address === undefined) throw new TypeError(`the lab has no ${member}`);
-  let isOver = false;
+  const over = new AbortController();
   const loop = async (): Promise<number> => {
     const client = await lab.connect(address, { as: "superuser" });
     let count = 0;
-    for (; !isOver; count += 1) await client.query("INSERT INTO counted VALUES (4000)");
+    for (; !over.signal.aborted; count += 1)
+      await client.query("INSERT INTO counted VALUES (4000)");
     await client.end();
     return count;
   };
   const count = loop();
   return async () => {
-    isOver = true;
+    over.abort();
     return await count;
   };
 }
