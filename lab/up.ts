@@ -83,7 +83,7 @@ async function describeStanding(
     options.note(`lab ${state.name} is up already; nothing was changed`);
     const model = modelOf(place, state);
     const secrets = await readSecrets(labFolder(place, state.name));
-    return summarise(model, secrets, driver.environmentKeys(model));
+    return summarise(model, secrets, await driver.environmentKeys(model));
   });
 }
 
@@ -101,7 +101,7 @@ async function makeOrClear(
     const model = modelOf(place, state);
     const { configFolder } = state;
     const secrets = await makeSecrets(model.folder);
-    const keys = driver.environmentKeys(model);
+    const keys = await driver.environmentKeys(model);
     const { signal } = options;
     const making: Making = { model, place, secrets, configFolder, signal, note };
     const environment = await writeEnvironment(making, keys);

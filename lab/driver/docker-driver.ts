@@ -45,7 +45,7 @@ export function dockerDriver(place: LabPlace): LabDriver {
       found = await readyImages(engine, options);
     },
     checkPlace: async (model) => checkSubnets(model),
-    environmentKeys: (model) => dockerKeys(model, url),
+    environmentKeys: async (model) => dockerKeys(model, url),
     make: async (making, environment) => {
       const { model, signal } = making;
       const awaitPart = (part: Part): Promise<void> => awaitContainer(engine, model, part, signal);

@@ -59,7 +59,7 @@ export interface LabDriver {
   prepare(options: PrepareOptions): Promise<void>;
   /** @throws LabUnavailableError when something has a place of the lab already */
   checkPlace(model: LabModel): Promise<void>;
-  environmentKeys(model: LabModel): EnvironmentKeys;
+  environmentKeys(model: LabModel): Promise<EnvironmentKeys>;
   /** Makes and starts all parts of a lab whose environment file is written; each answers then. */
   make(making: Making, environment: Environment): Promise<MainProcesses>;
   /** Ends everything of the lab called `name`, whatever is left; true when there was something. */

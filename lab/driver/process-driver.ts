@@ -22,22 +22,18 @@ import { processesUnder, signalProcess, startOf } from "./processes.ts";
 
 /** The process driver for the labs of `place`. */
 export function processDriver(place: LabPlace): LabDriver {
-  let found: Programs | undefined;
-  const programs = (): Programs => {
-    if (found === undefined) throw new TypeError("prepare comes first");
-    return found;
-  };
-  const find = async (): Promise<Programs> => (found ??= await findPrograms());
+  let found: Promise<Programs> | undefined;
+  const programs = (): Promise<Programs> => (found ??= findPrograms());
   return {
     kind: "process",
-    prepare: async () => void (await find()),
+    prepare: async () => void (await programs()),
     checkPlace: async (model) => {
       checkPaths(model);
       checkProcesses(model);
       await checkAddresses(model);
     },
-    environmentKeys: (model) => processKeys(model, place, programs()),
-    make: (making, environment) => makeProcesses(making, programs(), environment),
+    environmentKeys: async (model) => processKeys(model, place, await programs()),
+    make: async (making, environment) => await makeProcesses(making, await programs(), environment),
     destroy: (name, state) => destroyProcesses(place, name, state),
     states: async (model, state) => processStates(model, state),
     stop: (_model, part, signal) => stopPart(part, signal),
@@ -45,7 +41,12 @@ export function processDriver(place: LabPlace): LabDriver {
     start: async (model, state, parts) => {
       // Leftovers of a crashed part hold its addresses and its shared memory.
       await killParts(parts);
-      const setting = { model, place, programs: await find(), configFolder: state.configFolder };
+      const setting = {
+        model,
+        place,
+        programs: await programs(),
+        configFolder: state.configFolder,
+      };
       return mainsOf(await Promise.all(parts.map((part) => launchPart(setting, part))));
     },
     awaitPart: (_model, part, signal) => awaitPart(part, { signal }),

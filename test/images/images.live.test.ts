@@ -76,7 +76,8 @@ const rows: readonly Row[] = [
             path: "pgbouncer.ini",
             content:
               "[databases]\n* = host=127.0.0.1\n[pgbouncer]\nlisten_addr = *\nlisten_port = 6432\n" +
-              "auth_type = any\nunix_socket_dir = /run/pgbouncer\n",
+              "auth_type = any\nunix_socket_dir = /run/pgbouncer\n" +
+              "pidfile = /run/pgbouncer/pgbouncer.pid\n",
             mode: 0o400,
             uid: 998,
           },
@@ -174,6 +175,12 @@ async function checkImage(t: Test, containers: TestContainers, row: Row): Promis
     t.equal(exitCode, signal === "SIGINT" ? (row.interrupted ?? 0) : 0, `${signal} ends it`);
     t.comment(`${row.name}: ${signal} took ${took} ms`);
   }
+  await containers.engine.start(name);
+  await eventually(`${row.name} runs`, soon, isHealthy);
+  await containers.engine.kill(name, "SIGKILL");
+  await containers.until(name, "ends", ({ status }) => status === "exited");
+  await containers.engine.start(name);
+  await eventually(`${row.name} runs again, whatever the killed one left`, soon, isHealthy);
 }
 
 t.test("setup", { skip }, async (t) => {

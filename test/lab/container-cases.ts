@@ -84,7 +84,7 @@ t.test("no two containers of all the labs that fit share an address or a subnet"
 t.test("a container is told files, and never a secret", async (t) => {
   const specs = model.parts.map((part) => specOf(model, "/labs", images, part));
   for (const spec of specs) {
-    t.equal(spec.restart, "unless-stopped", spec.name);
+    t.equal(spec.restart, "unless-stopped", spec.name ?? "");
     t.equal(spec.labels?.["org.switchyard.lab"], "demo");
     for (const [name, value] of Object.entries(spec.env ?? {})) {
       if (/PASS|TOKEN/.test(name)) t.match(value, /^\/[a-z/-]+$/, `${name} is a file`);
