@@ -3,11 +3,10 @@
  * kind of part. Each row adds keys that are not there yet. Pure.
  */
 import { formatAddress } from "../kit/address.ts";
-import type { KamalAccessory, PublishedPort } from "./kamal-output.ts";
+import { isTree } from "./kamal-output.ts";
+import type { KamalAccessory, PublishedPort, Tree } from "./kamal-output.ts";
 import { containerPorts, routerListen, routerPaths } from "./kamal-words.ts";
 import type { PartKind } from "./kamal-words.ts";
-
-export type Tree = Readonly<Record<string, unknown>>;
 
 /** One entry of the environment, and the accessory that is a part of it. */
 export interface Placed {
@@ -17,11 +16,6 @@ export interface Placed {
   readonly host: string;
   /** Such as dal-01/pooler. */
   readonly part: string;
-}
-
-/** True for a mapping of keys. */
-export function isTree(value: unknown): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Adds to the entry what the accessory says of it. */

@@ -41,7 +41,8 @@ export class KamalOutputError extends Error {
   }
 }
 
-type Tree = Readonly<Record<string, unknown>>;
+/** A mapping of keys, as it is read from YAML. */
+export type Tree = Readonly<Record<string, unknown>>;
 
 const aliasLimit = 100;
 
@@ -98,7 +99,8 @@ function withoutSymbols(value: unknown): unknown {
   );
 }
 
-function isTree(value: unknown): value is Tree {
+/** True for a mapping of keys. */
+export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

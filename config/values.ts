@@ -138,19 +138,22 @@ export const engineUrlValue = parsed((text) => {
   return parseAddress(`${match[1]}:${match[2] ?? "22"}`) && text;
 }, "unix:///path, ssh://user@host or tcp://host:port");
 
+/** A socket in a container, `docker://CONTAINER/PATH`, in its two parts; undefined for all else. */
+export function socketInContainer(
+  address: string,
+): { readonly container: string; readonly path: string } | undefined {
+  const [, container = "", path = ""] = /^docker:\/\/([^/]*)(\/.*)$/.exec(address) ?? [];
+  const isRight = containerPattern.test(container) && path.length <= 107 && pathPattern.test(path);
+  return isRight ? { container, path } : undefined;
+}
+
 /** Where a Runtime API or master socket listens: a path, an address, or a path in a container. */
 export const runtimeAddressValue = parsed((text) => {
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
     return path.length <= 107 && pathPattern.test(path) ? text : undefined;
   }
-  const inContainer = /^docker:\/\/([^/]*)(\/.*)$/.exec(text);
-  if (inContainer !== null) {
-    const [, container = "", path = ""] = inContainer;
-    const isRight =
-      containerPattern.test(container) && path.length <= 107 && pathPattern.test(path);
-    return isRight ? text : undefined;
-  }
+  if (text.startsWith("docker:")) return socketInContainer(text) && text;
   const isTcp = text.startsWith("tcp://") && parseAddress(text.slice("tcp://".length));
   return isTcp ? text : undefined;
 }, "unix:/path, tcp://host:port or docker://container/path");

@@ -1,7 +1,7 @@
 /**
  * A small HTTP server for sidecars: a table of paths with their methods, replies that are built
- * before they are needed; and the bounded reading of a reply, for their clients. It stands on node:http because a health check is asked thousands of times
- * a second and has four headers.
+ * before they are needed; and the bounded reading of a reply, for their clients. It stands on
+ * node:http because a health check is asked thousands of times a second and has four headers.
  */
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";

@@ -114,6 +114,6 @@ make_small() {
   done
   find "$root/var/lib/apt/lists" "$root/var/cache/apt" "$root/var/log" -type f -delete
   rm -f "$root/var/cache/debconf/"*-old "$root/var/lib/dpkg/"*-old "$root/etc/"*-
-  for file in resolv.conf hostname machine-id; do : >"$root/etc/$file"; done
-  rm -f "$root/etc/resolv.conf" "$root/etc/hostname"
+  rm -f "$root/etc/resolv.conf" "$root/etc/hostname" "$root/etc/machine-id"
+  : >"$root/etc/machine-id"
 }

@@ -3,7 +3,7 @@
  * on one host, by address between hosts. Pure.
  */
 import type { EdgePooler, Environment, Member, Router } from "../../config/schema.ts";
-import { isIpAddress } from "../../config/values.ts";
+import { isIpAddress, socketInContainer } from "../../config/values.ts";
 import { formatAddress, formatHost } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import { KamalModelError } from "./accessory.ts";
@@ -82,15 +82,6 @@ export function healthUrlFrom(host: string, member: Member): string {
   return `http://${formatAddress(near ?? member.health)}`;
 }
 
-/** A container's socket: `docker://CONTAINER/PATH` in its two parts; undefined for other addresses. */
-export function socketIn(
-  address: string | undefined,
-): { readonly container: string; readonly path: string } | undefined {
-  const match = /^docker:\/\/([^/]+)(\/.+)$/.exec(address ?? "");
-  const [, container, path] = match ?? [];
-  return container === undefined || path === undefined ? undefined : { container, path };
-}
-
 /**
  * The router in front of which an edge pooler stands: the one in a container of the same host.
  * @throws KamalModelError unless there is exactly one
@@ -101,7 +92,7 @@ export function routerBehind(
   path: string,
 ): { readonly router: Router; readonly container: string } {
   const near = routers.flatMap((router) => {
-    const socket = router.host === host ? socketIn(router.runtime) : undefined;
+    const socket = router.host === host ? socketInContainer(router.runtime) : undefined;
     return socket === undefined ? [] : [{ router, container: socket.container }];
   });
   const [only, second] = near;

@@ -62,21 +62,17 @@ function refuseClashes(parts: readonly Part[], usualName: (accessory: string) =>
   const taken = new Map<string, Part>();
   for (const part of parts) {
     const container = part.container ?? usualName(ownAccessory(part));
-    const claims = [
-      [`container ${container}`, `${part.host} container ${container}`],
-      ...part.published
-        .map(publishedAddress)
-        .map((address) => [`port ${address}`, `${part.host} port ${address}`]),
-    ] as const;
-    for (const [what, key] of claims) {
-      const other = taken.get(key ?? "");
+    const ports = part.published.map((text) => `port ${publishedAddress(text)}`);
+    for (const what of [`container ${container}`, ...ports]) {
+      const key = `${part.host} ${what}`;
+      const other = taken.get(key);
       if (other !== undefined) {
         throw new KamalModelError(
           part.path,
           `${what} of host ${part.host} is that of ${other.name}/${other.kind} and of ${part.name}/${part.kind}`,
         );
       }
-      taken.set(key ?? "", part);
+      taken.set(key, part);
     }
   }
 }

@@ -6,10 +6,11 @@ import { containerPorts, routerPaths } from "../../config/kamal-words.ts";
 import type { PartKind } from "../../config/kamal-words.ts";
 import type { EdgePooler, Environment, Router } from "../../config/schema.ts";
 import { formatDuration } from "../../config/units.ts";
+import { socketInContainer } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";
 import type { AccessoryBody, Part } from "./accessory.ts";
 import { KamalModelError } from "./accessory.ts";
-import { containedMembers, healthUrlFrom, published, routerBehind, socketIn } from "./addresses.ts";
+import { containedMembers, healthUrlFrom, published, routerBehind } from "./addresses.ts";
 import type { ContainedMember } from "./addresses.ts";
 import { connectionTo, filesFolder, mountedAt, owners, uploaded } from "./mounted.ts";
 import { secretAs, secretNames } from "./secret-names.ts";
@@ -179,7 +180,7 @@ function healthPart({ environment, images }: Making, at: ContainedMember): Part 
 
 function routerPart({ environment, images }: Making, router: Router, index: number): Part[] {
   const path = `routers[${index}]`;
-  const admin = socketIn(router.runtime);
+  const admin = socketInContainer(router.runtime);
   if (router.host === undefined || admin === undefined) return [];
   const { container } = admin;
   const bound = router.adminSocket ?? environment.haproxy.adminSocket;

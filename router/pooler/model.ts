@@ -5,7 +5,7 @@
  */
 import type { z } from "zod";
 import { containerPorts } from "../../config/kamal-words.ts";
-import type { Environment, Router } from "../../config/schema.ts";
+import type { Environment } from "../../config/schema.ts";
 import type { Secret } from "../../config/secret.ts";
 import {
   addressValue,
@@ -14,6 +14,7 @@ import {
   nameValue,
   pathValue,
   reachableAddress,
+  socketInContainer,
 } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
@@ -102,7 +103,10 @@ export function edgePoolerModel(
   const path = `edgePoolers[${edgeIndex}]`;
   const write = reachableAddress(router.listen.write);
   const inContainer = edge.host !== undefined;
-  const beside = inContainer && edge.host === router.host ? containerOf(router) : undefined;
+  const beside =
+    inContainer && edge.host === router.host
+      ? socketInContainer(router.runtime)?.container
+      : undefined;
   return {
     ...commonModel(environment, place, version),
     name: checked(nameValue, edge.name, `${path}.name`),
@@ -121,10 +125,6 @@ export function edgePoolerModel(
 
 /** Its address is the container's, which it does not know. */
 const everywhere: Address = { host: "0.0.0.0", port: containerPorts.edge };
-
-function containerOf({ runtime }: Router): string | undefined {
-  return /^docker:\/\/([^/]+)\//.exec(runtime)?.[1];
-}
 
 function commonModel(
   environment: Environment,

@@ -2,10 +2,9 @@
  * Containers of our images for a live test: on the engine of this machine, in a network of their
  * own, taken away at the end of the test whatever happened.
  */
-import { readFile } from "node:fs/promises";
 import type { Test } from "tap";
 import { eventually, systemClock } from "../../kit/clock.ts";
-import { inCheckout } from "../../kit/checkout.ts";
+import { ownVersion } from "../../kit/checkout.ts";
 import type {
   ContainerFacts,
   ContainerSpec,
@@ -63,9 +62,7 @@ let made = 0;
 export async function testContainers(t: Test, engine: DockerEngine): Promise<TestContainers> {
   const prefix = `sy-test-images-${process.pid}-${++made}`;
   const labels = { [label]: prefix };
-  const { version } = JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as {
-    version: string;
-  };
+  const version = await ownVersion();
   t.teardown(async () => await takeAway(engine, labels));
   await engine.createNetwork(prefix, { labels });
   const image = (name: string): string => `switchyard/${name}:${version}`;

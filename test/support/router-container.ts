@@ -3,12 +3,12 @@
  * of the router's own host, so that it is reached by a container's name, and chi-02 of another, by
  * address. Both run here; a container that is named as dal-01's local parts passes on to the first.
  */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { parseEnvironment } from "../../config/load.ts";
 import type { Environment, Router } from "../../config/schema.ts";
-import { inCheckout } from "../../kit/checkout.ts";
+import { inCheckout, ownVersion } from "../../kit/checkout.ts";
 import { eventually } from "../../kit/clock.ts";
 import { openEngine } from "../../kit/docker.ts";
 import type { ContainerSpec, DockerEngine } from "../../kit/docker-engine.ts";
@@ -17,19 +17,18 @@ import type { FakeMember } from "./fake-member.ts";
 
 const engineUrl = "unix:///var/run/docker.sock";
 const label = "org.switchyard.test";
-const version = (
-  JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as { version: string }
-).version;
-export const haproxyImage = `switchyard/haproxy:${version}`;
+export const haproxyImage = `switchyard/haproxy:${await ownVersion()}`;
 
 /** The engine of this machine, or why these tests cannot run. */
 export async function engineForTests(): Promise<DockerEngine | string> {
   const engine = openEngine({ url: engineUrl });
   try {
     await engine.ping();
-    const image = await engine.findImage(haproxyImage);
-    return image === null ? `there is no image ${haproxyImage}: bin/setup --docker` : engine;
+    if ((await engine.findImage(haproxyImage)) !== null) return engine;
+    engine.close();
+    return `there is no image ${haproxyImage}: bin/setup --docker`;
   } catch (error) {
+    engine.close();
     return (error as Error).message;
   }
 }

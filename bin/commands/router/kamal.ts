@@ -1,9 +1,9 @@
 /** `router ENV kamal`: prints the accessories for config/deploy.yml, and the files that they mount. */
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { nameValue } from "../../../config/values.ts";
 import { writeFileAtomically } from "../../../kit/atomic-file.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
+import { ownVersion } from "../../../kit/checkout.ts";
 import type { MountedFile } from "../../../router/kamal/accessory.ts";
 import {
   accessoriesText,
@@ -82,11 +82,4 @@ function fileNamed(files: readonly MountedFile[], local: string): string {
   if (known !== undefined) return known;
   const all = files.map((one) => one.local);
   throw new UsageError(`no accessory mounts ${JSON.stringify(local)}`, nearestHint(local, all));
-}
-
-async function ownVersion(): Promise<string> {
-  const { version } = JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as {
-    version: string;
-  };
-  return version;
 }

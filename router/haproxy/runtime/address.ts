@@ -2,6 +2,7 @@
  * Where a Runtime API or a master's socket listens: `unix:/path`, `tcp://host:port` or
  * `docker://container/path`, as the environment file writes it.
  */
+import { socketInContainer } from "../../../config/values.ts";
 import type { EngineAddress } from "../../../kit/docker-engine.ts";
 
 /** The Docker Engine of a container, found out when it is needed first. */
@@ -35,7 +36,6 @@ export type RuntimePlace = RuntimeAddress | PlainAddress;
 
 const unixPattern = /^unix:(\/[A-Za-z0-9._/@+-]{1,106})$/;
 const tcpPattern = /^tcp:\/\/(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]{1,253})):([1-9][0-9]{0,4})$/;
-const dockerPattern = /^docker:\/\/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})(\/[A-Za-z0-9._/@+-]{1,106})$/;
 
 /**
  * Reads an address as config/schema.ts lets it pass; `engine` is that of the container in it.
@@ -45,9 +45,9 @@ const dockerPattern = /^docker:\/\/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})(\/[A-Za-z0
 export function parseRuntimeAddress(text: string, engine?: EngineSource): RuntimeAddress {
   const path = unixPattern.exec(text)?.[1];
   if (path !== undefined) return { kind: "unix", text, path };
-  const [, container, inside] = dockerPattern.exec(text) ?? [];
-  if (container !== undefined && inside !== undefined) {
-    if (engine !== undefined) return { kind: "docker", text, container, path: inside, engine };
+  const inside = socketInContainer(text);
+  if (inside !== undefined) {
+    if (engine !== undefined) return { kind: "docker", text, ...inside, engine };
     throw new TypeError(`${text}: nobody said on which Docker Engine`);
   }
   const match = tcpPattern.exec(text);

@@ -11,7 +11,7 @@ export interface RelayEnd {
   readonly said: string;
 }
 
-export interface FrameReader {
+export interface RelayReader {
   /** Takes the next bytes; tells of what they hold, in order. @throws RelayFrameError */
   push(bytes: Uint8Array): (Uint8Array | RelayEnd)[];
 }
@@ -41,7 +41,7 @@ const frame = /^ ([0-9]{1,3}) ([^]*)$/;
 /**
  * Reads what a relay prints that was given `mark`, a word that no answer contains.
  */
-export function createFrameReader(mark: string): FrameReader {
+export function createRelayReader(mark: string): RelayReader {
   const open = Buffer.from(mark);
   const close = Buffer.from(` ${mark}\n`);
   let rest: Buffer = Buffer.alloc(0);

@@ -11,7 +11,7 @@ import { openEngine } from "../../../kit/docker.ts";
 import type { ContainerStream, DockerEngine } from "../../../kit/docker-engine.ts";
 import { EngineError } from "../../../kit/docker-errors.ts";
 import type { ContainerSocket } from "./address.ts";
-import { createFrameReader, relayScript } from "./relay-frames.ts";
+import { createRelayReader, relayScript } from "./relay-frames.ts";
 import type { RelayEnd } from "./relay-frames.ts";
 
 /** What a connection needs to have, on the network or in a container. */
@@ -131,7 +131,7 @@ class Relay {
     this.#engine = engine;
     this.#container = container;
     this.#stream = stream;
-    const frames = createFrameReader(mark);
+    const frames = createRelayReader(mark);
     stream.stdout.on("data", (bytes: Buffer) => this.#read(() => frames.push(bytes)));
     stream.stderr.on("data", (bytes: Buffer) => this.#hear(bytes));
     this.opened.catch(() => undefined);

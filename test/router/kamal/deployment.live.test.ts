@@ -3,12 +3,12 @@
  * two hosts, and an app writes through its edge pooler before and after the first flip.
  */
 import { randomUUID } from "node:crypto";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { parse, stringify } from "yaml";
 import { Secret } from "../../../config/secret.ts";
-import { inCheckout } from "../../../kit/checkout.ts";
+import { inCheckout, ownVersion } from "../../../kit/checkout.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { withPgSession } from "../../../kit/pg-session.ts";
 import type { AskPostgres } from "../../../kit/pg-session.ts";
@@ -26,9 +26,7 @@ const engine = await engineHere();
 /** Why there is nothing to boot on or with; false where there is. */
 async function whyNot(): Promise<string | false> {
   if (typeof engine === "string") return `no engine: ${engine}`;
-  const { version } = JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as {
-    version: string;
-  };
+  const version = await ownVersion();
   for (const one of ["switchyard", "haproxy", "pgbouncer", "postgres"]) {
     const image = `switchyard/${one}:${version}`;
     if ((await engine.findImage(image)) === null) return `no image ${image}: bin/setup --docker`;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { parseRuntimeAddress } from "../../../../router/haproxy/runtime/address.ts";
 import { isAtLeast, parseInfo } from "../../../../router/haproxy/runtime/info.ts";
 import {
-  createFrameReader,
+  createRelayReader,
   RelayFrameError,
 } from "../../../../router/haproxy/runtime/relay-frames.ts";
 import { parseAge, parseProcesses } from "../../../../router/haproxy/runtime/proc.ts";
@@ -314,7 +314,7 @@ void t.test("what a relay prints, split at every byte", async (t) => {
     "\nName: HAProxy\n\nMARK 0  MARK\nMARK 1 2026/11/21 10:09:32 socat[43] E connect(, AF=1 x): No such file\n2026/11/21 10:09:32 socat[43] N exit MARK\nMMAR\nMAR MARK 127 sh: 2: socat: not found MARK\n",
   );
   const read = (cuts: readonly number[]): unknown[] => {
-    const reader = createFrameReader("MARK");
+    const reader = createRelayReader("MARK");
     const found: unknown[] = [];
     let from = 0;
     for (const to of [...cuts, printed.length]) {
@@ -337,7 +337,7 @@ void t.test("what a relay prints, split at every byte", async (t) => {
   ];
   for (let at = 0; at <= printed.length; at += 1) t.same(read([at]), want, `cut at ${at}`);
   t.same(read(Array.from(printed, (_, index) => index)), want, "byte by byte");
-  const endless = createFrameReader("MARK");
+  const endless = createRelayReader("MARK");
   t.throws(() => endless.push(Buffer.from(`MARK 1 ${"x".repeat(5000)}`)), RelayFrameError);
-  t.throws(() => createFrameReader("MARK").push(Buffer.from("MARK why MARK\n")), RelayFrameError);
+  t.throws(() => createRelayReader("MARK").push(Buffer.from("MARK why MARK\n")), RelayFrameError);
 });
