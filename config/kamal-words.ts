@@ -1,6 +1,7 @@
 /**
- * Words that the accessories of a Kamal deployment and an environment share: what a container is,
- * the labels that say so, the ports inside the containers, and how deploy.yml calls a host. Pure.
+ * Words that the accessories of a Kamal deployment, a lab of containers and an environment share:
+ * what a container is, the labels that say so, the facts of our images (their names, users, ports
+ * and paths), and how deploy.yml calls a host. Pure.
  */
 
 /** What a container of a cluster is; with the name of its member, router or edge pooler, a part. */
@@ -26,6 +27,37 @@ export const kamalLabels = {
   environment: "org.switchyard.environment",
 } as const;
 
+/** Our images, as bin/setup --docker makes them. */
+export type ImageName = "postgres" | "pgbouncer" | "haproxy" | "switchyard";
+
+export const imageOfKind: Readonly<Record<PartKind, ImageName>> = {
+  postgres: "postgres",
+  pooler: "pgbouncer",
+  edge: "pgbouncer",
+  router: "haproxy",
+  health: "switchyard",
+  gate: "switchyard",
+};
+
+/** Whom each image runs as, which is the owner of its files: the number of user and group. */
+export const imageUsers: Readonly<Record<ImageName, number>> = {
+  postgres: 999,
+  pgbouncer: 998,
+  haproxy: 99,
+  switchyard: 997,
+};
+
+/** Our images of `version`, by what is in them. */
+export function ownImages(version: string): Readonly<Record<ImageName, string>> {
+  const tagged = (name: ImageName): string => `switchyard/${name}:${version}`;
+  return {
+    postgres: tagged("postgres"),
+    pgbouncer: tagged("pgbouncer"),
+    haproxy: tagged("haproxy"),
+    switchyard: tagged("switchyard"),
+  };
+}
+
 /** Where each kind listens inside its container, where nothing else is said. */
 export const containerPorts: Readonly<Record<PartKind, number>> = {
   postgres: 5432,
@@ -35,6 +67,19 @@ export const containerPorts: Readonly<Record<PartKind, number>> = {
   edge: 6432,
   gate: 8009,
 };
+
+/** Paths inside a pooler's container, as the image has them. */
+export const poolerPaths = {
+  ini: "/etc/pgbouncer/pgbouncer.ini",
+  userlist: "/etc/pgbouncer/userlist.txt",
+} as const;
+
+/** Paths inside a member's container; the mount is the parent of the data, so that a rebuild may rename it. */
+export const postgresPaths = {
+  mount: "/var/lib/postgresql",
+  data: "/var/lib/postgresql/data",
+  programs: "/usr/lib/postgresql/17/bin",
+} as const;
 
 /** Paths inside a router's container, as the images have them. */
 export const routerPaths = {

@@ -128,7 +128,10 @@ export function labelFilter(labels: Readonly<Record<string, string>>): object {
 }
 
 /**
- * Makes a container of `body` and puts it into all its networks; one that cannot be is removed.
+ * Makes a container of `body` and puts it into all its networks; one that cannot be, or that nobody
+ * wants any more, is removed. The requests themselves are not ended by the signal: an engine goes on
+ * with what nobody waits for, and a container that is removed while it is being connected leaves its
+ * end in the network.
  * @returns its id
  */
 export async function create(
@@ -137,18 +140,22 @@ export async function create(
   body: object,
   signal: AbortSignal | undefined,
 ): Promise<string> {
+  signal?.throwIfAborted();
   const reply = await way.ask({
     tried: `create container ${shownSpec(spec)}`,
     method: "POST",
     path: "/containers/create",
     query: spec.name === undefined ? {} : { name: spec.name },
     body,
-    signal,
   });
   const { Id: id } = reply as { Id: string };
   try {
     // One network is all that older engines take at once.
-    for (const end of spec.networks.slice(1)) await connect(way, id, end, signal);
+    for (const end of spec.networks.slice(1)) {
+      signal?.throwIfAborted();
+      await connect(way, id, end, undefined);
+    }
+    signal?.throwIfAborted();
     return id;
   } catch (error) {
     await remove(way, id, undefined).catch(() => undefined);

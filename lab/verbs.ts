@@ -59,7 +59,8 @@ const verbs: Readonly<Record<PartVerb, VerbRow>> = {
   },
   kill: {
     done: "killed",
-    nothing: { stopped: "is stopped already", crashed: "has crashed already" },
+    // Of what has crashed something may be left, or its engine is about to start it again.
+    nothing: { stopped: "is stopped already" },
     refused: {},
     stops: false,
     run: ({ driver, model }, parts) => driver.kill(model, parts),

@@ -3,8 +3,9 @@
  * containers with a network each and one between them. Containers restart by themselves, as in
  * production, unless they were ended by a verb.
  */
-import { DeadlineError, eventually } from "../../kit/clock.ts";
+import { DeadlineError, eventually, systemClock } from "../../kit/clock.ts";
 import type { ContainerFacts, DockerEngine } from "../../kit/docker-engine.ts";
+import { EngineError } from "../../kit/docker-errors.ts";
 import { openEngine } from "../../kit/docker.ts";
 import type { LabModel, Part } from "../model.ts";
 import { LabUnavailableError } from "../place.ts";
@@ -22,17 +23,12 @@ import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } fr
 import type { LabDriver, PartState, PartStatus } from "./driver.ts";
 
 /**
- * The Docker driver for the labs of `place`.
- * @throws LabUnavailableError when its engine is on another machine
+ * The Docker driver for the labs of `place`. All that asks its engine throws LabUnavailableError when
+ * that is on another machine; only the end of a lab that nobody knows of asks for none then.
  */
 export function dockerDriver(place: LabPlace): LabDriver {
   const url = place.engine;
-  if (!url.startsWith("unix://")) {
-    throw new LabUnavailableError(
-      `a lab's containers run on this machine, where their addresses can be reached: DOCKER_HOST is ${url}; expected unix:///path`,
-    );
-  }
-  const engine = openEngine({ url });
+  const { engine, isHere, close } = engineOf(url);
   const labels = (name: string) => labLabels(place.root, name);
   let found: LabImages | undefined;
   const images = (): LabImages => {
@@ -42,41 +38,59 @@ export function dockerDriver(place: LabPlace): LabDriver {
   return {
     kind: "docker",
     prepare: async (options) => {
-      found = await readyImages(engine, options);
+      found = await readyImages(engine(), options);
     },
     checkPlace: async (model) => checkSubnets(model),
     environmentKeys: async (model) => dockerKeys(model, url),
     make: async (making, environment) => {
       const { model, signal } = making;
-      const awaitPart = (part: Part): Promise<void> => awaitContainer(engine, model, part, signal);
-      const setting = { engine, images: images(), root: place.root, awaitPart };
+      const awaitPart = (part: Part): Promise<void> =>
+        awaitContainer(engine(), model, part, signal);
+      const setting = { engine: engine(), images: images(), root: place.root, awaitPart };
       await makeContainers(setting, making, environment);
       return {};
     },
-    destroy: (name, state) => destroyContainers(engine, { name, root: place.root }, state),
+    destroy: async (name, state) =>
+      (isHere || state !== undefined) &&
+      (await destroyContainers(engine(), { name, root: place.root }, state)),
     states: async (model, state) =>
-      containerStates(model, state, await engine.list(labels(model.name))),
-    stop: (model, part, signal) => stopContainer(engine, model, part, signal),
-    kill: (model, parts) =>
-      each(model, parts, async (name) => {
-        if (await isUp(engine, name)) await engine.kill(name, "SIGKILL");
-        await ended(engine, name, killDeadlineMs);
-      }),
+      containerStates(model, state, await engine().list(labels(model.name))),
+    stop: async (model, part, signal) => await stopContainer(engine(), model, part, signal),
+    kill: (model, parts) => each(model, parts, (name) => killContainer(engine(), name)),
     start: async (model, _state, parts) => {
-      await each(model, parts, (name) => engine.start(name));
+      await each(model, parts, (name) => engine().start(name));
       return {};
     },
-    awaitPart: (model, part, signal) => awaitContainer(engine, model, part, signal),
-    freeze: (model, parts) => each(model, parts, (name) => engine.pause(name)),
-    thaw: (model, parts) => each(model, parts, (name) => engine.unpause(name)),
+    awaitPart: async (model, part, signal) => await awaitContainer(engine(), model, part, signal),
+    freeze: (model, parts) => each(model, parts, (name) => engine().pause(name)),
+    thaw: (model, parts) => each(model, parts, (name) => engine().unpause(name)),
     cut: cutContainers,
     heal: healContainers,
     cuts: listContainerCuts,
-    close: () => engine.close(),
+    close,
   };
 }
 
+/** The engine at `url`, opened by who asks for it. */
+function engineOf(url: string): {
+  readonly engine: () => DockerEngine;
+  readonly isHere: boolean;
+  readonly close: () => void;
+} {
+  const isHere = url.startsWith("unix://");
+  let opened: DockerEngine | undefined;
+  const engine = (): DockerEngine => {
+    if (isHere) return (opened ??= openEngine({ url }));
+    throw new LabUnavailableError(
+      `a lab's containers run on this machine, where their addresses can be reached: DOCKER_HOST is ${url}; expected unix:///path`,
+    );
+  };
+  return { engine, isHere, close: () => opened?.close() };
+}
+
 const killDeadlineMs = 10_000;
+/** After which a pooler is asked to stop once more: the time that docker stop gives by default. */
+const stopGraceMs = 10_000;
 
 async function each(
   model: LabModel,
@@ -114,21 +128,33 @@ function stateOf(
   return inOrder || stopped.includes(part.name) ? "stopped" : "crashed";
 }
 
-async function isUp(engine: DockerEngine, name: string): Promise<boolean> {
-  const facts = await engine.inspect(name);
-  return facts?.status === "running" || facts?.status === "paused";
-}
-
-/** Resolves when the container does not run; one that the engine restarts meanwhile is held. */
-async function ended(engine: DockerEngine, name: string, deadlineMs: number): Promise<void> {
-  await eventually(`end of ${name}`, { deadlineMs, intervalMs: 20 }, async () => {
-    const facts = await engine.inspect(name);
-    if (facts?.status === "restarting") await engine.stop(name, 0);
-    return facts === null || facts.pid === 0 ? true : undefined;
+/**
+ * Ends a container at once, however often it ends by itself or the engine starts it again meanwhile,
+ * and holds it: its restart policy brings it back no more.
+ */
+async function killContainer(engine: DockerEngine, name: string): Promise<void> {
+  const patience = { deadlineMs: killDeadlineMs, intervalMs: 20 };
+  await eventually(`end of ${name}`, patience, async (signal) => {
+    const facts = await engine.inspect(name, signal);
+    if (facts?.status === "restarting") await engine.stop(name, 0, signal);
+    else if (facts === null || facts.pid === 0) return true;
+    else await engine.kill(name, "SIGKILL", signal).catch(unlessGone);
+    return undefined;
   });
 }
 
-/** Asks for a stop in good order, as the engine's own stop does, but never ends it by force. */
+/** What ended between a look at it and the signal needs none. */
+function unlessGone(error: unknown): void {
+  const isGone =
+    error instanceof EngineError && ["not running", "no container"].includes(error.fault);
+  if (!isGone) throw error;
+}
+
+/**
+ * Asks for a stop in good order by the container's own stop signal, as the engine's own stop does,
+ * but never ends it by force. A PgBouncer that still waits for sessions is asked once more after the
+ * usual grace, and ends then (PgBouncer 1.23, "Signals").
+ */
 async function stopContainer(
   engine: DockerEngine,
   model: LabModel,
@@ -136,8 +162,8 @@ async function stopContainer(
   signal: AbortSignal,
 ): Promise<void> {
   const name = containerName(model, part);
-  const order = stopOrder(part.kind);
-  let isTold = false;
+  const { again } = stopOrder(part.kind);
+  let askAt = -Infinity;
   await eventually(
     `stop of ${part.name}`,
     { deadlineMs: stopDeadlineMs, intervalMs: 20, signal },
@@ -145,8 +171,10 @@ async function stopContainer(
       const facts = await engine.inspect(name, inner);
       if (facts?.status === "restarting") await engine.stop(name, 0, inner);
       if (facts?.status !== "running") return true;
-      if (!isTold || order.again) await engine.kill(name, order.signal, inner);
-      isTold = true;
+      const now = systemClock.monotonic();
+      if (now < askAt) return undefined;
+      await engine.kill(name, facts.stopSignal, inner).catch(unlessGone);
+      askAt = again ? now + stopGraceMs : Infinity;
       return undefined;
     },
   );
@@ -161,9 +189,9 @@ async function awaitContainer(
 ): Promise<void> {
   const name = containerName(model, part);
   const restartsBefore = (await engine.inspect(name, signal))?.restarts ?? 0;
-  const look = async (): Promise<"answers" | "ended" | undefined> => {
+  const look = async (inner: AbortSignal): Promise<"answers" | "ended" | undefined> => {
     if (await partAnswers(part)) return "answers";
-    const facts = await engine.inspect(name, signal);
+    const facts = await engine.inspect(name, inner);
     const isGone = facts?.status !== "running" || facts.restarts > restartsBefore;
     return isGone ? "ended" : undefined;
   };

@@ -2,6 +2,7 @@
  * The files that a part of a lab of containers reads, rendered as production's are: by the same
  * templates, for the very versions that are in the images.
  */
+import { imageOfKind, imageUsers, poolerPaths } from "../../config/kamal-words.ts";
 import type { Environment } from "../../config/schema.ts";
 import { withDeadline } from "../../kit/clock.ts";
 import type { DockerEngine, FileToWrite } from "../../kit/docker-engine.ts";
@@ -23,7 +24,7 @@ import {
 } from "../postgres.ts";
 import { labUsers } from "../secrets.ts";
 import type { LabImages } from "./docker-images.ts";
-import { folderOf, imageOf, ownerOfImage } from "./docker-specs.ts";
+import { folderOf } from "./docker-specs.ts";
 import type { Making } from "./driver.ts";
 
 /** What is rendered has to fit the programs that will read it. */
@@ -135,7 +136,7 @@ export async function filesOf(
   versions: ImageVersions,
   part: Part,
 ): Promise<FileToWrite[]> {
-  const owner = ownerOfImage[imageOf[part.kind]];
+  const owner = imageUsers[imageOfKind[part.kind]];
   const content = await renders[part.kind](making, environment, versions, part);
   return content.map(([path, text]) => ({
     ...{ path, content: text, mode: 0o600 },
@@ -147,7 +148,7 @@ export async function filesOf(
 const poolerPlace = {
   logFile: "/dev/null",
   pidFile: "/dev/shm/pgbouncer.pid",
-  userlistFile: `${folderOf.pooler}/userlist.txt`,
+  userlistFile: poolerPaths.userlist,
   adminUsers: [labUsers.poolerAdmin],
 };
 

@@ -1,37 +1,29 @@
 /**
- * The engine and the images of a lab of containers: what is missing is installed, started and built
- * by `bin/setup --docker`, where that may do so.
+ * The engine and the images of a lab of containers: what is missing, or made of other sources than
+ * the checkout's, is installed, started and built by `bin/setup --docker`, where that may do so.
  */
-import { readFile } from "node:fs/promises";
-import { inCheckout } from "../../kit/checkout.ts";
+import { ownImages } from "../../config/kamal-words.ts";
+import type { ImageName } from "../../config/kamal-words.ts";
+import { inCheckout, ownVersion } from "../../kit/checkout.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import type { DockerEngine } from "../../kit/docker-engine.ts";
 import { EngineError } from "../../kit/docker-errors.ts";
 import { LabUnavailableError } from "../place.ts";
 import type { PrepareOptions } from "./driver.ts";
-import type { LabImage } from "./docker-specs.ts";
 
-export type LabImages = Readonly<Record<LabImage, string>>;
+export type LabImages = Readonly<Record<ImageName, string>>;
 
 /** Longer than installing an engine and building every image takes on a slow machine. */
 const setupDeadlineMs = 30 * 60_000;
 
 /** The images of this checkout, as bin/setup names them. */
 export async function labImages(): Promise<LabImages> {
-  const { version } = JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as {
-    version: string;
-  };
-  const named = (image: LabImage): string => `switchyard/${image}:${version}`;
-  return {
-    postgres: named("postgres"),
-    pgbouncer: named("pgbouncer"),
-    haproxy: named("haproxy"),
-    switchyard: named("switchyard"),
-  };
+  return ownImages(await ownVersion());
 }
 
 /**
- * The images, when the engine answers and has them all; otherwise after `bin/setup --docker`.
+ * The images of this checkout as it is now: bin/setup --docker, which takes half a second when it
+ * finds nothing to do, knows what they have to be made of.
  * @throws LabUnavailableError saying what was tried and what to do
  */
 export async function readyImages(
@@ -40,9 +32,9 @@ export async function readyImages(
 ): Promise<LabImages> {
   const images = await labImages();
   const missing = await whatIsMissing(engine, images, options.signal);
-  if (missing === undefined) return images;
-  options.note(`${missing}: running bin/setup --docker`);
-  await runSetup(missing, options.signal);
+  if (missing !== undefined) options.note(`${missing}: running bin/setup --docker`);
+  const said = await runSetup(missing ?? "as they are now", options.signal);
+  for (const line of said.matchAll(/^setup: (built .*)$/gm)) options.note(line[1] ?? "");
   const still = await whatIsMissing(engine, images, options.signal);
   if (still === undefined) return images;
   throw new LabUnavailableError(
@@ -68,16 +60,17 @@ async function whatIsMissing(
   }
 }
 
-async function runSetup(missing: string, signal: AbortSignal): Promise<void> {
-  const program = inCheckout("bin/setup");
-  await runChild(program, ["--docker"], { deadlineMs: setupDeadlineMs, signal }).catch(
-    (cause: unknown) => {
-      if (!(cause instanceof ChildError)) throw cause;
-      const said = cause.stderr.trim().split("\n").slice(-3).join("; ");
-      throw new LabUnavailableError(
-        `a lab of containers needs an engine and its images: ${missing}; bin/setup --docker: ${said}`,
-        { cause },
-      );
-    },
-  );
+/** Runs it to its end. @returns what it said */
+async function runSetup(why: string, signal: AbortSignal): Promise<string> {
+  const options = { deadlineMs: setupDeadlineMs, signal };
+  try {
+    return (await runChild(inCheckout("bin/setup"), ["--docker"], options)).stderr;
+  } catch (cause) {
+    if (!(cause instanceof ChildError)) throw cause;
+    const said = cause.stderr.trim().split("\n").slice(-3).join("; ");
+    throw new LabUnavailableError(
+      `a lab of containers needs an engine and its images: ${why}; bin/setup --docker: ${said}`,
+      { cause },
+    );
+  }
 }

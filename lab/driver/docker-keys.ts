@@ -2,11 +2,11 @@
  * What the environment of a lab of containers says besides addresses: the two engine hosts, by what
  * names the containers of the same host reach a member, and how the tools get into containers.
  */
+import { postgresPaths, routerListen, routerPaths } from "../../config/kamal-words.ts";
 import type { LabModel } from "../model.ts";
 import { sites } from "../addresses.ts";
 import type { EnvironmentKeys } from "./driver.ts";
-import { containerOf, networkName } from "./docker-names.ts";
-import { dataInContainer, folderOf, programsInContainer } from "./docker-specs.ts";
+import { containerOf, endOf, networkName } from "./docker-names.ts";
 
 /** The keys of the environment; `engine` is the URL of the one engine that plays both hosts. */
 export function dockerKeys(model: LabModel, engine: string): EnvironmentKeys {
@@ -20,28 +20,28 @@ export function dockerKeys(model: LabModel, engine: string): EnvironmentKeys {
         site,
         host: site,
         local: {
-          pooler: `${containerOf(model, name, "pooler")}:6432`,
-          health: `http://${containerOf(model, name, "health")}:8008`,
+          pooler: endOf(model, name, "pooler"),
+          health: `http://${endOf(model, name, "health")}`,
         },
         control: {
           container: containerOf(model, name, "postgres"),
           poolerContainer: containerOf(model, name, "pooler"),
-          data: dataInContainer,
-          programs: programsInContainer,
+          data: postgresPaths.data,
+          programs: postgresPaths.programs,
         },
       };
     },
     router: (name) => {
       const { site } = requireHost(model.apps, name);
-      const sockets = `docker://${containerOf(model, name, "router")}/run/haproxy`;
+      const container = `docker://${containerOf(model, name, "router")}`;
       return {
         site,
         host: site,
         // In its container; others reach it by the container's addresses.
-        listen: { write: "0.0.0.0:6433", read: "0.0.0.0:6434", stats: "0.0.0.0:8404" },
-        runtime: `${sockets}/admin.sock`,
-        master: `${sockets}/master.sock`,
-        configuration: { path: `${folderOf.router}/haproxy.cfg` },
+        listen: routerListen,
+        runtime: `${container}${routerPaths.admin}`,
+        master: `${container}${routerPaths.master}`,
+        configuration: { path: routerPaths.configuration },
       };
     },
     edgePooler: (host) => ({ host: requireHost(model.apps, host).site }),

@@ -3,6 +3,7 @@
  * (`<service>-<accessory>`), the networks of a container with its address in each, and the labels by
  * which everything of a lab is found again. Pure.
  */
+import { containerPorts } from "../../config/kamal-words.ts";
 import type { NetworkEnd } from "../../kit/docker-engine.ts";
 import { addressIn, sites } from "../addresses.ts";
 import type { LabNetwork, Site } from "../addresses.ts";
@@ -27,6 +28,11 @@ export function containerName(lab: Pick<LabModel, "name">, part: Part): string {
 /** The name of the container that does `kind` on `host`. */
 export function containerOf(model: LabModel, host: string, kind: PartKind): string {
   return containerName(model, partOf(model, host, kind));
+}
+
+/** Where containers of the same host reach that one: its name and port. */
+export function endOf(model: LabModel, host: string, kind: PartKind): string {
+  return `${containerOf(model, host, kind)}:${containerPorts[kind]}`;
 }
 
 /** The name of one of the lab's networks. */

@@ -1,7 +1,7 @@
 /** What must be free before a lab of containers is made, and what of it has to go at its end. */
 import { networkInterfaces } from "node:os";
-import { eventually } from "../../kit/clock.ts";
-import type { DockerEngine } from "../../kit/docker-engine.ts";
+import { DeadlineError, eventually } from "../../kit/clock.ts";
+import type { ContainerFacts, DockerEngine } from "../../kit/docker-engine.ts";
 import { EngineError } from "../../kit/docker-errors.ts";
 import { networks, subnetOf } from "../addresses.ts";
 import type { LabModel } from "../model.ts";
@@ -42,6 +42,7 @@ interface LabelledLab {
  * What cannot be removed keeps nothing else from being removed.
  * @returns true when there was something
  * @throws EngineError when a lab of containers is known and its engine is away, or keeps something
+ * @throws DeadlineError, naming what is left, when there is always something more
  */
 export async function destroyContainers(
   engine: DockerEngine,
@@ -50,10 +51,7 @@ export async function destroyContainers(
 ): Promise<boolean> {
   try {
     await removePacketRules(name);
-    let found = 0;
-    // Until nothing is found: an up that was killed may have asked for something a moment ago.
-    for (let seen = -1; seen !== 0; found += seen) seen = await sweep(engine, { name, root });
-    return found > 0;
+    return await sweepAll(engine, { name, root });
   } catch (error) {
     // Where no lab of containers is known, nobody asked for an engine.
     if (state === undefined && isAway(error)) return false;
@@ -61,30 +59,67 @@ export async function destroyContainers(
   }
 }
 
-/** Removes what there is now. @returns how many things that was */
-async function sweep(engine: DockerEngine, lab: LabelledLab): Promise<number> {
-  const containers = await containersOf(engine, lab);
-  await Promise.all(containers.map((id) => engine.remove(id)));
+const sweepDeadlineMs = 120_000;
+
+/**
+ * Sweeps until nothing is found: an up that was killed may have asked for something a moment ago.
+ * @returns true when there was something
+ */
+async function sweepAll(engine: DockerEngine, lab: LabelledLab): Promise<boolean> {
+  const what = `removal of lab ${lab.name}`;
+  const patience = { deadlineMs: sweepDeadlineMs, intervalMs: 50 };
+  let found = false;
+  let left: readonly string[] = [];
+  try {
+    const end = await eventually(what, patience, async (signal) => {
+      try {
+        left = await sweep(engine, lab, signal);
+      } catch (error) {
+        return { error };
+      }
+      found ||= left.length > 0;
+      return left.length === 0 ? "swept" : undefined;
+    });
+    if (end === "swept") return found;
+    throw end.error;
+  } catch (error) {
+    if (!(error instanceof DeadlineError) || left.length === 0) throw error;
+    const names = left.join(", ");
+    throw new DeadlineError(`${what}, of which ${names} came back`, sweepDeadlineMs, error);
+  }
+}
+
+/** Removes what there is now, whatever of it cannot be removed. @returns what that was, in words */
+async function sweep(
+  engine: DockerEngine,
+  lab: LabelledLab,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const containers = await containersOf(engine, lab, signal);
+  const ends = await Promise.allSettled(containers.map(({ id }) => engine.remove(id, signal)));
   const labels = labLabels(lab.root, lab.name);
-  const volumes = await engine.listVolumes(labels);
-  const links = await engine.listNetworks(labels);
+  const volumes = await engine.listVolumes(labels, signal);
+  const links = await engine.listNetworks(labels, signal);
   const removals = await Promise.allSettled([
-    ...volumes.map((one) => insist(`volume ${one}`, () => engine.removeVolume(one))),
-    ...links.map((one) => insist(`network ${one}`, () => engine.removeNetwork(one))),
+    ...volumes.map((one) => insist(`volume ${one}`, () => engine.removeVolume(one, signal))),
+    ...links.map((one) => insist(`network ${one}`, () => engine.removeNetwork(one, signal))),
   ]);
-  for (const one of removals) if (one.status === "rejected") throw one.reason;
-  return containers.length + volumes.length + links.length;
+  for (const one of [...ends, ...removals]) if (one.status === "rejected") throw one.reason;
+  return [
+    ...containers.map(({ name }) => `container ${name}`),
+    ...volumes.map((one) => `volume ${one}`),
+    ...links.map((one) => `network ${one}`),
+  ];
 }
 
 /** The lab's own containers, and those that a tool opened beside them and that carry its name alone. */
 async function containersOf(
   engine: DockerEngine,
   { name, root }: LabelledLab,
-): Promise<readonly string[]> {
-  const seen = await engine.list(labLabels(undefined, name));
-  return seen
-    .filter(({ labels }) => [undefined, root].includes(labels[placeLabel]))
-    .map(({ id }) => id);
+  signal: AbortSignal,
+): Promise<readonly ContainerFacts[]> {
+  const seen = await engine.list(labLabels(undefined, name), signal);
+  return seen.filter(({ labels }) => [undefined, root].includes(labels[placeLabel]));
 }
 
 function isAway(error: unknown): boolean {

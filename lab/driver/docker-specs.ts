@@ -2,51 +2,39 @@
  * The container of each part of a lab: its image, its variables, its volumes. Secrets are files in
  * volumes, readable by the part's own user alone; a variable names the file. Pure.
  */
+import {
+  containerPorts,
+  imageOfKind,
+  poolerPaths,
+  postgresPaths,
+  routerPaths,
+} from "../../config/kamal-words.ts";
+import type { ImageName } from "../../config/kamal-words.ts";
 import type { ContainerSpec, Mount } from "../../kit/docker-engine.ts";
 import { formatAddress } from "../../kit/address.ts";
 import type { LabModel, MemberHost, Part, PartKind } from "../model.ts";
 import { initdbWords, upstreamWords } from "../postgres.ts";
 import { labUsers } from "../secrets.ts";
-import { containerName, containerOf, networkEnds, partLabels } from "./docker-names.ts";
+import { containerName, endOf, networkEnds, partLabels } from "./docker-names.ts";
 
-/** The images of the parts, by what is in them. */
-export type LabImage = "postgres" | "pgbouncer" | "haproxy" | "switchyard";
-
-export const imageOf: Readonly<Record<PartKind, LabImage>> = {
-  postgres: "postgres",
-  pooler: "pgbouncer",
-  edge: "pgbouncer",
-  router: "haproxy",
-  health: "switchyard",
-  gate: "switchyard",
-};
-
-/** The user of each image, who owns the files of its part. */
-export const ownerOfImage: Readonly<Record<LabImage, number>> = {
-  postgres: 999,
-  pgbouncer: 998,
-  haproxy: 99,
-  switchyard: 997,
-};
+function folderWith(file: string): string {
+  return file.slice(0, file.lastIndexOf("/"));
+}
 
 /** The folder of a part that its files are written to, in its container. */
 export const folderOf: Readonly<Record<PartKind, string>> = {
-  postgres: "/var/lib/postgresql",
-  pooler: "/etc/pgbouncer",
-  edge: "/etc/pgbouncer",
-  router: "/usr/local/etc/haproxy",
+  postgres: postgresPaths.mount,
+  pooler: folderWith(poolerPaths.ini),
+  edge: folderWith(poolerPaths.ini),
+  router: folderWith(routerPaths.configuration),
   health: "/etc/switchyard",
   gate: "/etc/switchyard",
 };
 
 /** A further folder that is a volume: sockets, or what has to outlive a restart. */
 const secondFolders: Readonly<Partial<Record<PartKind, string>>> = {
-  router: "/run/haproxy",
+  router: folderWith(routerPaths.admin),
 };
-
-/** The data directory of a member's Postgres, and the folder of its programs, as its container sees them. */
-export const dataInContainer = "/var/lib/postgresql/data";
-export const programsInContainer = "/usr/lib/postgresql/17/bin";
 
 /** Room for dynamic shared memory: parallel queries take it from /dev/shm, 64 MB of it by default. */
 const sharedMemoryBytes = 256 * 1024 ** 2;
@@ -65,14 +53,14 @@ export function mountsOf(model: LabModel, part: Part): Mount[] {
 export function specOf(
   model: LabModel,
   root: string,
-  images: Readonly<Record<LabImage, string>>,
+  images: Readonly<Record<ImageName, string>>,
   part: Part,
 ): ContainerSpec {
   const name = containerName(model, part);
   return {
     name,
     hostname: name,
-    image: images[imageOf[part.kind]],
+    image: images[imageOfKind[part.kind]],
     ...runs[part.kind](model, part),
     labels: partLabels(root, model.name, part),
     networks: networkEnds(model, part),
@@ -138,11 +126,11 @@ function healthVariables(model: LabModel, part: Part): Record<string, string> {
   return {
     PG_HEALTH_MEMBER: part.host,
     // By name, and not by its own published address: a container cannot reach that.
-    PG_HEALTH_POSTGRES: `${containerOf(model, part.host, "postgres")}:5432`,
+    PG_HEALTH_POSTGRES: endOf(model, part.host, "postgres"),
     PG_HEALTH_USER: labUsers.superuser,
     PG_HEALTH_PASSWORD_FILE: inFolder("health", "superuser"),
     PG_HEALTH_PEERS: others.map((one) => `http://${formatAddress(one.health)}`).join(","),
-    PG_HEALTH_POOLER: `${containerOf(model, part.host, "pooler")}:6432`,
+    PG_HEALTH_POOLER: endOf(model, part.host, "pooler"),
     PG_HEALTH_POOLER_USER: labUsers.poolerAdmin,
     PG_HEALTH_POOLER_PASSWORD_FILE: inFolder("health", "pooler-admin"),
   };
@@ -152,9 +140,9 @@ function gateVariables(model: LabModel, part: Part): Record<string, string> {
   const app = model.apps.find((one) => one.name === part.host);
   return {
     POOL_GATE_NAME: app?.edgePooler ?? part.host,
-    POOL_GATE_LISTEN: "0.0.0.0:8009",
+    POOL_GATE_LISTEN: `0.0.0.0:${containerPorts.gate}`,
     POOL_GATE_TOKEN_FILE: inFolder("gate", "token"),
-    POOL_GATE_POOLER: `${containerOf(model, part.host, "edge")}:6432`,
+    POOL_GATE_POOLER: endOf(model, part.host, "edge"),
     POOL_GATE_POOLER_USER: labUsers.poolerAdmin,
     POOL_GATE_POOLER_PASSWORD_FILE: inFolder("gate", "pooler-admin"),
   };

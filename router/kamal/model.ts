@@ -2,7 +2,7 @@
  * The accessories of an environment by their names in deploy.yml: parts that are alike on several
  * hosts become one accessory, and what cannot stand side by side on one host is refused. Pure.
  */
-import { kamalHostName, kamalLabels, kamalNetwork } from "../../config/kamal-words.ts";
+import { kamalHostName, kamalLabels, kamalNetwork, ownImages } from "../../config/kamal-words.ts";
 import type { Environment } from "../../config/schema.ts";
 import type { Accessory, Part } from "./accessory.ts";
 import { KamalModelError } from "./accessory.ts";
@@ -17,12 +17,12 @@ export type Accessories = Readonly<Record<string, Accessory>>;
  */
 export function imagesOf({ kamal }: Environment, version: string): Images {
   const { switchyard, haproxy, pgbouncer, postgres } = kamal.images;
-  const own = (name: string): string => `switchyard/${name}:${version}`;
+  const own = ownImages(version);
   return {
-    switchyard: switchyard ?? own("switchyard"),
-    haproxy: haproxy ?? own("haproxy"),
-    pgbouncer: pgbouncer ?? own("pgbouncer"),
-    postgres: postgres ?? own("postgres"),
+    switchyard: switchyard ?? own.switchyard,
+    haproxy: haproxy ?? own.haproxy,
+    pgbouncer: pgbouncer ?? own.pgbouncer,
+    postgres: postgres ?? own.postgres,
   };
 }
 

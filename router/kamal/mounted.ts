@@ -2,6 +2,8 @@
  * Which files the accessories mount: the paths on both sides, the template or the command behind
  * each, and what the templates show. Pure.
  */
+import { imageUsers, poolerPaths } from "../../config/kamal-words.ts";
+import type { ImageName } from "../../config/kamal-words.ts";
 import type { Environment, Member } from "../../config/schema.ts";
 import { formatHost } from "../../kit/address.ts";
 import type { TemplateModel } from "../../kit/template.ts";
@@ -10,15 +12,22 @@ import { containedMembers, routerBehind } from "./addresses.ts";
 import { secretNames } from "./secret-names.ts";
 
 /** The user that a program runs as in its image, for the owner of its files. */
-export const owners = { postgres: "999:999", pgbouncer: "998:998", haproxy: "99:99" } as const;
+export const owners = {
+  postgres: ownerOf("postgres"),
+  pgbouncer: ownerOf("pgbouncer"),
+  haproxy: ownerOf("haproxy"),
+} as const;
+
+function ownerOf(image: ImageName): string {
+  return `${imageUsers[image]}:${imageUsers[image]}`;
+}
 
 /** The role that standbys log in with. */
 export const replicationRole = "replicator";
 
 /** Paths in the containers. */
 export const mountedAt = {
-  ini: "/etc/pgbouncer/pgbouncer.ini",
-  userlist: "/etc/pgbouncer/userlist.txt",
+  ...poolerPaths,
   settings: "/etc/postgresql/switchyard.conf",
   password: "/etc/postgresql/superuser.password",
   passfile: "/etc/postgresql/passfile",

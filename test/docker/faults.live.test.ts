@@ -1,13 +1,15 @@
 /** The faults of a lab of containers: those of every lab, and what containers alone do. */
 import { parse, stringify } from "yaml";
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import t from "tap";
+import { imageUsers, poolerPaths } from "../../config/kamal-words.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import { containerName } from "../../lab/driver/docker-names.ts";
 import { engineHere } from "../support/containers.ts";
+import { signalOne } from "../support/kill-process.ts";
 import { ask, breaksParts, cutsParts, stateOf } from "../support/lab-faults.ts";
 import { withLab } from "../support/lab.ts";
 
@@ -27,7 +29,7 @@ t.test("faults of a lab of containers", { skip }, async (t) => {
     for (const part of ["dal-01/health", "app-01/gate", "app-01/edge", "app-01/router"]) {
       const before = (await engine.inspect(nameOf(part)))?.restarts ?? 0;
       const [status] = (await lab.status()).filter((one) => one.part === part);
-      process.kill(status?.pid ?? 0, "SIGKILL");
+      signalOne(status?.pid, "SIGKILL");
       await eventually(`${part} runs again`, soon, async () => {
         const facts = await engine.inspect(nameOf(part));
         return facts?.status === "running" && facts.restarts > before ? true : undefined;
@@ -40,6 +42,38 @@ t.test("faults of a lab of containers", { skip }, async (t) => {
     });
   });
 
+  await t.test("a pooler that is stopped lets a transaction end first", async (t) => {
+    const client = await lab.connect(lab.json.edge);
+    client.on("error", () => undefined);
+    await client.query("CREATE TABLE carried (id int)");
+    await client.query("BEGIN");
+    await client.query("INSERT INTO carried VALUES (1)");
+    const stopped = lab.run("stop", "app-01/edge");
+    await eventually("the pooler was told", soon, async () =>
+      /got SIG(INT|TERM)/.test(await engine.logs(nameOf("app-01/edge"), 20)) ? true : undefined,
+    );
+    t.equal(await stateOf(lab, "app-01/edge"), "running", "it waits");
+    await client.query("COMMIT");
+    await stopped;
+    t.equal(await stateOf(lab, "app-01/edge"), "stopped");
+    const facts = await engine.inspect(nameOf("app-01/edge"));
+    t.equal(facts?.exitCode, 0, "by itself, and not by force");
+    await lab.run("start", "app-01/edge");
+    const rows = "SELECT count(*) FROM carried";
+    t.equal(await ask(await lab.connect(lab.json.edge), rows), "1");
+  });
+
+  await t.test("kill holds what ends by itself at the same moment", async (t) => {
+    for (const part of ["app-01/gate", "app-01/edge"]) {
+      const pid = (await engine.inspect(nameOf(part)))?.pid;
+      const killed = lab.run("kill", part);
+      signalOne(pid, "SIGKILL");
+      await killed;
+      t.equal((await engine.inspect(nameOf(part)))?.status, "exited", `${part} is held`);
+      await lab.run("start", part);
+    }
+  });
+
   await t.test(
     "a part that was killed stays down, and one that cannot start says why",
     async (t) => {
@@ -47,16 +81,20 @@ t.test("faults of a lab of containers", { skip }, async (t) => {
       t.equal((await engine.inspect(nameOf("app-01/edge")))?.restart, "unless-stopped");
       t.equal(await stateOf(lab, "app-01/edge"), "crashed");
       const file = { path: "pgbouncer.ini", content: "[pgbouncer]\npool_mode = nonsense\n" };
-      const good = await engine.readFile(nameOf("app-01/edge"), "/etc/pgbouncer/pgbouncer.ini");
-      const owned = { mode: 0o600, uid: 998, gid: 998 };
-      await engine.writeFiles(nameOf("app-01/edge"), "/etc/pgbouncer", [{ ...file, ...owned }]);
+      const good = await engine.readFile(nameOf("app-01/edge"), poolerPaths.ini);
+      const owned = { mode: 0o600, uid: imageUsers.pgbouncer, gid: imageUsers.pgbouncer };
+      await engine.writeFiles(nameOf("app-01/edge"), dirname(poolerPaths.ini), [
+        { ...file, ...owned },
+      ]);
       await t.rejects(lab.run("start", "app-01/edge"), {
         code: "ERR_LAB_PART",
         message: /^app-01\/edge: ended by itself: .*(FATAL|ERROR).*see docker logs /,
       });
       t.equal(await stateOf(lab, "app-01/edge"), "crashed");
       const back = { ...file, content: good ?? "" };
-      await engine.writeFiles(nameOf("app-01/edge"), "/etc/pgbouncer", [{ ...back, ...owned }]);
+      await engine.writeFiles(nameOf("app-01/edge"), dirname(poolerPaths.ini), [
+        { ...back, ...owned },
+      ]);
       await lab.run("start", "app-01/edge");
       t.equal(await stateOf(lab, "app-01/edge"), "running");
     },

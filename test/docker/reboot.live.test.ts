@@ -6,8 +6,7 @@
  */
 import t from "tap";
 import type { Test } from "tap";
-import { readFile } from "node:fs/promises";
-import { inCheckout } from "../../kit/checkout.ts";
+import { ownVersion } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import { startProber } from "../router/flip-db/kill-prober.ts";
@@ -20,12 +19,14 @@ import type { PrivateEngine } from "../support/private-engine.ts";
 
 const soon = { deadlineMs: 60_000, intervalMs: 100 };
 
-const { version } = JSON.parse(await readFile(inCheckout("package.json"), "utf8")) as {
-  version: string;
-};
-const images = ["postgres", "pgbouncer", "haproxy", "switchyard"].map(
-  (name) => `switchyard/${name}:${version}`,
-);
+const version = await ownVersion();
+/** All that bin/setup --docker looks for, so that it has nothing to bring there. */
+const images = [
+  "debian:trixie-slim",
+  ...["base", "postgres", "pgbouncer", "haproxy", "runtime", "switchyard"].map(
+    (name) => `switchyard/${name}:${version}`,
+  ),
+];
 
 /**
  * Where the power fails, whether the tool, which is elsewhere, lives on, and the members' restart

@@ -32,10 +32,18 @@ async function inVolume(
     const entrypoint = ["sh", "-c", script];
     const spec = { image, entrypoint, user: "root", volumesFrom: [container], networks: [] };
     const stream = await engine.openContainer(spec, signal);
-    let text = "";
-    stream.stdout.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
-    await stream.ended;
-    return text.trim();
+    const letGo = (): void => stream.destroy();
+    signal.addEventListener("abort", letGo, { once: true });
+    try {
+      const chunks: Buffer[] = [];
+      stream.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+      const ended = await stream.ended;
+      if (ended !== "exit code 0") throw new Error(`${script}: ${ended}`);
+      return Buffer.concat(chunks).toString("utf8").trim();
+    } finally {
+      signal.removeEventListener("abort", letGo);
+      letGo();
+    }
   });
 }
 
@@ -45,7 +53,12 @@ t.test("from a clean demotion to no data at all", { skip }, async (t) => {
   const pair = await withPair(t, "docker");
   const { lab } = pair;
   const beside = async (member: string): Promise<string> =>
-    await inVolume(engine, pair, member, "cd /var/lib/postgresql && ls -d data.* 2>/dev/null");
+    await inVolume(
+      engine,
+      pair,
+      member,
+      "cd /var/lib/postgresql && find . -maxdepth 1 -name 'data.*'",
+    );
 
   await t.test("nothing to do, and a primary is left alone", async (t) => {
     t.match(reportOf(await rebuild(pair, "--json", "-y")), { method: "nothing" });

@@ -10,6 +10,7 @@ import { tableName } from "../../lab/driver/packet-rules.ts";
 import { labPlace } from "../../lab/place.ts";
 import { processesUnder } from "../../lab/driver/processes.ts";
 import type { LabSummary } from "../../lab/summary.ts";
+import { signalOne } from "../support/kill-process.ts";
 import { withLab } from "../support/lab.ts";
 import { ask, breaksParts, cutsParts, stateOf } from "../support/lab-faults.ts";
 
@@ -25,7 +26,7 @@ t.test("stop, kill, start, freeze, thaw", async (t) => {
     "a killed main process counts as crashed, and start clears its leftovers",
     async (t) => {
       const [router] = (await lab.status()).filter((one) => one.part === "app-01/router");
-      process.kill(router?.pid ?? 0, "SIGKILL");
+      signalOne(router?.pid, "SIGKILL");
       await eventually("crashed", soon, async () =>
         (await stateOf(lab, "app-01/router")) === "crashed" ? true : undefined,
       );

@@ -6,6 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Test } from "tap";
+import { imageUsers, postgresPaths } from "../../config/kamal-words.ts";
 import { parseEnvironment } from "../../config/load.ts";
 import type { EngineHost, Environment } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
@@ -16,9 +17,9 @@ import { memberTarget } from "../../router/postgres/session.ts";
 import { testContainers } from "./containers.ts";
 
 const soon = { deadlineMs: 45_000, intervalMs: 100 };
-const data = "/var/lib/postgresql/data";
+const { data } = postgresPaths;
 const secrets = "/run/switchyard";
-const postgresId = 999;
+const postgresId = imageUsers.postgres;
 
 export interface DockerPair {
   readonly engine: DockerEngine;
@@ -52,7 +53,7 @@ export async function startDockerPair(t: Test, engine: DockerEngine): Promise<Do
       ...common,
       command: [word, "-c", "wal_keep_size=256MB"],
       env,
-      volumes: { [`data-${member}`]: "/var/lib/postgresql", [`keys-${member}`]: secrets },
+      volumes: { [`data-${member}`]: postgresPaths.mount, [`keys-${member}`]: secrets },
       files: { [secrets]: [{ path: "secret", content: file, ...ours }] },
     });
     const facts = await engine.inspect(container);

@@ -14,7 +14,9 @@ import type { Test } from "tap";
 import { runChild } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import type { EngineAddress } from "../../kit/docker-engine.ts";
+import { faultCode } from "../../kit/fault-words.ts";
 import { knock } from "../../kit/knock.ts";
+import { signalOne } from "./kill-process.ts";
 
 const soon = { deadlineMs: 10_000, intervalMs: 20 };
 const brief = { deadlineMs: 20_000 };
@@ -93,9 +95,18 @@ export async function startSshWay(t: Test): Promise<SshWay | string> {
   };
   return {
     url: `ssh://${userInfo().username}@${loopback}:${port}`,
-    cut: () => void sessions().then((pids) => pids.forEach((pid) => process.kill(pid, "SIGKILL"))),
+    cut: () => void sessions().then((pids) => pids.forEach(endSession)),
     sessions: async () => (await sessions()).length,
   };
+}
+
+/** A session that ended by itself since it was seen is fine. */
+function endSession(pid: number): void {
+  try {
+    signalOne(pid, "SIGKILL");
+  } catch (error) {
+    if (faultCode(error) !== "ESRCH") throw error;
+  }
 }
 
 /** sshd of root has it built in as a place to be, and the system's own start makes it. */

@@ -1,4 +1,5 @@
 /** What a test of faults sees of a lab past its own tools, by the driver that runs it. */
+import type { Test } from "tap";
 import { runChild } from "../../kit/child.ts";
 import { openEngine } from "../../kit/docker.ts";
 import type { DriverKind } from "../../lab/addresses.ts";
@@ -42,7 +43,7 @@ async function chainsIn(family: Family, lab: TestLab): Promise<string[]> {
 const packetsOf = (rules: readonly Rule[], matches: (text: string) => boolean): number =>
   rules.filter(({ text }) => matches(text)).reduce((sum, { packets }) => sum + packets, 0);
 
-function processEyes(lab: TestLab): LabEyes {
+function processEyes(_t: Pick<Test, "teardown">, lab: TestLab): LabEyes {
   const seen = (part: string) => processesOf([lab.part(part)]).get(lab.part(part).name) ?? [];
   return {
     count: async (part) => seen(part).length,
@@ -61,8 +62,9 @@ function processEyes(lab: TestLab): LabEyes {
   };
 }
 
-function dockerEyes(lab: TestLab): LabEyes {
+function dockerEyes(t: Pick<Test, "teardown">, lab: TestLab): LabEyes {
   const engine = openEngine({ url: lab.place.engine });
+  t.teardown(() => engine.close());
   const nameOf = (part: string): string => containerName(lab.model, lab.part(part));
   const processes = async (part: string): Promise<number> => {
     const facts = await engine.inspect(nameOf(part));
@@ -90,12 +92,12 @@ function dockerEyes(lab: TestLab): LabEyes {
   };
 }
 
-const eyesByDriver: Readonly<Record<DriverKind, (lab: TestLab) => LabEyes>> = {
+const eyesByDriver: Readonly<Record<DriverKind, typeof dockerEyes>> = {
   process: processEyes,
   docker: dockerEyes,
 };
 
-/** The eyes for a lab, whichever driver runs it. */
-export function eyesOn(lab: TestLab): LabEyes {
-  return eyesByDriver[lab.model.driver](lab);
+/** The eyes for a lab, whichever driver runs it; they are closed with `t`. */
+export function eyesOn(t: Pick<Test, "teardown">, lab: TestLab): LabEyes {
+  return eyesByDriver[lab.model.driver](t, lab);
 }

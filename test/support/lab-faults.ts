@@ -39,7 +39,7 @@ function memberOf(lab: TestLab, name: string): TestLab["json"]["members"][number
 
 /** Stop, kill, start, freeze and thaw of parts. */
 export async function breaksParts(t: Test, lab: TestLab): Promise<void> {
-  const eyes = eyesOn(lab);
+  const eyes = eyesOn(t, lab);
 
   await t.test("stop is clean, and start takes the data as it lies", async (t) => {
     const primary = await lab.connect(lab.json.write);
@@ -113,7 +113,7 @@ export async function cutsParts(t: Test, lab: TestLab): Promise<void> {
 }
 
 async function losesPackets(t: Test, lab: TestLab): Promise<void> {
-  const eyes = eyesOn(lab);
+  const eyes = eyesOn(t, lab);
   const primary = await lab.connect(memberOf(lab, "dal-01").postgres, { as: "superuser" });
   const standby = await lab.connect(memberOf(lab, "chi-02").postgres, { as: "superuser" });
   const receiver = await ask(standby, "SELECT pid FROM pg_stat_wal_receiver");
@@ -145,7 +145,7 @@ async function losesPackets(t: Test, lab: TestLab): Promise<void> {
 }
 
 async function waitsForTheHeal(t: Test, lab: TestLab): Promise<void> {
-  const eyes = eyesOn(lab);
+  const eyes = eyesOn(t, lab);
   const primary = await lab.connect(memberOf(lab, "dal-01").postgres, { as: "superuser" });
   const app = await lab.connect(lab.json.write);
   t.equal(await ask(app, "SELECT 1"), "1");
@@ -171,7 +171,7 @@ async function peersOf(lab: TestLab, member: string): Promise<string> {
 }
 
 async function opensNothing(t: Test, lab: TestLab): Promise<void> {
-  const eyes = eyesOn(lab);
+  const eyes = eyesOn(t, lab);
   const [one, other] = ["dal-01/health", "chi-02/health"] as const;
   const see = async (what: string, dal: string, chi: string): Promise<void> => {
     await eventually(what, soon, async () => {
@@ -194,7 +194,7 @@ async function opensNothing(t: Test, lab: TestLab): Promise<void> {
 }
 
 async function healsExactly(t: Test, lab: TestLab): Promise<void> {
-  const eyes = eyesOn(lab);
+  const eyes = eyesOn(t, lab);
   const hosts = chainName("dal-01", "chi-02");
   const parts = chainName("app-01/router", "chi-02/health");
   await lab.run("cut", "dal-01", "chi-02");

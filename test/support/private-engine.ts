@@ -68,6 +68,9 @@ export async function startPrivateEngine(
   t.teardown(async () => {
     engine.close();
     await crash(host);
+    // Its containers' control groups are this machine's, and outlive them empty.
+    const groups = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", `*/${host.cable}*`];
+    await runChild("find", [...groups, "-exec", "rmdir", "{}", "+"], { deadlineMs: 20_000 });
     await rm(folder, { recursive: true, force: true });
   });
   await start(host, engine);

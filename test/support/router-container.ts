@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Test } from "tap";
 import { parseEnvironment } from "../../config/load.ts";
 import type { Environment, Router } from "../../config/schema.ts";
+import { ownImages } from "../../config/kamal-words.ts";
 import { inCheckout, ownVersion } from "../../kit/checkout.ts";
 import { eventually } from "../../kit/clock.ts";
 import { openEngine } from "../../kit/docker.ts";
@@ -17,7 +18,7 @@ import type { FakeMember } from "./fake-member.ts";
 
 const engineUrl = "unix:///var/run/docker.sock";
 const label = "org.switchyard.test";
-export const haproxyImage = `switchyard/haproxy:${await ownVersion()}`;
+export const haproxyImage = ownImages(await ownVersion()).haproxy;
 
 /** The engine of this machine, or why these tests cannot run. */
 export async function engineForTests(): Promise<DockerEngine | string> {

@@ -23,6 +23,8 @@ interface Looking {
 }
 
 const hostDeadlineMs = 5000;
+/** An engine makes a container for the programs first. */
+const containerDeadlineMs = 15_000;
 /** Longer than this a restore_command is slow, whatever it does. */
 const programDeadlineMs = 3000;
 
@@ -31,12 +33,11 @@ export async function lookAtHosts(
   environment: Environment,
   looking: Looking,
 ): Promise<Readonly<Record<string, Report<HostLook>>>> {
-  const look = reporter(hostDeadlineMs, looking.signal);
   const looks = environment.members.flatMap((member) =>
     member.control === undefined
       ? []
       : [
-          look(`the host of ${member.name}`, async ({ signal }) => {
+          lookFor(member, looking)(`the host of ${member.name}`, async ({ signal }) => {
             const host = openHost(environment, member.name);
             try {
               return await lookAtHost(host, member, looking, signal);
@@ -49,6 +50,10 @@ export async function lookAtHosts(
   return Object.fromEntries(await Promise.all(looks));
 }
 
+function lookFor({ control }: Member, { signal }: Looking): ReturnType<typeof reporter> {
+  return reporter(control?.container === undefined ? hostDeadlineMs : containerDeadlineMs, signal);
+}
+
 async function lookAtHost(
   host: HostControl,
   member: Member,
@@ -57,9 +62,12 @@ async function lookAtHost(
 ): Promise<HostLook> {
   const { name } = member;
   const seen = postgres[name] === undefined ? null : valueOf(postgres[name]);
-  const [inspected, space, restoreMs, reverse] = await Promise.all([
+  const [inspected, space] = await Promise.all([
     host.inspect(signal, "light"),
     spaceAndPrograms(host, member, signal),
+  ]);
+  // After the first program: what that had to open is not a part of their time.
+  const [restoreMs, reverse] = await Promise.all([
     name === to && seen !== null ? restoreTime(host, seen.restoreCommand, signal) : null,
     name === from && seen !== null ? reverseLook(host, member, seen.primaryConninfo, signal) : null,
   ]);
@@ -73,6 +81,10 @@ function program(member: Member, name: string): string {
   return folder === undefined ? name : join(folder, name);
 }
 
+function firstProgramDeadlineMs({ control }: Member): number {
+  return control?.container === undefined ? programDeadlineMs : containerDeadlineMs;
+}
+
 /** One program for both, since over a network each costs a login. */
 const spaceScript = `df -Pk "$1"; shift; for one; do command -v "$one" >/dev/null || echo "missing $one"; done`;
 
@@ -84,7 +96,7 @@ async function spaceAndPrograms(
   const names = ["pg_basebackup", "pg_rewind", "pg_verifybackup"];
   const programs = names.map((name) => program(member, name));
   const argv: [string, ...string[]] = ["sh", "-c", spaceScript, "sh", host.data, ...programs];
-  const printed = await host.run(argv, { deadlineMs: programDeadlineMs, signal });
+  const printed = await host.run(argv, { deadlineMs: firstProgramDeadlineMs(member), signal });
   const missing = names.filter((_name, at) => printed.includes(`missing ${programs[at]}\n`));
   return { freeBytes: freeBytesOf(printed), missingPrograms: missing };
 }

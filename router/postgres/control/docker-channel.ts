@@ -176,7 +176,9 @@ function service({ place, engine, shell, programs }: Way): PostgresService {
   const tried = (what: string, signal: AbortSignal, work: (one: DockerEngine) => Promise<void>) =>
     attempt(member, what, signal, async () => work(await engine.get()));
   return {
-    // The engine's stop would wait for the container's teardown, and kill after its grace.
+    // The engine's stop would wait for the container's teardown, and kill after its grace. One that
+    // has ended by the signal of our own shell already is marked all the same: for the 100 ms before
+    // it starts one again, an engine takes a signal for it as an order to leave it.
     stop: (signal) =>
       tried(`stop ${container}`, signal, (one) =>
         unlessStopped(() => one.kill(container, "SIGINT", signal)),

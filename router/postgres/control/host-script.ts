@@ -1,7 +1,7 @@
 /**
  * What a shell on a member's host is taught and asked, and how its answers read. The functions stay
  * inside the shell as far as a POSIX shell can: a look at a running Postgres starts two small
- * programs (base64, od), and one (tr) for each process whose title it reads.
+ * programs (base64, twice at most), and one (tr) for a title that is none of Postgres's own.
  */
 import type { HostLook, HostSignal, SeenProcess } from "./channel.ts";
 import { quoted, quotedWords } from "./shell-script.ts";
@@ -18,7 +18,7 @@ export const refusals: Readonly<Record<number, string>> = {
 // sy_ keeps the names apart from whatever the shell brings along.
 const functions = String.raw`
 sy_prepare() {
-  for sy_x in base64 cat chmod chown id mv od rm stat sync tr; do
+  for sy_x in base64 cat chmod chown id mv rm stat sync tr; do
     command -v $sy_x >/dev/null 2>&1 || { echo "there is no program $sy_x"; return 15; }
   done
   [ / -ef /. ] 2>/dev/null || { echo "its test knows no -ef"; return 15; }
@@ -81,10 +81,18 @@ sy_at_work() {
     sy_n=$((sy_n+1)); [ $sy_n = 8 ] && sy_w=$sy_l
   done <"$sy_data/postmaster.pid"; } 2>/dev/null
   case "$sy_w" in stopping*) ;; *) return 0 ;; esac
-  case $(od -An -tu1 -j16 -N1 "$sy_data/global/pg_control" 2>/dev/null) in
-    *[!0-9\ ]*|*' 1'|*' 2'|'') return 1 ;;
-  esac
+  # The state is its 17th byte: 1 (shut down) and 2 show as E and I in the 23rd letter of base64.
+  sy_b=$(base64 <"$sy_data/global/pg_control" 2>/dev/null)
+  case "${"${sy_b#??????????????????????}"}" in E*|I*|'') return 1 ;; esac
   return 0
+}
+sy_title() {
+  # A title without a line's end is read here; one with, or the words of a program, need a hand.
+  sy_x=; { IFS= read -r sy_x <"/proc/$1/cmdline"; } 2>/dev/null && sy_x=
+  case "$sy_x" in
+    'postgres: '*) printf 'title %s\n' "$sy_x" ;;
+    *) printf 'title '; { tr '\0\n' '  ' <"/proc/$1/cmdline"; } 2>/dev/null; echo ;;
+  esac
 }
 sy_scan() {
   sy_file_pid; sy_m=
@@ -95,9 +103,7 @@ sy_scan() {
       if [ "$sy_m" = '' ] && [ "$sy_f" != '' ] && sy_counts_itself "$sy_p" "$sy_f"; then
         sy_m=$sy_p; echo "postmaster $sy_m"
       fi
-      printf 'process %s\ntitle ' "$sy_s"
-      { tr '\0\n' '  ' <"$sy_d/cmdline"; } 2>/dev/null
-      echo
+      echo "process $sy_s"; sy_title "$sy_p"
     elif ! [ -d "$sy_d/cwd" ] && sy_is_postgres "$sy_p" && sy_may_be_ours "$sy_p"; then
       echo "process $sy_p"; return 14
     fi
@@ -111,17 +117,19 @@ sy_look() {
     { sy_lines "$sy_f" <"$sy_data/$sy_f"; } 2>/dev/null
   done
   [ -e "$sy_data/promote" ] && echo promote
+  sy_b=
   if [ "$1" = light ] && sy_at_work; then
     echo "light $sy_m"
   else
-    sy_scan || return $?
+    # What ended before the processes were looked at has written its control file by then.
+    sy_b=; sy_scan || return $?
   fi
   if [ "$1" = whole ]; then
     set -- "$sy_data"/pg_wal/archive_status/*.ready
     [ -e "$1" ] && echo "ready $#"
   fi
   echo control
-  base64 <"$sy_data/global/pg_control" 2>/dev/null
+  if [ -n "$sy_b" ]; then printf '%s\n' "$sy_b"; else base64 <"$sy_data/global/pg_control" 2>/dev/null; fi
   return 0
 }
 sy_read() {

@@ -157,14 +157,14 @@ function controlOf({ control: bytes }: HostLook): ControlFile | null {
 }
 
 async function stop({ channel, keys }: Host, signal: AbortSignal): Promise<void> {
-  if (channel.service !== undefined) return await channel.service.stop(signal);
-  const look = await channel.look("light", signal);
-  const pid = postmasterOf(look);
+  const { service } = channel;
+  // It sends the signal as well, later by what an engine takes.
+  if (service !== undefined && channel.isQuick === false) return await service.stop(signal);
+  const pid = postmasterOf(await channel.look("light", signal));
   const asked = pid === null ? false : channel.kill(pid, "SIGINT", signal);
-  const marked =
-    keys.stop === undefined
-      ? undefined
-      : channel.run(keys.stop, "channel", { deadlineMs: hookDeadlineMs, signal });
+  const byHook = (): Promise<unknown> | undefined =>
+    keys.stop && channel.run(keys.stop, "channel", { deadlineMs: hookDeadlineMs, signal });
+  const marked = service === undefined ? byHook() : service.stop(signal);
   for (const one of await Promise.allSettled([asked, marked])) {
     if (one.status === "rejected") throw one.reason;
   }

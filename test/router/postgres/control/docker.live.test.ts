@@ -18,6 +18,7 @@ import { openHost } from "../../../../router/postgres/control/host.ts";
 import { engineHere } from "../../../support/containers.ts";
 import { startDockerPair } from "../../../support/docker-pair.ts";
 import type { DockerPair } from "../../../support/docker-pair.ts";
+import { signalOne } from "../../../support/kill-process.ts";
 import { startSshWay, startTlsWay } from "../../../support/engine-ways.ts";
 
 const { signal } = new AbortController();
@@ -117,14 +118,14 @@ t.test(
     const outside = hostOf(t, "dal-01");
     await host.warm(signal);
     const { processes } = await host.inspect(signal);
-    const checkpointer = processes.find(({ kind }) => kind === "checkpointer")?.pid ?? 0;
-    process.kill(checkpointer, "SIGSTOP");
+    const checkpointer = processes.find(({ kind }) => kind === "checkpointer")?.pid;
+    signalOne(checkpointer, "SIGSTOP");
     await host.stop(signal);
     for (const one of [host, outside]) {
       const held = await awaitFacts(one, "stopping", (facts) => facts.process === "stopping");
       t.equal(held.control?.state, "in production");
     }
-    process.kill(checkpointer, "SIGCONT");
+    signalOne(checkpointer, "SIGCONT");
     const ends = [host, outside].map(async (one) => {
       // Each look as soon as the one before: many fall into the container's teardown.
       await eventually("it is gone", { ...soon, intervalMs: 1 }, async () => {
@@ -198,7 +199,7 @@ t.test("an armed member that the engine starts again comes back read-only", { sk
   await t.rejects(host.disarm("flip 8", signal), { message: /is flip 7, not flip 8/ });
   const before = await pair.engine.inspect(primary);
   t.ok(before !== null && before.pid > 1);
-  process.kill(before?.pid ?? 0, "SIGKILL");
+  signalOne(before?.pid, "SIGKILL");
   await eventually("the engine started it again", soon, async () =>
     ((await pair.engine.inspect(primary))?.restarts ?? 0) > (before?.restarts ?? 0)
       ? true
