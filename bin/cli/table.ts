@@ -23,6 +23,8 @@ export interface TableOptions {
   readonly dim: (text: string) => string;
   /** Titles of the columns whose cells stand at the right, as numbers do. */
   readonly right?: readonly string[];
+  /** Titles of the columns that are never cut: what is typed back. */
+  readonly whole?: readonly string[];
 }
 
 /** Aligned rows under a heading; no line ends in spaces. */
@@ -35,10 +37,11 @@ export function tableLines(
     Math.max(title.length, ...rows.map((row) => printable(row[index]?.text ?? "").length)),
   );
   const spare = (options.columns ?? Infinity) - gap.length * (heading.length - 1);
+  const mayCut = heading.map((title) => options.whole?.includes(title) !== true);
   while (widths.reduce((sum, one) => sum + one, 0) > spare) {
-    const widest = Math.max(...widths);
+    const widest = Math.max(...widths.filter((_, index) => mayCut[index]));
     if (widest <= narrowest) break;
-    widths[widths.indexOf(widest)] = widest - 1;
+    widths[widths.findIndex((one, index) => one === widest && mayCut[index])] = widest - 1;
   }
   const line = (cells: readonly Cell[]): string =>
     cells

@@ -62,6 +62,7 @@ function linesOf(
     columns: output.columns,
     dim: output.style.dim,
     right: ["PAUSE", "TOOK"],
+    whole: ["OPERATION", "STARTED", "RESULT"],
   });
   const reports = isOne ? operations.flatMap((one) => one.reports) : [];
   return [...table, ...reports.flatMap((one) => ["", ...reportLines(one, output.style, true)])];

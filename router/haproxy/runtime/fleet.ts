@@ -81,15 +81,23 @@ export async function observeRouter(runtime: Runtime, router: FleetRouter): Prom
 /** What came of looking at one router. */
 export type RouterResult = FleetResult<FleetRouter, RouterView>;
 
-/** Servers whose state differs between routers that answer, one line each. */
+/** As haproxyNames.probe and replicaProbe name them. */
+const probePattern = /^(replica-)?probe-/;
+
+/**
+ * Servers whose state differs between routers that answer, one line each. Probe backends are not
+ * the same on every router: each has those of the members that it reaches by name, and a difference
+ * that matters shows on the servers that follow them.
+ */
 export function disagreements(results: readonly RouterResult[]): string[] {
   const answered = results.filter((one) => "value" in one);
   const names = new Set(answered.flatMap((one) => one.value.servers.map(formatServerName)));
   return [...names].flatMap((name) => {
-    const seen = answered.map(({ router, value }) => {
+    const every = answered.map(({ router, value }) => {
       const server = value.servers.find((one) => formatServerName(one) === name);
       return { router: router.name, state: server === undefined ? "absent" : server.state };
     });
+    const seen = probePattern.test(name) ? every.filter((one) => one.state !== "absent") : every;
     if (new Set(seen.map((one) => one.state)).size < 2) return [];
     return [`${name} is ${seen.map((one) => `${one.state} on ${one.router}`).join(", ")}`];
   });

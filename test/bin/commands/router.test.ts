@@ -72,6 +72,13 @@ void t.test("router status while not exactly one member takes writes", async (t)
   const both = resultOf("app-01", { servers: [server("dal-01"), server("chi-02"), hold] });
   t.equal(verdict([both]), "dal-01, chi-02 all count as primary: new connections are refused");
   t.same(complaints([well]), []);
+
+  const probe = serverView("probe-dal-01/probe", { state: "down" });
+  const near = resultOf("app-01", { servers: [...servers, probe] });
+  const far = resultOf("app-02", { servers });
+  t.equal(verdict([near, far]), "no member takes writes", "each router has probes of its own");
+  const other = resultOf("app-02", { servers: [...servers, { ...probe, state: "up" }] });
+  t.match(verdict([near, other]), /^routers disagree: probe-dal-01\/probe/, "a probe of both");
 });
 
 void t.test("router sessions", async (t) => {

@@ -122,6 +122,15 @@ t.test("tables and paragraphs", async (t) => {
     }),
     ["A                 B", `${"x".repeat(13)}...  yy`],
   );
+  t.same(
+    tableLines(["A", "B"], [[{ text: "x".repeat(30) }, { text: "yyyyyyyyyy" }]], {
+      columns: 20,
+      dim: same,
+      whole: ["A"],
+    }),
+    [`A${" ".repeat(31)}B`, `${"x".repeat(30)}  y...`],
+    "what is typed back is whole",
+  );
   t.same(paragraph("- ", "one two three", 12), ["- one two", "  three"]);
   t.same(paragraph("- ", "x".repeat(25), 12), ["- xxxxxxxxxx", "  xxxxxxxxxx", "  xxxxx"]);
 });
