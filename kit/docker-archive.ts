@@ -28,16 +28,25 @@ export function archiveCalls(
       (await readEntry(container, path, signal))?.content ?? null,
     listFolder: (container, path, signal) => listFolder(way, container, path, signal),
     writeFiles: async (container, folder, files: readonly FileToWrite[], signal) => {
+      const tried = `write ${files.map(({ path }) => path).join(", ")} to ${folder} of ${container}`;
       await way.ask({
-        tried: `write ${files.map(({ path }) => path).join(", ")} to ${folder} of ${container}`,
+        tried,
         method: "PUT",
         path: `/containers/${encodeURIComponent(container)}/archive`,
         query: { path: folder, noOverwriteDirNonDir: 1 },
-        archive: tarOf(files),
+        archive: archiveOf(files, tried, way),
         signal,
       });
     },
   };
+}
+
+function archiveOf(files: readonly FileToWrite[], tried: string, way: EngineWay): Buffer {
+  try {
+    return tarOf(files);
+  } catch (cause) {
+    throw engineError(tried, way.url, cause);
+  }
 }
 
 /** The entry at `path`, or where its links lead. */

@@ -19,15 +19,20 @@ const tlsPort = 2376;
 /** Each connection over ssh is a program here and a session there; sshd bounds those. */
 const kept = { unix: 8, tcp: 8, ssh: 3 } as const;
 
+type Opened = (error: Error | null, socket?: Duplex) => void;
+
 class EngineAgent extends Agent {
-  readonly #open: () => Duplex;
-  constructor(open: () => Duplex, maxFreeSockets: number) {
+  readonly #open: () => Duplex | Promise<Duplex>;
+  constructor(open: () => Duplex | Promise<Duplex>, maxFreeSockets: number) {
     super({ keepAlive: true, maxFreeSockets });
     this.#open = open;
   }
 
-  override createConnection(): Duplex {
-    return this.#open();
+  override createConnection(_: object, opened: Opened): Duplex | undefined {
+    const made = this.#open();
+    if (!(made instanceof Promise)) return made;
+    made.then((socket) => opened(null, socket), opened);
+    return undefined;
   }
 }
 

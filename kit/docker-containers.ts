@@ -15,10 +15,12 @@ import type { EngineRequest, EngineWay } from "./docker-request.ts";
 import { readFacts } from "./docker-facts.ts";
 import { createBody, networkEnd } from "./docker-spec.ts";
 import { readFrames } from "./docker-streams.ts";
+import { createTurns } from "./turns.ts";
 
 /** How long an engine may take over its container's grace. */
 const stopSlackMs = 30_000;
 const removeDeadlineMs = 60_000;
+const inspectsAtOnce = 4;
 /** Making its volumes, its networks and its first process. */
 export const startDeadlineMs = 60_000;
 
@@ -39,7 +41,6 @@ export function containerCalls(
   | "remove"
   | "logs"
   | "processes"
-  | "connect"
 > {
   const inspect: DockerEngine["inspect"] = async (container, signal) => {
     const reply = await way.ask({
@@ -59,7 +60,6 @@ export function containerCalls(
     remove: (container, signal) => remove(way, container, signal),
     logs: (container, lines, signal) => logs(way, container, lines, signal),
     processes: (container, signal) => processes(way, container, signal),
-    connect: (container, end, signal) => connect(way, container, end, signal),
   };
 }
 
@@ -118,7 +118,17 @@ async function list(
     query: { all: 1, filters: labelFilter(labels) },
     signal,
   });
-  const found = (reply as readonly { Id: string }[]).map(({ Id }) => inspect(Id, signal));
+  // Over ssh each request at the same time as another takes a connection of its own.
+  const listed = reply as readonly { Id: string }[];
+  const turns = createTurns(inspectsAtOnce, listed.length);
+  const found = listed.map(async ({ Id }) => {
+    const release = await turns.take(signal);
+    try {
+      return await inspect(Id, signal);
+    } finally {
+      release();
+    }
+  });
   return (await Promise.all(found)).filter((facts) => facts !== null);
 }
 
@@ -153,7 +163,7 @@ export async function create(
     // One network is all that older engines take at once.
     for (const end of spec.networks.slice(1)) {
       signal?.throwIfAborted();
-      await connect(way, id, end, undefined);
+      await connect(way, id, end);
     }
     signal?.throwIfAborted();
     return id;
@@ -168,18 +178,12 @@ export function shownSpec({ name, image }: ContainerSpec): string {
   return name ?? `of ${image}`;
 }
 
-async function connect(
-  way: EngineWay,
-  container: string,
-  end: NetworkEnd,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function connect(way: EngineWay, container: string, end: NetworkEnd): Promise<void> {
   await way.ask({
     tried: `connect container ${container} to network ${end.network}`,
     method: "POST",
     path: `/networks/${encodeURIComponent(end.network)}/connect`,
     body: { Container: container, EndpointConfig: networkEnd(end) },
-    signal,
   });
 }
 
@@ -200,8 +204,7 @@ export async function remove(
       signal,
     });
   } catch (error) {
-    const isGoing = error instanceof EngineError && /already in progress/.test(error.message);
-    if (!isGoing) throw error;
+    if (!(error instanceof EngineError && error.fault === "being removed")) throw error;
   }
 }
 

@@ -97,13 +97,21 @@ export interface ContainerFacts {
   readonly mounts: readonly Mount[];
 }
 
+/** How a program ended. */
+export interface ProgramEnd {
+  /** Null when the way to it broke, or a signal ended it: nobody knows how far it came. */
+  readonly code: number | null;
+  /** Such as "exit code 0". */
+  readonly words: string;
+}
+
 /** An open way to a program in a container; ending it ends the program's input. */
 export interface ContainerStream {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Resolves, never rejects, when the stream has ended: how, in words ("exit code 0"). */
-  readonly ended: Promise<string>;
+  /** Resolves, never rejects, when the stream has ended. */
+  readonly ended: Promise<ProgramEnd>;
   /** Lets go at once. */
   destroy(): void;
   /** Whether it keeps this process alive: from the start it does. */
@@ -117,6 +125,8 @@ export interface ExecOptions {
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Buffer;
+  /** For messages, in place of the program's words, which may be a whole script. */
+  readonly tried?: string;
 }
 
 export interface ExecResult {
@@ -196,7 +206,7 @@ export interface DockerEngine {
   openExec(
     container: string,
     argv: readonly string[],
-    options: { readonly user?: string; readonly signal?: AbortSignal },
+    options: Pick<ExecOptions, "user" | "signal" | "tried">,
   ): Promise<ContainerStream>;
   /**
    * Makes, attaches and starts a container that lives as long as the stream: autoRemove. It ends
@@ -229,7 +239,6 @@ export interface DockerEngine {
     options: { readonly subnet?: string; readonly labels?: Readonly<Record<string, string>> },
     signal?: AbortSignal,
   ): Promise<void>;
-  connect(container: string, end: NetworkEnd, signal?: AbortSignal): Promise<void>;
   /** None is fine. */
   removeNetwork(name: string, signal?: AbortSignal): Promise<void>;
   listNetworks(

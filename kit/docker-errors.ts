@@ -14,6 +14,8 @@ export type EngineFault =
   | "port taken"
   | "address taken"
   | "no space"
+  | "being removed"
+  | "paused"
   | "not running"
   | "no answer"
   | "other";
@@ -95,8 +97,18 @@ const rows: readonly Row[] = [
     advice: "look for its name in docker ps --all on that engine",
   },
   {
+    fault: "being removed",
+    said: /removal of container .* already in progress|marked for removal/i,
+    advice: "it is being removed: wait until docker ps --all no longer shows it",
+  },
+  {
+    fault: "paused",
+    said: /is paused/i,
+    advice: "let it go on: docker unpause on that engine",
+  },
+  {
     fault: "not running",
-    said: /is not running|is paused|is restarting|container stopped\/paused/i,
+    said: /is not running|is restarting|container stopped\/paused/i,
     advice: "see docker ps --all and docker logs on that engine",
   },
 ];

@@ -11,11 +11,12 @@ import type {
   DockerEngine,
   ExecOptions,
   ExecResult,
+  ProgramEnd,
 } from "./docker-engine.ts";
 import { engineError, EngineError } from "./docker-errors.ts";
 import type { EngineWay } from "./docker-request.ts";
 import { attachedBody } from "./docker-spec.ts";
-import { containerStream } from "./docker-streams.ts";
+import { brokenOff, containerStream, endedWith } from "./docker-streams.ts";
 
 const outputLimitBytes = 16 * 1024 * 1024;
 /** From the end of a program's output to how it ended. */
@@ -46,8 +47,7 @@ async function openExec(
   argv: readonly string[],
   options: Omit<ExecOptions, "deadlineMs" | "input">,
 ): Promise<ContainerStream> {
-  const tried = `run ${argv.join(" ")} in container ${container}`;
-  const { signal } = options;
+  const { signal, tried = shownProgram(container, argv) } = options;
   const made = await way.ask({
     tried,
     method: "POST",
@@ -65,7 +65,7 @@ async function openExec(
   const socket = await way.hijack({ tried, method: "POST", path: `${path}/start`, body, signal });
   const exitCode = async (): Promise<number | null> => {
     const reply = await way.ask({
-      tried: `see how ${argv.join(" ")} ended`,
+      tried: `see how it ended: ${tried}`,
       method: "GET",
       path: `${path}/json`,
       deadlineMs: endDeadlineMs,
@@ -75,9 +75,13 @@ async function openExec(
   return containerStream(socket, async (fault) => {
     const code = await exitCode();
     // One that failed may not have read its input. Of one that did not, some output may be missing.
-    if (fault === undefined || (code ?? 0) !== 0) return `exit code ${code ?? -1}`;
-    return engineError(tried, way.url, fault).message;
+    if (fault === undefined || (code ?? 0) !== 0) return endedWith(code ?? -1);
+    return brokenOff(engineError(tried, way.url, fault));
   });
+}
+
+function shownProgram(container: string, argv: readonly string[]): string {
+  return `run ${argv.join(" ")} in container ${container}`;
 }
 
 async function runExec(
@@ -87,7 +91,7 @@ async function runExec(
   argv: readonly string[],
   options: ExecOptions,
 ): Promise<ExecResult> {
-  const tried = `run ${argv.join(" ")} in container ${container}`;
+  const { tried = shownProgram(container, argv) } = options;
   const run = async (signal: AbortSignal): Promise<ExecResult> => {
     const stream = keep(await openExec(way, container, argv, { ...options, signal }));
     signal.addEventListener("abort", () => stream.destroy(), { once: true });
@@ -97,10 +101,9 @@ async function runExec(
         textOf(stream.stdout, way, tried),
         textOf(stream.stderr, way, tried),
       ]);
-      const how = await stream.ended;
-      const code = /^exit code (-?\d+)$/.exec(how)?.[1];
-      if (code !== undefined) return { code: Number(code), stdout, stderr };
-      throw new EngineError(tried, way.url, { fault: "other", words: how });
+      const { code, words } = await stream.ended;
+      if (code !== null) return { code, stdout, stderr };
+      throw new EngineError(tried, way.url, { fault: "other", words });
     } finally {
       stream.destroy();
     }
@@ -152,7 +155,7 @@ async function openContainer(
       signal,
     });
     const letGo = (): void => void kill(way, id).catch(() => undefined);
-    return containerStream(attached, () => exit.words, letGo);
+    return containerStream(attached, () => exit.end, letGo);
   } catch (error) {
     socket?.destroy();
     await remove(way, id, undefined).catch(() => undefined);
@@ -186,14 +189,14 @@ async function exitOf(
   id: string,
   shown: string,
   signal: AbortSignal | undefined,
-): Promise<{ readonly words: Promise<string> }> {
+): Promise<{ readonly end: Promise<ProgramEnd> }> {
   const tried = `see how container ${shown} ended`;
   const query = { condition: "next-exit" };
   const answer = await way.read({ tried, method: "POST", path: `${at(id)}/wait`, query, signal });
   if (answer === undefined) throw new TypeError("an engine's answer without a body");
-  const words = (async (): Promise<string> => {
+  const end = (async (): Promise<ProgramEnd> => {
     const reply = JSON.parse(await textOf(answer, way, tried)) as { StatusCode: number };
-    return `exit code ${reply.StatusCode}`;
-  })().catch((error: unknown) => engineError(tried, way.url, error).message);
-  return { words };
+    return endedWith(reply.StatusCode);
+  })().catch((error: unknown) => brokenOff(engineError(tried, way.url, error)));
+  return { end };
 }

@@ -6,6 +6,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { Duplex } from "node:stream";
+import { every } from "./clock.ts";
+import { createTurns } from "./turns.ts";
+import type { Turns } from "./turns.ts";
 
 export interface SshTarget {
   readonly host: string;
@@ -22,6 +25,14 @@ const options = {
   ServerAliveCountMax: "3",
 };
 const saidLimit = 1000;
+/** sshd turns away who comes while ten log in (MaxStartups, sshd_config(5)); others may log in too. */
+const loginsAtOnce = 4;
+const loginsWaiting = 256;
+/** A login that takes longer holds up the others no more. */
+const loginMs = 10_000;
+
+/** By what leads to a host: each member has an engine of its own, and they may share the host. */
+const logins = new Map<string, Turns>();
 
 /** The words of the ssh that leads to the engine's socket. */
 export function sshWords({ host, port, user }: SshTarget): string[] {
@@ -31,21 +42,44 @@ export function sshWords({ host, port, user }: SshTarget): string[] {
   return [...settings, "-T", ...login, ...at, "--", host, "docker", "system", "dial-stdio"];
 }
 
-/** Opens one; an ssh that ends before the connection is done with destroys it with what it said. */
-export function openSsh(target: SshTarget): Duplex {
-  // A group of its own: Ctrl-C in a terminal is for the tool, which ends what it opened itself.
-  const child = spawn("ssh", sshWords(target), { stdio: "pipe", detached: true });
-  return new ChildSocket(child, `ssh ${target.host}`);
+/**
+ * Opens one, when fewer than four log in there; an ssh that ends before the connection is done with
+ * destroys it with what it said.
+ * @throws TurnsError when too many wait
+ */
+export async function openSsh(target: SshTarget): Promise<Duplex> {
+  const words = sshWords(target);
+  const key = words.join(" ");
+  const turns = logins.get(key) ?? createTurns(loginsAtOnce, loginsWaiting);
+  logins.set(key, turns);
+  const release = await turns.take();
+  try {
+    // A group of its own: Ctrl-C in a terminal is for the tool, which ends what it opened itself.
+    const child = spawn("ssh", words, { stdio: "pipe", detached: true });
+    return new ChildSocket(child, `ssh ${target.host}`, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 /** A program's input and output as the one socket that Node's HTTP client wants. */
 class ChildSocket extends Duplex {
   readonly #child: ChildProcessWithoutNullStreams;
+  readonly #loggedIn: () => void;
   #said = "";
 
-  constructor(child: ChildProcessWithoutNullStreams, shown: string) {
+  /** @param loggedIn called when the login is over, well or not */
+  constructor(child: ChildProcessWithoutNullStreams, shown: string, loggedIn: () => void) {
     super();
     this.#child = child;
+    const stop = every(loginMs, () => this.#loggedIn());
+    this.#loggedIn = () => {
+      stop();
+      loggedIn();
+    };
+    // The engine's first word comes after it; ssh itself says nothing.
+    child.stdout.once("data", () => this.#loggedIn());
     child.on("error", (error) => this.destroy(new Error(`${shown}: ${error.message}`)));
     child.on("close", (code, killedBy) => {
       const how = killedBy === null ? `exit code ${code}` : `ended by ${killedBy}`;
@@ -80,6 +114,7 @@ class ChildSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#loggedIn();
     this.#child.kill("SIGKILL");
     for (const name of ["stdin", "stdout", "stderr"] as const) this.#child[name].destroy();
     done(error);

@@ -4,11 +4,11 @@
  */
 import { PassThrough } from "node:stream";
 import type { Duplex } from "node:stream";
-import type { ContainerStream } from "./docker-engine.ts";
+import type { ContainerStream, ProgramEnd } from "./docker-engine.ts";
 
 const headerBytes = 8;
 
-/** Parts frames, in whatever pieces they arrive; `onFrame` gets the bytes of a frame as they come. */
+/** Parts frames, in whatever pieces they arrive; `onBytes` gets a frame's as they come. */
 export class FrameReader {
   readonly #onBytes: (name: "stdout" | "stderr", bytes: Buffer) => void;
   #header: Buffer = Buffer.alloc(0);
@@ -53,19 +53,27 @@ export function readFrames(bytes: Buffer): { readonly stdout: string; readonly s
 /**
  * The stream over a connection that the engine handed over. Both outputs have to be read: one that
  * nobody reads holds up the other.
+ * @param socket what the engine handed over
  * @param end asked once, when the connection has ended, how the program did
  * @param letGo called once by destroy
  */
 export function containerStream(
   socket: Duplex,
-  end: (fault: Error | undefined) => Promise<string>,
+  end: (fault: Error | undefined) => Promise<ProgramEnd>,
   letGo: () => void = () => undefined,
 ): ContainerStream {
   const outputs = { stdout: new PassThrough(), stderr: new PassThrough() };
+  /** Those that wait to be read. */
+  const full = new Set<"stdout" | "stderr">();
   const reader = new FrameReader((name, bytes) => {
-    if (outputs[name].write(bytes)) return;
+    // One piece of the connection holds many frames.
+    if (outputs[name].write(bytes) || full.has(name)) return;
+    full.add(name);
     socket.pause();
-    outputs[name].once("drain", () => socket.resume());
+    outputs[name].once("drain", () => {
+      full.delete(name);
+      if (full.size === 0) socket.resume();
+    });
   });
   const { promise: closed, resolve } = Promise.withResolvers<Error | undefined>();
   let fault: Error | undefined;
@@ -85,7 +93,7 @@ export function containerStream(
     stdin: socket,
     stdout: outputs.stdout,
     stderr: outputs.stderr,
-    ended: closed.then(end).catch((error: unknown) => wordsOf(error)),
+    ended: closed.then(end).catch(brokenOff),
     destroy: () => {
       if (isDestroyed) return;
       isDestroyed = true;
@@ -102,6 +110,12 @@ function holdProcess(socket: Duplex, how: "ref" | "unref"): void {
   (socket as Partial<Record<"ref" | "unref", () => unknown>>)[how]?.();
 }
 
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** A program that ended by itself. */
+export function endedWith(code: number): ProgramEnd {
+  return { code, words: `exit code ${code}` };
+}
+
+/** A program of which nobody knows how it ended, because of `error`. */
+export function brokenOff(error: unknown): ProgramEnd {
+  return { code: null, words: error instanceof Error ? error.message : String(error) };
 }

@@ -98,6 +98,7 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   ERR_STATE_FOLDER: exitCodes.unavailable,
   ERR_FLIP_UNREACHABLE: exitCodes.unavailable,
   ERR_DOCKER_ENGINE: exitCodes.unavailable,
+  ERR_TURNS: exitCodes.unavailable,
   ERR_DOCKER_ADDRESS: exitCodes.configuration,
   ERR_TAR: exitCodes.unavailable,
 };

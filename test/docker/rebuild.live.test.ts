@@ -37,8 +37,8 @@ async function inVolume(
     try {
       const chunks: Buffer[] = [];
       stream.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
-      const ended = await stream.ended;
-      if (ended !== "exit code 0") throw new Error(`${script}: ${ended}`);
+      const { code, words } = await stream.ended;
+      if (code !== 0) throw new Error(`${script}: ${words}`);
       return Buffer.concat(chunks).toString("utf8").trim();
     } finally {
       signal.removeEventListener("abort", letGo);

@@ -3,16 +3,20 @@
  * stream and the tar of the archive API in any pieces, the words for what an engine says, the
  * addresses that lead to one. The engine itself is in docker.live.test.ts.
  */
+import { once } from "node:events";
+import { PassThrough } from "node:stream";
 import t from "tap";
+import { nextTurn } from "../../kit/clock.ts";
 import { engineAgent } from "../../kit/docker-connect.ts";
 import type { ContainerSpec } from "../../kit/docker-engine.ts";
 import { engineError, EngineError } from "../../kit/docker-errors.ts";
 import { readFacts } from "../../kit/docker-facts.ts";
 import { attachedBody, createBody } from "../../kit/docker-spec.ts";
 import { sshWords } from "../../kit/docker-ssh.ts";
-import { FrameReader, readFrames } from "../../kit/docker-streams.ts";
+import { containerStream, endedWith, FrameReader, readFrames } from "../../kit/docker-streams.ts";
 import { openEngine } from "../../kit/docker.ts";
 import { TarError, tarOf, TarReader } from "../../kit/tar.ts";
+import { createTurns } from "../../kit/turns.ts";
 
 function frame(stream: 1 | 2, text: string): Buffer {
   const body = Buffer.from(text);
@@ -33,6 +37,61 @@ t.test("frames come out whole, wherever they are split", async (t) => {
     t.equal(Buffer.concat(heard.stdout).toString(), "one\ntwo", `split at ${at}`);
     t.equal(Buffer.concat(heard.stderr).toString(), "é", `split at ${at}`);
   }
+});
+
+t.test("outputs that nobody reads hold the connection up until both are read", async (t) => {
+  const [socket, count, size] = [new PassThrough(), 200, 1000];
+  const stream = containerStream(socket, async () => endedWith(0));
+  const frames = (["1", "2"] as const).flatMap((name) =>
+    Array.from({ length: count }, () => frame(Number(name) as 1 | 2, "x".repeat(size))),
+  );
+  const drained = once(socket, "pause");
+  socket.write(Buffer.concat(frames));
+  await drained;
+  t.equal(stream.stdout.listenerCount("drain"), 1, "not one for each frame");
+  t.equal(stream.stderr.listenerCount("drain"), 1);
+  const read = async (one: AsyncIterable<Buffer>): Promise<number> => {
+    let bytes = 0;
+    for await (const chunk of one) {
+      bytes += chunk.length;
+      if (bytes === count * size) break;
+    }
+    return bytes;
+  };
+  t.equal(await read(stream.stdout), count * size);
+  t.ok(socket.isPaused(), "the other one is full still");
+  t.equal(await read(stream.stderr), count * size);
+  t.notOk(socket.isPaused());
+  socket.end();
+  t.strictSame(await stream.ended, { code: 0, words: "exit code 0" });
+});
+
+t.test("so many turns at once, the others in their order", async (t) => {
+  const turns = createTurns(2, 3);
+  const begun: number[] = [];
+  const gone = new AbortController();
+  const take = async (number: number, signal?: AbortSignal): Promise<() => void> => {
+    const end = await turns.take(signal);
+    begun.push(number);
+    return end;
+  };
+  const [first, second] = [await take(1), await take(2)];
+  const [third, leaver, fourth] = [take(3), take(0, gone.signal), take(4)];
+  await t.rejects(take(5), { code: "ERR_TURNS" }, "as many wait as may");
+  const reason = new Error("enough");
+  gone.abort(reason);
+  await t.rejects(leaver, reason);
+  t.strictSame(begun, [1, 2]);
+  first();
+  first();
+  const endThird = await third;
+  await nextTurn();
+  t.strictSame(begun, [1, 2, 3], "a turn ends once");
+  second();
+  endThird();
+  (await fourth)();
+  t.type(await take(6), "function");
+  t.strictSame(begun, [1, 2, 3, 4, 6]);
 });
 
 const long = `${"folder/".repeat(20)}${"n".repeat(90)}`;
@@ -125,7 +184,16 @@ const failures: readonly (readonly [given: unknown, fault: string, says: RegExp]
   [answered(403, "Address already in use"), "address taken", /another subnet/],
   [answered(500, "write /x: no space left on device"), "no space", /docker system df/],
   [answered(409, "Container 1 is not running"), "not running", /docker logs/],
-  [answered(409, "Container 1 is paused, unpause it first"), "not running", /docker logs/],
+  [answered(409, "Container 1 is restarting, wait until it runs"), "not running", /docker logs/],
+  [answered(409, "Container 1 is paused, unpause it first"), "paused", /docker unpause/],
+  [
+    answered(409, "removal of container x is already in progress"),
+    ...(["being removed", /no longer shows/] as const),
+  ],
+  [
+    answered(409, "container is marked for removal and cannot be started"),
+    ...(["being removed", /no longer shows/] as const),
+  ],
   [answered(500, "something\n else"), "other", /something else$/],
   [answered(404, "the path ENOENT says nothing of the engine"), "other", /nothing of the engine/],
   [thrown("ECONNRESET", "read ECONNRESET"), "other", /ECONNRESET/],
@@ -228,4 +296,16 @@ t.test("an engine that is not there says so, and a signal ends what waits for it
   await t.rejects(engine.openContainer({ image: "i", networks: [] }), { message: /no engine/ });
   const reason = new Error("enough");
   await t.rejects(engine.inspect("x", AbortSignal.abort(reason)), reason);
+  const script = ["sh", "-c", "a whole script"];
+  const told = { tried: "see who owns /x", deadlineMs: 1000 };
+  const both: Promise<unknown>[] = [
+    engine.exec("x", script, told),
+    engine.openExec("x", script, told),
+  ];
+  for (const work of both) {
+    await t.rejects(work, { message: /^see who owns \/x on unix:\S+: [^]*no engine/ });
+  }
+  const name = "n".repeat(101);
+  const write = engine.writeFiles("x", "/tmp", [{ path: name, content: "", mode: 0 }]);
+  await t.rejects(write, { code: "ERR_DOCKER_ENGINE", message: /^write n+ to \/tmp of x on unix/ });
 });

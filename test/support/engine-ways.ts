@@ -127,6 +127,7 @@ UsePAM no
 StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
+MaxStartups 4:100:4
 PermitRootLogin prohibit-password
 `;
 }

@@ -9,7 +9,6 @@ import { Duplex } from "node:stream";
 import { withDeadline } from "../../../kit/clock.ts";
 import { openEngine } from "../../../kit/docker.ts";
 import type { ContainerStream, DockerEngine } from "../../../kit/docker-engine.ts";
-import { EngineError } from "../../../kit/docker-errors.ts";
 import type { ContainerSocket } from "./address.ts";
 import { createRelayReader, relayScript } from "./relay-frames.ts";
 import type { RelayEnd } from "./relay-frames.ts";
@@ -81,38 +80,21 @@ async function openRelay(engine: Engine, container: string, signal: AbortSignal)
   const argv = ["sh", "-c", relayScript, "switchyard-relay", mark];
   const docker = await engine.opened;
   // The relay is kept for others, so it must not end with the one who opened it.
-  const opening = docker.openExec(container, argv, {}).then(
-    (stream) => new Relay(engine, container, stream, mark),
-    (error: unknown) => {
-      throw withoutScript(error, container);
-    },
-  );
+  const tried = `reach container ${container}`;
+  const opening = docker
+    .openExec(container, argv, { tried })
+    .then((stream) => new Relay(engine, container, stream, mark));
   const open = async (): Promise<Relay> => {
     const relay = await opening;
     await relay.opened;
     return relay;
   };
-  return await withDeadline(`reach container ${container}`, openDeadlineMs, open, signal).catch(
-    (error: unknown) => {
-      opening.then(
-        (late) => late.fail("it came too late"),
-        () => undefined,
-      );
-      throw error;
-    },
-  );
-}
-
-/** The engine's error without the words of the shell program, which say nothing to an operator. */
-function withoutScript(error: unknown, container: string): unknown {
-  if (!(error instanceof EngineError)) return error;
-  const { engine, fault, status, message } = error;
-  const words = message.split(` on ${engine}: `).at(-1) ?? message;
-  return new EngineError(`reach container ${container}`, engine, {
-    fault,
-    words,
-    status,
-    cause: error,
+  return await withDeadline(tried, openDeadlineMs, open, signal).catch((error: unknown) => {
+    opening.then(
+      (late) => late.fail("it came too late"),
+      () => undefined,
+    );
+    throw error;
   });
 }
 
@@ -138,7 +120,7 @@ class Relay {
     for (const one of [stream.stdin, stream.stdout, stream.stderr]) {
       one.on("error", (error) => this.fail(error.message));
     }
-    void stream.ended.then((how) => this.fail(this.#said.trim() || how));
+    void stream.ended.then(({ words }) => this.fail(this.#said.trim() || words));
   }
 
   /** Makes the next connection; the one before must have ended. */

@@ -1,8 +1,8 @@
 /**
  * The channel to a member in a container, through the engine of its host. Looks and acts go over a
  * shell in a container beside the member's (docker-containers.ts), which answers in milliseconds
- * and sees every process that works in the data directory, whoever's it is. Until that is open, by
- * `warm` or by the first act, looks go by the engine alone (docker-look.ts). Programs never run in
+ * and sees every process that works in the data directory, whoever's it is. Until `warm` or an act
+ * has opened that, looks go by the engine alone (docker-look.ts). Programs never run in
  * the member's container itself: its first process is the postmaster, which would inherit their
  * orphans and take the end of one for a crash of its own.
  */
@@ -51,9 +51,11 @@ interface Way {
 export function dockerChannel(place: DockerPlace): HostChannel {
   const way = wayTo(place);
   const { member, container } = place;
-  const act = <T>(work: (shell: ShellWay) => Promise<T>): Promise<T> => {
+  const act = async <T>(work: (shell: ShellWay) => Promise<T>): Promise<T> => {
+    const done = await work(way.shell);
+    // Where the shell cannot be opened, looks go on without it.
     way.hasShell = true;
-    return work(way.shell);
+    return done;
   };
   const tried = <T>(
     what: string,
@@ -157,11 +159,11 @@ interface KeptEngine {
 function keptEngine(open: () => Promise<DockerEngine>): KeptEngine {
   let opening: Promise<DockerEngine> | undefined;
   const get = async (): Promise<DockerEngine> => {
-    opening ??= open();
+    const one = (opening ??= open());
     try {
-      return await opening;
+      return await one;
     } catch (error) {
-      opening = undefined;
+      if (opening === one) opening = undefined;
       throw error;
     }
   };
@@ -202,6 +204,7 @@ function service({ place, engine, shell, programs }: Way): PostgresService {
   };
 }
 
+/** One that is paused has not stopped, and is not told so. */
 async function unlessStopped(work: () => Promise<void>): Promise<void> {
   try {
     await work();

@@ -107,35 +107,33 @@ export function programContainer(
   openOne: (signal: AbortSignal) => Promise<OpenContainer>,
 ): ProgramContainer {
   let opening: Promise<OpenPrograms> | undefined;
-  const forget = async ({ ended }: ContainerStream): Promise<void> => {
-    await ended;
-    opening = undefined;
-  };
   const open = async (signal: AbortSignal): Promise<OpenPrograms> => {
     const { name, stream } = await openOne(signal);
     try {
       drain(stream);
       const argv = ["sh", "-c", ownerScript, "sh", data];
-      const options = { deadlineMs: openDeadlineMs, user: "0:0", signal };
+      const tried = `see who owns ${data} in container ${name}`;
+      const options = { deadlineMs: openDeadlineMs, user: "0:0", signal, tried };
       const { code, stdout, stderr } = await (await engine.get()).exec(name, argv, options);
       if (code !== 0) throw new Error(`see who owns ${data}: ${stderr.trim()}`);
-      void forget(stream);
       return { name, owner: stdout.trim(), stream };
     } catch (error) {
       stream.destroy();
       throw error;
     }
   };
+  const begin = (signal: AbortSignal): Promise<OpenPrograms> => {
+    const one = open(signal);
+    opening = one;
+    // By then another one may have been opened, which this one's end says nothing of.
+    const forget = (): void => {
+      if (opening === one) opening = undefined;
+    };
+    one.then(({ stream }) => void stream.ended.then(forget), forget);
+    return one;
+  };
   return {
-    open: async (signal) => {
-      opening ??= open(signal);
-      try {
-        return await opening;
-      } catch (error) {
-        opening = undefined;
-        throw error;
-      }
-    },
+    open: (signal) => opening ?? begin(signal),
     close: () => {
       void opening?.then(({ stream }) => stream.destroy()).catch(() => undefined);
       opening = undefined;

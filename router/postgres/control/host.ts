@@ -110,8 +110,8 @@ function control(host: Host): HostControl {
 }
 
 /**
- * Opens the quick way to a host whose looks go a slow one, for whoever is about to act. What cannot
- * be opened shows in the looks.
+ * Opens the quick way to a host whose looks go a slow one, for whoever is about to act. Where it
+ * cannot be opened, looks stay slow, and the first act says why: it opens the same way.
  * @throws the signal's reason
  */
 export async function quicken(host: HostControl, signal: AbortSignal): Promise<void> {

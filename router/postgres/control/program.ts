@@ -5,6 +5,7 @@
  */
 import { StringDecoder } from "node:string_decoder";
 import { withDeadline } from "../../../kit/clock.ts";
+import type { ProgramEnd } from "../../../kit/docker-engine.ts";
 import { attempt, HostControlError } from "./channel.ts";
 import type { RunOptions } from "./contract.ts";
 import { endScript, programScript } from "./shell-script.ts";
@@ -103,13 +104,18 @@ async function runOver(
     },
     onOutput: (name, chunk) => output.hear(name, chunk),
   };
-  const toTheEnd = async (signal: AbortSignal): Promise<string> =>
+  const toTheEnd = async (signal: AbortSignal): Promise<ProgramEnd> =>
     await Promise.race([session.become(script, program, signal), output.tooMuch]);
   try {
-    const how = await withDeadline(argv.join(" "), options.deadlineMs, toTheEnd, options.signal);
+    const { code, words } = await withDeadline(
+      argv.join(" "),
+      options.deadlineMs,
+      toTheEnd,
+      options.signal,
+    );
     output.end();
-    if (how === "exit code 0") return output.text;
-    throw new Error(`${how}: ${output.said()}`);
+    if (code === 0) return output.text;
+    throw new Error(`${words}: ${output.said()}`);
   } catch (error) {
     // Whoever is told that it was given up can count on it that it has ended.
     if (pid !== undefined && session.isOpen) await endThere(place, pid);

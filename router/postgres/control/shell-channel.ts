@@ -122,11 +122,13 @@ async function open(way: Way, signal: AbortSignal): Promise<Opened> {
     way.opened = undefined;
     way.session = prepare(way.place, signal);
   }
+  const one = way.session;
   try {
-    way.opened = await way.session;
-    return way.opened;
+    const opened = await one;
+    if (way.session === one) way.opened = opened;
+    return opened;
   } catch (error) {
-    way.session = undefined;
+    if (way.session === one) way.session = undefined;
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
+import type { ProgramEnd } from "../../../kit/docker-engine.ts";
 import { markedScript } from "./shell-script.ts";
 
 /** A shell's input and outputs. A container's stream (kit/docker-engine.ts) is one as it stands. */
@@ -14,8 +15,8 @@ export interface ShellStream {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Resolves, never rejects, when the shell has ended: how, in words ("exit code 0"). */
-  readonly ended: Promise<string>;
+  /** Resolves, never rejects, when the shell has ended. */
+  readonly ended: Promise<ProgramEnd>;
   /** Ends it at once. */
   destroy(): void;
 }
@@ -24,10 +25,10 @@ export interface ShellStream {
 export function spawnShell([program = "", ...words]: readonly string[]): ShellStream {
   // A group of its own: Ctrl-C in a terminal is for the tool, which ends its programs itself.
   const child = spawn(program, words, { stdio: "pipe", detached: true });
-  const { promise, resolve } = Promise.withResolvers<string>();
-  child.on("error", (error) => resolve(error.message));
+  const { promise, resolve } = Promise.withResolvers<ProgramEnd>();
+  child.on("error", ({ message }) => resolve({ code: null, words: message }));
   child.on("close", (code, killedBy) =>
-    resolve(killedBy === null ? `exit code ${code}` : `ended by ${killedBy}`),
+    resolve({ code, words: killedBy === null ? `exit code ${code}` : `ended by ${killedBy}` }),
   );
   const { stdin, stdout, stderr } = child;
   const destroy = (): void => {
@@ -72,7 +73,7 @@ const queueLimit = 64;
 
 export class ShellSession {
   readonly #stream: ShellStream;
-  readonly #closed: Promise<string>;
+  readonly #closed: Promise<ProgramEnd>;
   /** What came since the last reply. */
   #chunks: Buffer[] = [];
   #bytes = 0;
@@ -81,7 +82,7 @@ export class ShellSession {
   #last: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #program: Program | undefined;
-  #how: string | undefined;
+  #how: ProgramEnd | undefined;
 
   /** Takes over a shell that has been opened. */
   constructor(stream: ShellStream) {
@@ -128,7 +129,7 @@ export class ShellSession {
    * Lets the shell become what `script` ends in (by exec).
    * @returns how the program ended
    */
-  async become(script: string, program: Program, signal: AbortSignal): Promise<string> {
+  async become(script: string, program: Program, signal: AbortSignal): Promise<ProgramEnd> {
     await this.#last.catch(() => undefined);
     this.#program = program;
     await this.#exchange(script, "pid", signal);
@@ -138,14 +139,14 @@ export class ShellSession {
 
   /** Ends the shell at once. What is asked of it fails. */
   end(): void {
-    this.#how ??= "it was ended here";
+    this.#how ??= { code: null, words: "it was ended here" };
     this.#waiting?.reject(this.#endedError());
     this.#waiting = undefined;
     this.#stream.destroy();
   }
 
   /** Waits for the end of the shell. @returns how it ended */
-  async #close(): Promise<string> {
+  async #close(): Promise<ProgramEnd> {
     const { stdout, stderr, ended } = this.#stream;
     const [how] = await Promise.all([
       ended,
@@ -209,6 +210,8 @@ export class ShellSession {
 
   #endedError(): ShellEndedError {
     const said = this.#said.trim();
-    return new ShellEndedError(`the shell ended: ${this.#how}${said === "" ? "" : `: ${said}`}`);
+    return new ShellEndedError(
+      `the shell ended: ${this.#how?.words}${said === "" ? "" : `: ${said}`}`,
+    );
   }
 }

@@ -10,10 +10,16 @@ import { createInterface } from "node:readline";
 import t from "tap";
 import type { Test } from "tap";
 import type { Environment } from "../../../../config/schema.ts";
-import { eventually } from "../../../../kit/clock.ts";
+import { eventually, nextTurn, systemClock } from "../../../../kit/clock.ts";
 import type { EngineAddress } from "../../../../kit/docker-engine.ts";
 import { openEngine } from "../../../../kit/docker.ts";
 import type { HostControl, HostFacts } from "../../../../router/postgres/control/contract.ts";
+import { dockerChannel } from "../../../../router/postgres/control/docker-channel.ts";
+import {
+  openBeside,
+  programContainer,
+} from "../../../../router/postgres/control/docker-containers.ts";
+import type { OpenContainer } from "../../../../router/postgres/control/docker-containers.ts";
 import { openHost } from "../../../../router/postgres/control/host.ts";
 import { engineHere } from "../../../support/containers.ts";
 import { startDockerPair } from "../../../support/docker-pair.ts";
@@ -298,6 +304,52 @@ t.test("a tool that is killed leaves no container and no program", { skip }, asy
   t.equal((await commandLines()).filter((one) => one.includes("sleep\x0098762")).length, 0);
 });
 
+t.test("one that ended late does not end the one that came after it", { skip }, async (t) => {
+  const facts = await pair.engine.inspect(primary);
+  const data = pair.environment.members[0]?.control?.data ?? "";
+  if (facts === null) throw new TypeError(`no container ${primary}`);
+  const opened: OpenContainer[] = [];
+  const open = async (inner: AbortSignal): Promise<OpenContainer> => {
+    const one = await openBeside(pair.engine, facts, "programs", systemClock.now(), inner);
+    opened.push(one);
+    return one;
+  };
+  const programs = programContainer(data, { get: async () => pair.engine }, open);
+  t.teardown(() => programs.close());
+  const first = await programs.open(signal);
+  programs.close();
+  const second = await programs.open(signal);
+  t.not(second.name, first.name);
+  await opened[0]?.stream.ended;
+  await nextTurn();
+  t.equal((await programs.open(signal)).name, second.name);
+  opened[1]?.stream.destroy();
+  await opened[1]?.stream.ended;
+  await nextTurn();
+  t.not((await programs.open(signal)).name, second.name, "one that ended is opened again");
+  programs.close();
+  await awaitNothingBeside(primary);
+});
+
+t.test("an act that cannot open the shell leaves looks as they were", { skip }, async (t) => {
+  const image = (await pair.engine.inspect(primary))?.imageId ?? "";
+  const labels = { [controlLabel]: "nothing" };
+  const container = await pair.engine.create({ image, labels, networks: [] });
+  t.teardown(async () => await pair.engine.remove(container));
+  const version = { path: "PG_VERSION", content: "17\n", mode: 0o600 };
+  await pair.engine.writeFiles(container, "/tmp", [version]);
+  const channel = dockerChannel({
+    ...{ member: "dal-01", container, pooler: undefined, data: "/tmp", host: "dal-01" },
+    engine: () => Promise.resolve(openEngine(pair.engine.address)),
+  });
+  t.teardown(() => channel.close());
+  t.match(await channel.look("whole", signal), { processes: [] });
+  await t.rejects(channel.write("/tmp/x", "", signal), { message: /in no volume of/ });
+  t.equal(channel.isQuick, false);
+  t.match(await channel.look("whole", signal), { processes: [] });
+  t.equal(String(await channel.read("/tmp/PG_VERSION", signal)), "17\n");
+});
+
 /** The same acts over another way. */
 async function thereAndBack(
   t: Test,
@@ -334,6 +386,13 @@ t.test("over ssh", { skip }, async (t) => {
   await eventually("no session is left", soon, async () =>
     (await way.sessions()) === 0 ? true : undefined,
   );
+  const busy = openEngine({ url: way.url });
+  t.teardown(() => busy.close());
+  await t.resolves(
+    Promise.all(Array.from({ length: 12 }, () => busy.ping())),
+    "more at once than sshd lets log in at once",
+  );
+  busy.close();
   const stranger = openEngine({ url: way.url.replace(/:.*@/, "://nobody@") });
   await t.rejects(stranger.ping(), { code: "ERR_DOCKER_ENGINE", message: /Permission denied/ });
   const nowhere = openEngine({ url: "ssh://127.0.0.1:1" });
