@@ -12,7 +12,7 @@ import type { LabState } from "./state.ts";
 /**
  * Takes the lowest index that is free in every way, and writes it down before another lab can take
  * it.
- * @throws LabUnavailableError when there is none, or a path of the lab is too long
+ * @throws LabUnavailableError when there is none, a path of the lab is too long, or a name is taken
  */
 export async function claimPlace(
   place: LabPlace,
@@ -31,6 +31,8 @@ export async function claimPlace(
   });
   return await withLock("lab-index", { purpose: `bin/lab up --name ${request.name}` }, async () => {
     const indexes = await freeIndexes(place);
+    // Names are the same at every index.
+    await driver.checkNames(modelOf(place, stateAt(indexes[0] ?? 0)));
     const index = await firstFree(indexes, async (one) => {
       await driver.checkPlace(modelOf(place, stateAt(one)));
     });

@@ -5,10 +5,10 @@
 import { readFile, rm } from "node:fs/promises";
 import type { DriverKind } from "./addresses.ts";
 import { withDriver } from "./driver/open.ts";
-import { environmentHead } from "./environment.ts";
+import { isEnvironmentOf } from "./environment.ts";
 import { withLock } from "./lock.ts";
 import type { LabPlace } from "./place.ts";
-import { environmentFile, listLabs, readState, removeState } from "./state.ts";
+import { environmentFile, labFolder, listLabs, readState, removeState } from "./state.ts";
 
 /**
  * Ends the lab `name`; returns false when there was none.
@@ -40,17 +40,11 @@ export async function destroyLab(place: LabPlace, name: string): Promise<boolean
     const was = await withDriver(place, kind, (driver) => driver.destroy(name, state));
     found ||= was;
   }
-  const hadFile = await removeEnvironmentFile(
-    environmentFile(state ?? { configFolder: place.configFolder, name }),
-  );
-  await removeState(place, name);
-  return known || hadFile || found;
-}
-
-/** Removes an environment file only when a lab wrote it. */
-async function removeEnvironmentFile(file: string): Promise<boolean> {
+  const file = environmentFile(state ?? { configFolder: place.configFolder, name });
   const text = await readFile(file, "utf8").catch(() => "");
-  if (!text.startsWith(environmentHead)) return false;
-  await rm(file, { force: true });
-  return true;
+  // One that does not say whose it is goes with the lab that wrote one there, and with no other.
+  const isOurs = isEnvironmentOf(labFolder(place, name), text) ?? state !== undefined;
+  if (isOurs) await rm(file, { force: true });
+  await removeState(place, name);
+  return known || isOurs || found;
 }

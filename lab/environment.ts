@@ -12,6 +12,19 @@ import { labDatabase, labUsers, secretFile } from "./secrets.ts";
 /** The first line of every file that a lab writes into config/, by which it is known again. */
 export const environmentHead = "# Written by bin/lab, and removed by bin/lab down.";
 
+/** The line after it, which says whose it is: the folder of its lab. */
+const ownerLine = (folder: string): string => `# Its lab: ${JSON.stringify(folder)}`;
+
+/**
+ * Whether `text`, an environment file's, is that of the lab in `folder`: true or false by what the
+ * file says of itself; undefined when a lab wrote it and it does not say which.
+ */
+export function isEnvironmentOf(folder: string, text: string): boolean | undefined {
+  const [head, owner = ""] = text.split("\n", 2);
+  if (head !== environmentHead) return false;
+  return owner.startsWith("# Its lab: ") ? owner === ownerLine(folder) : undefined;
+}
+
 /** The text of config/<name>.yml for the lab. */
 export function labEnvironment(model: LabModel, keys: EnvironmentKeys): string {
   const password = (user: Parameters<typeof secretFile>[1]): string =>
@@ -41,7 +54,8 @@ export function labEnvironment(model: LabModel, keys: EnvironmentKeys): string {
       gate: { url: `http://${formatAddress(app.gate)}`, token: password("gateToken") },
     })),
   };
-  return `${environmentHead}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
+  const head = `${environmentHead}\n${ownerLine(model.folder)}`;
+  return `${head}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
 }
 
 /**

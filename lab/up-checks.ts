@@ -2,10 +2,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { declaredAliases } from "../config/load.ts";
-import { environmentHead } from "./environment.ts";
+import { environmentHead, isEnvironmentOf } from "./environment.ts";
 import type { LabDriver } from "./driver/driver.ts";
 import type { LabPlace } from "./place.ts";
-import { modelOf } from "./state.ts";
+import { labFolder, modelOf } from "./state.ts";
 import type { LabState } from "./state.ts";
 
 /** The lab does not do this, because it could harm something. */
@@ -15,7 +15,8 @@ export class LabRefusedError extends Error {
 }
 
 /**
- * A lab is an environment, so its name must not be one that stands for something else.
+ * A lab is an environment, so its name must not be one that stands for something else, and not one
+ * of a lab in another place, such as another user's.
  * @throws LabRefusedError
  */
 export async function checkName(place: LabPlace, name: string): Promise<void> {
@@ -23,7 +24,13 @@ export async function checkName(place: LabPlace, name: string): Promise<void> {
   for (const entry of entries.filter((one) => one.endsWith(".yml"))) {
     const file = join(place.configFolder, entry);
     const text = await readFile(file, "utf8").catch(() => "");
-    if (text.startsWith(environmentHead)) continue;
+    if (text.startsWith(environmentHead)) {
+      if (entry !== `${name}.yml` || isEnvironmentOf(labFolder(place, name), text) !== false)
+        continue;
+      throw new LabRefusedError(
+        `${file} is the environment of a lab ${name} in another place, which its second line names: give the lab another name, or remove the file when that lab is gone`,
+      );
+    }
     const names = [entry.replace(/(\.example)?\.yml$/, ""), ...aliasesOf(text)];
     if (names.includes(name)) {
       throw new LabRefusedError(`${name} is the environment of ${file}: give the lab another name`);

@@ -18,7 +18,8 @@ import { dockerKeys } from "./docker-keys.ts";
 import { makeContainers } from "./docker-make.ts";
 import { containerName, labLabels } from "./docker-names.ts";
 import { cutContainers, healContainers, listContainerCuts } from "./docker-packets.ts";
-import { checkSubnets, destroyContainers } from "./docker-place.ts";
+import { destroyContainers } from "./docker-place.ts";
+import { checkSubnets, checkVolumes } from "./docker-room.ts";
 import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } from "./driver.ts";
 import type { LabDriver, PartState, PartStatus } from "./driver.ts";
 
@@ -40,6 +41,7 @@ export function dockerDriver(place: LabPlace): LabDriver {
     prepare: async (options) => {
       found = await readyImages(engine(), options);
     },
+    checkNames: (model) => checkVolumes(engine(), place.root, model),
     checkPlace: async (model) => checkSubnets(model),
     environmentKeys: async (model) => dockerKeys(model, url),
     make: async (making, environment) => {
@@ -58,7 +60,7 @@ export function dockerDriver(place: LabPlace): LabDriver {
     stop: async (model, part, signal) => await stopContainer(engine(), model, part, signal),
     kill: (model, parts) => each(model, parts, (name) => killContainer(engine(), name)),
     start: async (model, _state, parts) => {
-      await each(model, parts, (name) => engine().start(name));
+      await Promise.all(parts.map((part) => startContainer(engine(), model, part)));
       return {};
     },
     awaitPart: async (model, part, signal) => await awaitContainer(engine(), model, part, signal),
@@ -178,6 +180,16 @@ async function stopContainer(
       return undefined;
     },
   );
+}
+
+/** Starts a container that is there. @throws PartError saying what helps when it was removed */
+async function startContainer(engine: DockerEngine, model: LabModel, part: Part): Promise<void> {
+  const container = containerName(model, part);
+  await engine.start(container).catch((error: unknown) => {
+    if (!(error instanceof EngineError) || error.fault !== "no container") throw error;
+    const again = `bin/lab down --name ${model.name}, and then up, makes the lab anew`;
+    throw new PartError(part.name, `its container ${container} was removed: ${again}`, error);
+  });
 }
 
 /** Waits until a started container answers; one that ends instead is held, and says why. */

@@ -15,6 +15,7 @@ import type { ImageVersions } from "./docker-files.ts";
 import type { LabImages } from "./docker-images.ts";
 import { containerName, labLabels, networkName, partLabels } from "./docker-names.ts";
 import { separateHosts } from "./docker-packets.ts";
+import { refuseForeign } from "./docker-room.ts";
 import { folderOf, mountsOf, specOf } from "./docker-specs.ts";
 import type { Making } from "./driver.ts";
 
@@ -27,7 +28,10 @@ export interface DockerSetting {
   readonly awaitPart: (part: Part) => Promise<void>;
 }
 
-/** Makes and starts all parts. @throws EngineError, CutError, PartError, DeadlineError */
+/**
+ * Makes and starts all parts.
+ * @throws EngineError, CutError, PartError, DeadlineError, LabUnavailableError
+ */
 export async function makeContainers(
   setting: DockerSetting,
   making: Making,
@@ -87,6 +91,8 @@ async function makeVolumes({ engine, root }: DockerSetting, making: Making): Pro
       ),
     ),
   );
+  // Before anything is written: a volume that somebody made a moment ago was given to us as ours.
+  await refuseForeign(engine, root, model);
 }
 
 async function makeContainer(

@@ -1,34 +1,10 @@
-/** What must be free before a lab of containers is made, and what of it has to go at its end. */
-import { networkInterfaces } from "node:os";
+/** What of a lab of containers has to go at its end. */
 import { DeadlineError, eventually } from "../../kit/clock.ts";
 import type { ContainerFacts, DockerEngine } from "../../kit/docker-engine.ts";
 import { EngineError } from "../../kit/docker-errors.ts";
-import { networks, subnetOf } from "../addresses.ts";
-import type { LabModel } from "../model.ts";
-import { LabUnavailableError } from "../place.ts";
 import type { LabState } from "../state.ts";
 import { labLabels, placeLabel } from "./docker-names.ts";
 import { removePacketRules } from "./docker-packets.ts";
-
-/**
- * No interface of this machine may have an address in one of the lab's subnets: the bridge of a
- * network of Docker's is one.
- * @throws LabUnavailableError
- */
-export function checkSubnets(model: LabModel): void {
-  const taken = Object.entries(networkInterfaces()).flatMap(([name, ends]) =>
-    (ends ?? []).map(({ address }) => ({ name, address })),
-  );
-  for (const network of networks) {
-    const subnet = subnetOf(model.index, network);
-    const prefix = subnet.slice(0, subnet.lastIndexOf(".") + 1);
-    const other = taken.find(({ address }) => address.startsWith(prefix));
-    if (other === undefined) continue;
-    throw new LabUnavailableError(
-      `lab ${model.name} needs the subnet ${subnet}, and this machine's ${other.name} has ${other.address} in it: see docker network ls`,
-    );
-  }
-}
 
 /** A lab as its engine knows it. */
 interface LabelledLab {

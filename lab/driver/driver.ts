@@ -57,6 +57,11 @@ export interface LabDriver {
    * @throws LabUnavailableError saying what is missing and how to get it
    */
   prepare(options: PrepareOptions): Promise<void>;
+  /**
+   * Nothing that is there already may be taken for the lab's, wherever that comes to stand.
+   * @throws LabUnavailableError naming it, and what to do
+   */
+  checkNames(model: LabModel): Promise<void>;
   /** @throws LabUnavailableError when something has a place of the lab already */
   checkPlace(model: LabModel): Promise<void>;
   environmentKeys(model: LabModel): Promise<EnvironmentKeys>;

@@ -27,6 +27,8 @@ export function processDriver(place: LabPlace): LabDriver {
   return {
     kind: "process",
     prepare: async () => void (await programs()),
+    // What a lab of processes has lies in its folder and at its addresses alone.
+    checkNames: async () => undefined,
     checkPlace: async (model) => {
       checkPaths(model);
       checkProcesses(model);

@@ -80,15 +80,19 @@ export const awaitShutdown: Row = {
   isDone: (plan, seen) => !["stopping", "unknown"].includes(memberOf(seen, plan.from).process),
 };
 
-/** What the proof is made of, as LSN text. */
+/** What the proof is made of, as LSN text; only an orderly shutdown has ended at its checkpoint. */
 function checkpointFacts(plan: FlipPlan, seen: FlipObservation): Facts {
   const { control } = memberOf(seen, plan.from);
-  return control === null ? {} : { checkpoint: formatLsn(control.checkpoint) };
+  return control?.state === "shut down" ? { checkpoint: formatLsn(control.checkpoint) } : {};
 }
 
 function replayFacts(plan: FlipPlan, seen: FlipObservation): Facts {
   const { replayLsn } = memberOf(seen, plan.to);
   return replayLsn === null ? {} : { replayed: formatLsn(replayLsn) };
+}
+
+function proofFacts(plan: FlipPlan, seen: FlipObservation): Facts {
+  return { ...checkpointFacts(plan, seen), ...replayFacts(plan, seen) };
 }
 
 /** A primary that is down and is to stay down: its supervisor may start it, read-only. */
@@ -125,7 +129,7 @@ export const drain: Row = {
     return reached ? `${plan.from} answers again` : undefined;
   },
   waitsFor: waitsForReplay,
-  factsOf: replayFacts,
+  factsOf: proofFacts,
   run: () => undefined,
 };
 
@@ -144,7 +148,7 @@ export function prove(proof: Proof): Row {
     // A promotion that an earlier run has sent may come about meanwhile; it was proven there.
     isDone: (plan, seen) => hasPromoted(plan, seen) || proof(plan, seen) === undefined,
     waitsFor: proof,
-    factsOf: (plan, seen) => ({ ...checkpointFacts(plan, seen), ...replayFacts(plan, seen) }),
+    factsOf: proofFacts,
     whyLost: (plan, seen) => {
       const { process, control } = memberOf(seen, plan.from);
       const isAlive = process === "alive" || (control !== null && control.state !== "shut down");

@@ -71,8 +71,11 @@ const verify: Row = {
   keepsLook: true,
   describe: ({ to }) => `commit a row on ${to}`,
   whyNot: whyNotNew,
-  run: ({ plan, actions, session }, signal) =>
-    actions.verifyWrite(session ?? "", plan.to, plan, signal),
+  run: async ({ plan, seen, actions, session }, signal) => {
+    await actions.verifyWrite(session ?? "", plan.to, plan, signal);
+    const { timeline } = memberOf(seen, plan.to);
+    return timeline === null ? {} : { timeline };
+  },
 };
 
 const reconnect: Row = {

@@ -165,11 +165,13 @@ function passEnded(error: unknown): void {
 }
 
 /** While a gate still waits for transactions, its clients are not held yet. */
-function seenOf({ state, holder, reason }: GateStatus): Pick<GateSeen, "reached" | "pausedBy"> {
+function seenOf(status: GateStatus): Omit<GateSeen, "name"> {
+  const { state, holder, reason, expiresInMs } = status;
   if (state === "unreachable") return { reached: false, pausedBy: null };
   if (state === "foreign") return { reached: true, pausedBy: reason };
   if (state !== "paused") return { reached: true, pausedBy: null };
   const isFlip = holder?.startsWith(holderPrefix) === true;
   const run = isFlip ? holder.slice(holderPrefix.length) : holder;
-  return { reached: true, pausedBy: run ?? reason };
+  const ends = expiresInMs === null ? {} : { endsInMs: expiresInMs };
+  return { reached: true, pausedBy: run ?? reason, ...ends };
 }

@@ -37,6 +37,8 @@ export interface GateSeen {
   readonly reached: boolean;
   /** The run that holds the lease of its pause; null while it is not paused. */
   readonly pausedBy: string | null;
+  /** When its lease ends unless it is renewed, in ms from the look; left out where that is not known. */
+  readonly endsInMs?: number;
 }
 
 export interface FlipObservation {

@@ -140,9 +140,17 @@ function whyNotReachable(
   }
   const paused = gates.find((one) => one.pausedBy !== null);
   if (paused !== undefined) {
-    return `gate ${paused.name} is paused by ${paused.pausedBy} until its lease ends: ${topology}`;
+    return `gate ${paused.name} is paused by ${paused.pausedBy} until its lease ends${againWhen(gates)}: ${topology}`;
   }
   return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
+}
+
+/** When every lease has ended unless somebody renews it; nothing where one does not say when. */
+function againWhen(gates: FlipObservation["gates"]): string {
+  const paused = gates.filter((one) => one.pausedBy !== null);
+  const left = paused.map((one) => one.endsInMs ?? Infinity);
+  const seconds = Math.ceil(Math.max(...left) / 1000);
+  return Number.isFinite(seconds) ? `; run this again in ${Math.max(1, seconds)} s, or see` : "";
 }
 
 function planResume(seen: FlipObservation, base: Base, request: FlipRequest): FlipPlan | Refusal {

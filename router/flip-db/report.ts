@@ -62,7 +62,7 @@ export function flipReport(facts: ReportFacts): FlipReport {
       .filter((one) => one.phase === "done")
       .map((one) => ({ step: one.step, ms: Math.round(one.ms), facts: one.facts ?? {} })),
     sessionsClosed: done.reduce((sum, one) => sum + Number(one.facts?.["sessionsClosed"] ?? 0), 0),
-    timelines: { before: plan.timeline, after: numberIn(done, "timeline") },
+    timelines: { before: plan.timeline, after: timelineAfter(facts, done) },
     lsns: { checkpoint: known(facts, "checkpoint"), replayed: known(facts, "replayed") },
     loss: lossWords(facts),
     rejoined,
@@ -99,23 +99,37 @@ function numberIn(steps: readonly TimedStep[], key: string): number | null {
   return value === undefined ? null : Number(value);
 }
 
-/** What a step of this run, or of an earlier one, has told. */
-function known({ steps, before = {} }: ReportFacts, key: string): string | null {
+/** What the promotion, or the row that was committed after it, has told; undone: nothing is after. */
+function timelineAfter(facts: ReportFacts, done: readonly TimedStep[]): number | null {
+  if (facts.outcome.result === "undone") return null;
+  const { promote, verify } = earlier(facts);
+  const before = promote?.["timeline"] ?? verify?.["timeline"];
+  return numberIn(done, "timeline") ?? (before === undefined ? null : Number(before));
+}
+
+/** An earlier run's facts count where this one only finishes; what it has yet to prove, it proves. */
+function earlier({ plan, before = {} }: ReportFacts): NonNullable<ReportFacts["before"]> {
+  return plan.goal === "forward" && !plan.steps.includes("prove") ? before : {};
+}
+
+/** What the steps of this run have told, or else the proof of an earlier one. */
+function known(facts: ReportFacts, key: string): string | null {
+  const { prove, drain, stop } = earlier(facts);
   const value =
-    steps.findLast((one) => one.facts?.[key] !== undefined)?.facts?.[key] ??
-    Object.values(before).find((one) => one[key] !== undefined)?.[key];
+    facts.steps.findLast((one) => one.facts?.[key] !== undefined)?.facts?.[key] ??
+    [prove, drain, stop].find((one) => one?.[key] !== undefined)?.[key];
   return value === undefined ? null : String(value);
 }
 
 function lossWords(facts: ReportFacts): string {
-  const { plan, outcome, steps, before = {} } = facts;
+  const { plan, outcome, steps } = facts;
   const { from, to } = plan;
   if (outcome.result === "undone")
     return `none: ${from} keeps every row, and ${to} was not promoted`;
   if (plan.loss !== "none") return plan.loss;
   const isProven =
     steps.some((one) => one.step === "prove" && ["done", "skipped"].includes(one.phase)) ||
-    before["prove"] !== undefined;
+    earlier(facts)["prove"] !== undefined;
   if (isProven) {
     const [checkpoint, replayed] = [known(facts, "checkpoint"), known(facts, "replayed")];
     const at = checkpoint === null ? "" : `, its last checkpoint at ${checkpoint}`;
@@ -124,7 +138,7 @@ function lossWords(facts: ReportFacts): string {
   }
   return outcome.result === "stuck"
     ? `not decided: ${to} is promoted only once it has every row of ${from}`
-    : `not proven by this run: the one that promoted ${to} has the proof, see bin/recovery ${facts.environment} history ${plan.operationId}`;
+    : `not known here: ${to} had been promoted before this run began; a flip promotes only on the proof, which the history of the host that it ran on has`;
 }
 
 function nextCommand(

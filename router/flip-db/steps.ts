@@ -22,7 +22,7 @@ import {
   whyNotWriting,
 } from "./proof.ts";
 import { closeBack, dropSlot, releaseBack, revive, undivert } from "./undo-steps.ts";
-import { waitsForHold } from "./waiting-words.ts";
+import { waitsForHold, waitsForRecord } from "./waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
 
@@ -39,6 +39,7 @@ const record: Row = {
   describe: () => "write the intent into the cluster's journal",
   whyNot: whyNotWriting,
   isDone: (plan, seen) => memberOf(seen, plan.to).openOperation === plan.operationId,
+  waitsFor: waitsForRecord,
   run: ({ plan, actions }, signal) => actions.recordIntent(plan, signal),
   undo: [closeBack],
 };

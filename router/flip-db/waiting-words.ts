@@ -75,3 +75,19 @@ export function waitsForReplay(plan: FlipPlan, seen: FlipObservation): string {
   if (replayLsn === null || receiveLsn === null) return `${plan.to} does not answer as a standby`;
   return `${plan.to} has replayed up to ${formatLsn(replayLsn)} of ${formatLsn(receiveLsn)}`;
 }
+
+/** The intent stands on the old primary; the standby has not replayed its row, and why that may be. */
+export function waitsForRecord(plan: FlipPlan, seen: FlipObservation): string {
+  const { writeLsn } = memberOf(seen, plan.from);
+  const { reached, replayLsn, receiveLsn, streamsFrom } = memberOf(seen, plan.to);
+  if (!reached || replayLsn === null) return `${plan.to} does not answer as a standby`;
+  const upTo = writeLsn === null ? "" : ` of ${formatLsn(writeLsn)} on ${plan.from}`;
+  const says = `${plan.to} has not replayed the row: it has replayed up to ${formatLsn(replayLsn)}${upTo}`;
+  const received = receiveLsn ?? replayLsn;
+  if (received > replayLsn) {
+    return `${says}, and has received up to ${formatLsn(received)}: see what holds its replay up, a pause, recovery_min_apply_delay, a query or a slow disk`;
+  }
+  return streamsFrom === plan.from
+    ? `${says}, and nothing more comes through: look at the network between the two`
+    : `${says}, and does not stream from ${plan.from}: read its Postgres log`;
+}

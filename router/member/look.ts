@@ -28,6 +28,7 @@ const columns = {
   timeline: `CASE WHEN ${inRecovery} THEN ${replayTimelineSql}
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END`,
   identifier: "(SELECT system_identifier FROM pg_control_system())",
+  written: `CASE WHEN NOT ${inRecovery} THEN pg_current_wal_lsn() END`,
   replayed: `CASE WHEN ${inRecovery} THEN pg_last_wal_replay_lsn() END`,
   received: `CASE WHEN ${inRecovery} THEN pg_last_wal_receive_lsn() END`,
   receiver: "r.status",
@@ -73,6 +74,7 @@ export function postgresSeen(row: PgRow, members: readonly Member[]): Partial<Me
     writable: !isStandby && row["read_only"] === "off",
     timeline: Number(row["timeline"]),
     systemIdentifier: String(row["identifier"]),
+    writeLsn: lsnOrNull(row["written"]),
     replayLsn: lsnOrNull(row["replayed"]),
     receiveLsn: lsnOrNull(row["received"]),
     streamsFrom: row["receiver"] === "streaming" ? senderOf(row, members) : null,

@@ -24,6 +24,8 @@ export interface MemberSeen {
   /** The timeline that it writes or replays; null while unknown. */
   readonly timeline: number | null;
   readonly systemIdentifier: string | null;
+  /** Primary: the end of what it has written. */
+  readonly writeLsn: Lsn | null;
   /** Standby: the end of what it has replayed. */
   readonly replayLsn: Lsn | null;
   /** Standby: the end of what it has received and flushed; null when none since its start. */
@@ -62,6 +64,7 @@ export const unknownMember: MemberSeen = {
   writable: null,
   timeline: null,
   systemIdentifier: null,
+  writeLsn: null,
   replayLsn: null,
   receiveLsn: null,
   streamsFrom: null,

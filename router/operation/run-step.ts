@@ -64,7 +64,10 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
   try {
     const { seen, isDone } = await firstLook(run);
     if (isDone) {
-      tell("skipped", { facts: row.factsOf?.(plan, seen) ?? {} });
+      const facts = row.factsOf?.(plan, seen) ?? {};
+      tell("skipped", { facts });
+      // A proof that is there already is one all the same, and a later run has to know it.
+      if (Object.keys(facts).length > 0) await run.remember("done", facts);
       return { kind: "done" };
     }
     await requireLock(run);

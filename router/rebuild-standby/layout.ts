@@ -30,6 +30,9 @@ export function readLayout(text: string): Layout {
     newestTimeline: one("timeline") === null ? null : Number.parseInt(one("timeline") ?? "", 16),
     programs: one("programs") ?? "",
     leftovers: all("leftover").flatMap(readLeftover),
+    realData: one("real") ?? "",
+    realExport: one("export"),
+    missingHook: one("missing"),
     workers: all("worker").map(Number),
   };
 }

@@ -67,7 +67,10 @@ done
 /** The same, alone. */
 export const shortLayout: Script = { name: "look-beside", text: layoutText };
 
-/** Values: data, folder of programs or "", the source's major version. */
+/**
+ * Values: data, folder of programs or "", the source's major version, the folder of --export or "",
+ * the program of a hook that has to be there or "".
+ */
 export const wholeLayout: Script = {
   name: "wholeLayout",
   text: `
@@ -111,6 +114,18 @@ if [ -n "$place" ]; then
     echo archive=yes
   fi
 fi
+echo "real=$(readlink -f "$data")"
+if [ -n "$4" ]; then
+  folder=$4 rest=
+  while [ ! -e "$folder" ] && [ ! -L "$folder" ]; do
+    rest=/\${folder##*/}$rest folder=\${folder%/*}
+    if [ -z "$folder" ]; then folder=/; fi
+  done
+  if [ -d "$folder" ] && [ -w "$folder" ] && folder=$(cd "$folder" && pwd -P); then
+    echo "export=$folder$rest"
+  fi
+fi
+if [ -n "$5" ] && ! command -v "$5" > /dev/null && [ ! -e "$5" ]; then echo "missing=$5"; fi
 for pid in $(workers "$data"); do echo "worker=$pid"; done
 `,
 };

@@ -12,7 +12,7 @@ import { readLayout } from "./layout.ts";
 import { shortLayout, wholeLayout } from "./look-scripts.ts";
 import { unknownMember, unknownSource } from "./observation.ts";
 import type { Layout, MemberSeen, SourceSeen } from "./observation.ts";
-import { besidePath, askMember, openHostOf } from "./place.ts";
+import { besidePath, askMember, memberVolumes, openHostOf } from "./place.ts";
 import type { RebuildPlace } from "./place.ts";
 import { runScript } from "./run-script.ts";
 import { segmentStart } from "./timelines.ts";
@@ -145,10 +145,17 @@ async function askRole(ask: AskPostgres): Promise<Answer> {
   };
 }
 
-/** Looks at the member: its Postgres, its host and its directories, side by side. */
+/**
+ * Looks at the member: its Postgres, its host and its directories, side by side. `exportTo`: where
+ * WAL is to be exported, which a whole look judges.
+ */
 export async function lookAtMember(
   place: RebuildPlace,
-  how: { readonly layout: "whole" | "short"; readonly major: number },
+  how: {
+    readonly layout: "whole" | "short";
+    readonly major: number;
+    readonly exportTo: string | null;
+  },
   signal: AbortSignal,
 ): Promise<MemberSeen> {
   const { member } = place;
@@ -158,13 +165,16 @@ export async function lookAtMember(
   const answer = askMember(place, member, limits, askRole).catch(() => undefined);
   try {
     const script = how.layout === "whole" ? wholeLayout : shortLayout;
-    const { data, programs = "" } = place.control;
-    const values = [data, programs, String(how.major)];
+    const { data, programs = "", container, snapshot } = place.control;
+    // Elsewhere a hook is run as another user, who may find other programs.
+    const hook = container === undefined ? "" : (snapshot?.[0] ?? "");
+    const values = [data, programs, String(how.major), how.exportTo ?? "", hook];
     const text = await runScript(place, script, values, { deadlineMs: scriptDeadlineMs, signal });
     const layout = readLayout(text);
     const facts = await inspect(place, layout, signal);
     if (facts === null || facts.process === "gone") isGone.abort();
-    return { ...unknownMember, ...factsOf(facts), layout, ...(await answer) };
+    const volumes = how.exportTo === null ? null : await memberVolumes(place, signal);
+    return { ...unknownMember, ...factsOf(facts), layout, volumes, ...(await answer) };
   } catch (error) {
     signal.throwIfAborted();
     const hostError = error instanceof Error ? error.message : String(error);

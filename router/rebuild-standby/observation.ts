@@ -89,6 +89,12 @@ export interface Layout {
   /** The folder of Postgres's programs on the host. */
   readonly programs: string;
   readonly leftovers: readonly Leftover[];
+  /** The data directory with every link followed. */
+  readonly realData: string;
+  /** Where the folder of --export leads, every link followed; null where none can be made. */
+  readonly realExport: string | null;
+  /** The program of the hook `snapshot`, where the image of a container lacks it; null otherwise. */
+  readonly missingHook: string | null;
   /** Processes of an earlier rebuild that still work on its directories. */
   readonly workers: readonly number[];
 }
@@ -129,6 +135,8 @@ export interface MemberSeen {
   readonly promoteFile: boolean | null;
   readonly archiveReady: number;
   readonly layout: Layout | null;
+  /** What of a container outlives a command, by path; null: not in one, or nothing is exported. */
+  readonly volumes: { readonly container: string; readonly targets: readonly string[] } | null;
   /** Why its host could not be asked; "" when it could. */
   readonly hostError: string;
 }
@@ -187,6 +195,7 @@ export const unknownMember: MemberSeen = {
   promoteFile: null,
   archiveReady: 0,
   layout: null,
+  volumes: null,
   hostError: "",
 };
 

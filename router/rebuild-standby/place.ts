@@ -3,13 +3,15 @@
  * the source is reached from there.
  */
 import { dirname } from "node:path";
+import { engineOfHost } from "../../config/hosts.ts";
 import type { Environment, Member, MemberControlKeys } from "../../config/schema.ts";
+import { openEngine } from "../../kit/docker.ts";
 import { withPgSession } from "../../kit/pg-session.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 import type { HostControl } from "../postgres/control/contract.ts";
 import { openHost } from "../postgres/control/host.ts";
 import { memberTarget } from "../postgres/session.ts";
-import type { LeftoverKind } from "./observation.ts";
+import type { LeftoverKind, MemberSeen } from "./observation.ts";
 
 export interface RebuildPlace {
   readonly environment: Environment;
@@ -44,6 +46,29 @@ export function openHostOf(environment: Environment, member: Member, data: strin
       : one,
   );
   return openHost({ ...environment, members }, member.name);
+}
+
+/**
+ * Asks the engine of the member's host for the mounts of its container; null for a member that is in
+ * none. A mount without a source is a tmpfs: it is the container's alone,
+ * and what a program writes there is gone when it ends.
+ * @throws EngineError, HostError; Error when the engine has no such container
+ */
+export async function memberVolumes(
+  { environment, member, control: { container } }: RebuildPlace,
+  signal: AbortSignal,
+): Promise<MemberSeen["volumes"]> {
+  if (container === undefined) return null;
+  const { host = "" } = member;
+  const engine = openEngine(await engineOfHost(environment, host));
+  try {
+    const facts = await engine.inspect(container, signal);
+    if (facts === null) throw new Error(`there is no container ${container} on ${host}`);
+    const targets = facts.mounts.filter(({ source }) => source !== "").map(({ target }) => target);
+    return { container, targets };
+  } finally {
+    engine.close();
+  }
 }
 
 /** `<data>.<kind>-<id>`, beside the data directory. */

@@ -12,7 +12,7 @@ import type {
   Refusal,
   Risk,
 } from "./rebuild-actions.ts";
-import { whyNever, whyNotCopy, whyNotRewind, whyNotStart } from "./refusals.ts";
+import { whyNever, whyNotCopy, whyNotRewind, whyNotRun, whyNotStart } from "./refusals.ts";
 import { relateEnd } from "./timelines.ts";
 
 /** Plans a rebuild of `request.member` from `request.source`, or says why there is none. */
@@ -115,6 +115,13 @@ function relationOf({ source, member }: RebuildObservation, survey: Survey): Cas
 type Choice = { readonly method: RebuildMethod; readonly why: string } | Refusal;
 
 function choose(one: Case): Choice {
+  const chosen = chooseMethod(one);
+  if ("refused" in chosen) return chosen;
+  const why = whyNotRun(stepsOf(one, chosen.method), one.seen, one.request);
+  return why === undefined ? chosen : { refused: why };
+}
+
+function chooseMethod(one: Case): Choice {
   const { request, seen } = one;
   const unfinished = chooseUnfinished(one);
   if (unfinished !== undefined) return unfinished;

@@ -4,6 +4,7 @@
  */
 import { formatLsn } from "../../kit/lsn.ts";
 import type { Lsn } from "../../kit/lsn.ts";
+import { whyNotExport } from "./export-folder.ts";
 import type { MemberSeen, RebuildObservation, WalEnd } from "./observation.ts";
 import type { Case, RebuildPlan, RebuildRequest } from "./rebuild-actions.ts";
 import { segmentStart, whyNotChild } from "./timelines.ts";
@@ -30,6 +31,7 @@ const never: readonly Objection[] = [
       : undefined,
   ({ member }, { member: name }) =>
     member.promoteFile === true ? `a promote file lies on ${name}: it may be promoted` : undefined,
+  ({ member }, request) => whyNotExport(member, request),
 ];
 
 /** Why this member must not be touched at all. */
@@ -39,6 +41,18 @@ export function whyNever(seen: RebuildObservation, request: RebuildRequest): str
     if (why !== undefined) return why;
   }
   return undefined;
+}
+
+/** Why what these steps run on the member's host cannot be run there. */
+export function whyNotRun(
+  steps: readonly string[],
+  { member }: RebuildObservation,
+  { member: name }: RebuildRequest,
+): string | undefined {
+  const program = member.layout?.missingHook ?? null;
+  return steps.includes("snapshot") && program !== null
+    ? `control.snapshot of ${name} cannot be run: the image of its container has no ${program}`
+    : undefined;
 }
 
 /** It answers as one, or it is a recovery that a signal file keeps from ending. */

@@ -38,6 +38,8 @@ export interface RebuildWorld {
 export interface RebuildWorldOptions {
   readonly member: Member;
   readonly source: Member;
+  /** Where WAL is to be exported on the member's host; null where it is not. */
+  readonly exportTo: string | null;
   /** Signs what this run arms. */
   readonly run: string;
   /** The local journal of the operation; its folder exists. Null (dry run): nothing can be done. */
@@ -49,7 +51,7 @@ export async function openRebuildWorld(
   environment: Environment,
   options: RebuildWorldOptions,
 ): Promise<RebuildWorld> {
-  const { member, source, run, journalFile } = options;
+  const { member, source, run, journalFile, exportTo } = options;
   const place = openPlace(environment, member, source);
   const file = journalFile === null ? undefined : await FileJournal.open(journalFile);
   const known: { seen: RebuildObservation; mark: Lsn | null; madeSlot: boolean } = {
@@ -59,7 +61,7 @@ export async function openRebuildWorld(
   };
   return {
     survey: async (signal) => {
-      known.seen = await lookWhole(place, journalFile !== null, signal);
+      known.seen = await lookWhole(place, { willAct: journalFile !== null, exportTo }, signal);
       return { seen: known.seen, survey: await takeSurvey(place, known.seen, signal) };
     },
     observe: async (parts, signal) => {
@@ -102,13 +104,13 @@ export async function openRebuildWorld(
  */
 async function lookWhole(
   place: RebuildPlace,
-  willAct: boolean,
+  { willAct, exportTo }: { readonly willAct: boolean; readonly exportTo: string | null },
   signal: AbortSignal,
 ): Promise<RebuildObservation> {
   if (willAct) await quicken(place.host, signal);
   const source = await lookAtSource(place, "whole", signal);
   const major = Math.floor(source.versionNumber / 10_000);
-  const member = await lookAtMember(place, { layout: "whole", major }, signal);
+  const member = await lookAtMember(place, { layout: "whole", major, exportTo }, signal);
   const { lsn } = await lookAtSource(place, "short", signal);
   return { source: { ...source, lsn }, member };
 }
@@ -118,7 +120,7 @@ async function lookShort(
   parts: readonly RebuildPart[],
   signal: AbortSignal,
 ): Promise<RebuildObservation> {
-  const how = { layout: "short", major: 0 } as const;
+  const how = { layout: "short", major: 0, exportTo: null } as const;
   const [source, member] = await Promise.all([
     parts.includes("source") ? lookAtSource(place, "short", signal) : unknownSource,
     parts.includes("member") ? lookAtMember(place, how, signal) : unknownMember,

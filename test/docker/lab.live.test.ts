@@ -16,6 +16,7 @@ import { labDown } from "../../lab/down.ts";
 import { labPlace } from "../../lab/place.ts";
 import { labFolder, modelOf, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
+import { engineWithARival, withVolume } from "../lab/volumes.ts";
 import { engineHere } from "../support/containers.ts";
 import { checkSettings, letsIn, unusualWords } from "../support/lab-checks.ts";
 
@@ -118,6 +119,14 @@ t.test("up, all there is about it, and down", { skip }, async (t) => {
     accept: [0, 1, 2],
   });
   t.equal(topology.code, 0, topology.stdout);
+  const gate = `${name}-pool-gate-app-01`;
+  await engine.remove(gate);
+  const start = await lab(["start", "app-01/gate", "--name", name]);
+  t.equal(start.code, 1, start.stderr);
+  t.match(
+    start.stderr,
+    new RegExp(`${gate} was removed: bin/lab down --name ${name}, and then up`),
+  );
   const down = await lab(["down", "--name", name]);
   t.equal(down.code, 0, down.stderr);
   t.strictSame(await remains(name), []);
@@ -185,6 +194,72 @@ t.test("what is in the way, or missing, is said; nothing is left", { skip }, asy
   t.equal(silent.code, 69, silent.stderr);
   t.match(silent.stderr, /needs an engine and its images: .*docker\.sock/);
   t.strictSame(await remains(name), []);
+});
+
+t.test("a volume of the lab's name that is somebody else's stays as it is", { skip }, async (t) => {
+  const engine = engineOr();
+  const name = nameOf(5);
+  t.teardown(() => labDown(place, name));
+  const up = ["up", "--driver", "docker", "--name", name];
+  const volume = `${name}-postgres-dal-01`;
+  // That of another user's lab is as foreign as one that is no lab's at all.
+  for (const labels of [{}, labLabels("/home/other/switchyard/lab", name)]) {
+    await engine.createVolume(volume, labels);
+    t.teardown(() => engine.removeVolume(volume));
+    const content = "twenty years of orders";
+    await withVolume(engine, volume, async (container) => {
+      await engine.writeFiles(container, "/kept", [{ path: "lab.conf", content, mode: 0o600 }]);
+    });
+    const taken = await lab(up);
+    t.equal(taken.code, 69, taken.stderr);
+    t.match(taken.stderr, new RegExp(`name of volume ${volume}.*not the lab's.*is left alone`));
+    t.notMatch(taken.stderr, /clearing away/, "nothing was made");
+    await withVolume(engine, volume, async (container) => {
+      t.strictSame(await engine.listFolder(container, "/kept"), ["lab.conf"]);
+      t.equal(String(await engine.readFile(container, "/kept/lab.conf")), content);
+    });
+    t.equal((await lab(["down", "--name", name])).code, 0);
+    t.ok((await engine.listVolumes(labels)).includes(volume), "down leaves it alone as well");
+    await engine.removeVolume(volume);
+    t.strictSame(await remains(name), []);
+  }
+
+  await engine.createVolume(volume, labLabels(place.root, name));
+  const left = await lab(up);
+  t.equal(left.code, 69, left.stderr);
+  t.match(left.stderr, new RegExp(`volume ${volume} was left by.*bin/lab down --name ${name}`));
+  t.strictSame(await remains(name), [`volume ${volume}`]);
+  t.equal((await lab(["down", "--name", name])).code, 0);
+  t.strictSame(await remains(name), []);
+});
+
+t.test("a volume that somebody makes in the same moment is not taken over", { skip }, async (t) => {
+  const engine = engineOr();
+  const name = nameOf(6);
+  const foreign = async (): Promise<string[]> =>
+    (await engine.listVolumes({})).filter((one) => one.startsWith(`${name}-`));
+  t.teardown(async () => {
+    await labDown(place, name);
+    for (const one of await foreign()) await engine.removeVolume(one);
+  });
+  const words = ["up", "--driver", "docker", "--name", name];
+  const raced = await lab(words, { DOCKER_HOST: await engineWithARival(t, place.engine) });
+  t.equal(raced.code, 69, raced.stderr);
+  t.match(raced.stderr, /name of volume .*not the lab's.*is left alone/);
+  t.strictSame(await remains(name), []);
+  const theirs = await foreign();
+  t.ok(theirs.includes(`${name}-postgres-dal-01`));
+  for (const one of theirs) {
+    t.strictSame(
+      await withVolume(
+        engine,
+        one,
+        async (container) => await engine.listFolder(container, "/kept"),
+      ),
+      [],
+      `nothing was written into ${one}`,
+    );
+  }
 });
 
 t.test("a user who may not use the engine", { skip }, async (t) => {

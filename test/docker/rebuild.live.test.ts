@@ -73,12 +73,28 @@ t.test("from a clean demotion to no data at all", { skip }, async (t) => {
     await done(t, pair, "start", "dal-01");
   });
 
-  await t.test("a primary that wrote on is told, and rewound", async (t) => {
+  await t.test("a primary that wrote on is told, exported, and rewound", async (t) => {
     t.equal(await diverge(pair, "chi-02", 5), "dal-01");
+    const held = "cd /var/lib/postgresql && ls -A . data && cksum < data/global/pg_control";
+    const before = await inVolume(engine, pair, "chi-02", held);
+    const refusals = [
+      ["-y", "/tmp/thrown-away", /not in a volume of container .* choose a folder in \/var\/lib/],
+      ["--dry-run", "/var/lib/postgresql/data/x", /which a rebuild throws away/],
+    ] as const;
+    for (const [how, folder, why] of refusals) {
+      const run = await rebuild(pair, how, "--export", folder);
+      t.equal(run.code, 3, folder);
+      t.match(run.stderr, why);
+    }
+    t.equal(await inVolume(engine, pair, "chi-02", held), before, "nothing changed");
     const bare = await rebuild(pair, "-y");
     t.equal(bare.code, 3);
     t.match(bare.stderr, /5 transactions on chi-02 are thrown away/);
-    await done(t, pair, "rewind", "chi-02", "--accept-risk=divergence");
+    const kept = "/var/lib/postgresql/thrown-away";
+    await done(t, pair, "rewind", "chi-02", "--export", kept);
+    const commits = `grep -c 'rmgr: Transaction .* desc: COMMIT' ${kept}/wal.txt && ls ${kept}`;
+    const exported = await inVolume(engine, pair, "chi-02", commits);
+    t.match(exported, /^5\n[0-9A-F]{24}\n/, "the WAL is there when the command has ended");
     t.equal(await beside("chi-02"), "", "nothing is left beside the data");
   });
 

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { access, readFile, rename, rm } from "node:fs/promises";
+import { access, copyFile, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
@@ -17,6 +17,7 @@ import { listCuts } from "../../lab/driver/faults.ts";
 import type { LabModel } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
 import { processesOf, processesUnder, signalProcess } from "../../lab/driver/processes.ts";
+import { environmentHead } from "../../lab/environment.ts";
 import { freeIndexes, labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
 import { checkProcesses } from "../../lab/driver/process-place.ts";
@@ -112,9 +113,24 @@ t.test("up, all there is about it, and down", async (t) => {
   );
   t.strictSame(status.cuts, []);
 
+  const file = join(place.configFolder, `${name}.yml`);
+  const copy = join(place.configFolder, `${name}c.yml`);
+  t.teardown(() => Promise.all([file, copy].map((one) => rm(one, { force: true }))));
+  await copyFile(file, copy);
+  const none = await lab("down", "--name", `${name}c`);
+  t.match(none.stderr, /there is no lab/);
+  const taken = await lab("up", "--name", `${name}c`);
+  t.equal(taken.code, 3, "what is another lab's environment is no name for a lab");
+  t.match(taken.stderr, /is the environment of a lab .* in another place/);
+  t.equal(await readFile(copy, "utf8"), await readFile(file, "utf8"), "it is not this lab's file");
+
   const down = await lab("down", "--name", name);
   t.equal(down.code, 0, down.stderr);
   t.strictSame(await remains(name, model), []);
+  await writeFile(file, `${environmentHead}\n`);
+  t.match((await lab("down", "--name", name)).stderr, /there is no lab/);
+  await access(file);
+  await rm(file);
   const twice = await lab("down", "--name", name);
   t.equal(twice.code, 0);
   t.match(twice.stderr, /there is no lab/);

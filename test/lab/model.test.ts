@@ -3,7 +3,7 @@ import t from "tap";
 import "./container-cases.ts";
 import { parse } from "yaml";
 import { firstFree } from "../../lab/claim.ts";
-import { environmentHead, labEnvironment } from "../../lab/environment.ts";
+import { environmentHead, isEnvironmentOf, labEnvironment } from "../../lab/environment.ts";
 import { LabUnavailableError } from "../../lab/place.ts";
 import { maximumAppHosts, maximumLabs, modelLab, partNames, partsNamed } from "../../lab/model.ts";
 import type { LabModel, LabRequest } from "../../lab/model.ts";
@@ -123,6 +123,10 @@ t.test("no two parts of all the labs that fit share an address or a group id", a
 t.test("the environment file names secrets by file and holds none", async (t) => {
   const text = labEnvironment(model, processKeys(model, place, programs));
   t.ok(text.startsWith(`${environmentHead}\n`));
+  t.equal(isEnvironmentOf("/state/some-lab", text), true);
+  t.equal(isEnvironmentOf("/elsewhere/some-lab", text), false);
+  t.equal(isEnvironmentOf("/state/some-lab", `${environmentHead}\ncluster: x\n`), undefined);
+  t.equal(isEnvironmentOf("/state/some-lab", text.slice(1)), false);
   const passwords = [...text.matchAll(/(?:password|token): (.*)/g)].map((match) => match[1]);
   t.equal(passwords.length, 1 + model.members.length + 2 * model.apps.length);
   for (const one of passwords) t.match(one, /^file:\/state\/some-lab\/secrets\/[a-zA-Z]+$/);

@@ -81,6 +81,7 @@ function truth(world: World, one: SimMember): MemberSeen {
     writable: reached ? one.writable : null,
     timeline: reached ? one.timeline : null,
     systemIdentifier: reached ? one.systemIdentifier : null,
+    writeLsn: reached && !one.inRecovery ? lsnAt(one.wal.length) : null,
     replayLsn: reached && one.inRecovery ? lsnAt(one.wal.length) : null,
     receiveLsn: reached && one.inRecovery ? lsnAt(one.wal.length) : null,
     synchronousNames: reached ? one.synchronousNames : null,

@@ -74,7 +74,7 @@ export function reportLines(report: FlipReport, style: Style, withSteps: boolean
     ["took", `${report.tookMs} ms`],
     ["pause", pauseWords(report)],
     ["sessions", sessionsWords(report)],
-    ["timelines", `${report.timelines.before} to ${report.timelines.after ?? "the same"}`],
+    ["timelines", timelineWords(report)],
     ["LSNs", lsnWords(report)],
     ["loss", report.loss],
     ...report.problems.map((one) => ["problem", problemWords(one)] as const),
@@ -101,7 +101,16 @@ function sessionsWords({ sessionsClosed, mode }: FlipReport): string {
 function lsnWords({ lsns, from, to }: FlipReport): string | null {
   const { checkpoint, replayed } = lsns;
   if (checkpoint === null && replayed === null) return null;
-  return `${from} shut down at ${checkpoint ?? "unknown"}; ${to} had replayed to ${replayed ?? "unknown"}`;
+  const words = [
+    ...(checkpoint === null ? [] : [`${from} shut down at ${checkpoint}`]),
+    ...(replayed === null ? [] : [`${to} had replayed to ${replayed}`]),
+  ];
+  return words.join("; ");
+}
+
+function timelineWords({ timelines: { before, after }, result }: FlipReport): string {
+  if (after === null && result === "undone") return `${before}, as before`;
+  return `${before} to ${after ?? "unknown"}`;
 }
 
 function stepOfReport({ step, ms, facts }: FlipReport["steps"][number]): string {

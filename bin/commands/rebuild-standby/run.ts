@@ -36,6 +36,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const world = await openRebuildWorld(environment, {
     member,
     source: memberNamed(environment, ends.source),
+    exportTo: request.exportTo,
     run: operationId,
     journalFile: isDry ? null : await journalFile(environment.name, operationId),
   });

@@ -14,7 +14,8 @@ export const helps = {
   "H1-control": "Declare members[].control in the environment, and see that its shell works.",
   "H1-superuser": "Declare a superuser as login in the environment.",
   "H1-health": "Start or mend pg-health there: the routers follow it.",
-  "H2-streaming": "Let it follow again, or run bin/recovery ENV rebuild-standby --member TO.",
+  "H2-streaming":
+    "See bin/recovery ENV topology and the network between the two; let it follow again, or run bin/recovery ENV rebuild-standby --member TO.",
   "H2-replay-paused": "On TO: SELECT pg_wal_replay_resume().",
   "H2-apply-delay": "On TO: set recovery_min_apply_delay to 0 and reload.",
   "H2-recovery-target": "On TO: reset it and restart Postgres.",

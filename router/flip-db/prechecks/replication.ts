@@ -1,7 +1,11 @@
 /** Checks of how the standby follows, and of what it must have to take over. */
 import { ageInWords, sizeInWords } from "../../../config/units.ts";
 import { lsnDistance, parseLsn } from "../../../kit/lsn.ts";
-import { floorSettings, parseSynchronousNames } from "../../cluster/conditions/replication.ts";
+import {
+  floorSettings,
+  parseSynchronousNames,
+  standbySilent,
+} from "../../cluster/conditions/replication.ts";
 import { endOf, listed, moreOf, UnreadError } from "./facts.ts";
 import type { PrecheckFacts } from "./facts.ts";
 
@@ -20,7 +24,11 @@ export const streaming: Check = (facts) => {
   if (to.facts.timeline !== from.facts.timeline) {
     return `${to.name} is on timeline ${to.facts.timeline}, ${from.name} on ${from.facts.timeline}`;
   }
-  return undefined;
+  // What topology says of it; the connection stands, so nothing else shows that it is cut off.
+  const silent = standbySilent(facts.view).find((one) => one.part === to.name);
+  return silent === undefined
+    ? undefined
+    : `${to.name} is connected to ${from.name}, and nothing comes through: ${silent.says}`;
 };
 
 export const replayPaused: Check = (facts) => {

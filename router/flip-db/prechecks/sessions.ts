@@ -36,9 +36,11 @@ function whoWords({ user, database, application, address }: Who): string {
 
 /** Straight on the primary's Postgres, past its node pooler. */
 export const direct: Check = ({ sessions, from }) => {
-  const backends = need(sessions.backends, `sessions on ${from}`);
+  const backends = need(sessions.backends, `sessions on ${from ?? "the primary"}`);
   const ofPooler = new Set(
-    need(sessions.nodeServers, `the node pooler of ${from}`).map((one) => one.backendPid),
+    need(sessions.nodeServers, `the node pooler of ${from ?? "the primary"}`).map(
+      (one) => one.backendPid,
+    ),
   );
   const found = stayed(backends, (one) => String(one.pid)).filter((one) => !ofPooler.has(one.pid));
   return found.length === 0
@@ -58,7 +60,10 @@ function writesTo(facts: PrecheckFacts, router: string): RouterSession[] {
  */
 export const pastRouters: Check = (facts) => {
   const { from, view, sessions } = facts;
-  const clients = stayed(need(sessions.nodeClients, `clients of ${from}`), (one) => one.id);
+  const clients = stayed(
+    need(sessions.nodeClients, `clients of ${from ?? "the primary"}`),
+    (one) => one.id,
+  );
   const brought = view.routers.flatMap(({ name }) =>
     writesTo(facts, name).filter((one) => one.server !== null),
   );

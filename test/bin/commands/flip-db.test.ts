@@ -16,15 +16,15 @@ import { exitCodeOfEnding } from "../../../bin/commands/flip-db/run.ts";
 import type { Flag } from "../../../bin/cli/command.ts";
 import { EventLog, parseEvents, readEvents } from "../../../router/flip-db/event-log.ts";
 import type { FlipEvent, FlipReport, FlipStepEvent } from "../../../router/flip-db/events.ts";
-import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { lostReport } from "../../../router/flip-db/lost-report.ts";
 import { mergeHistory } from "../../../router/flip-db/history.ts";
 import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
 import { flipReport } from "../../../router/flip-db/report.ts";
-import type { ReportFacts, TimedStep } from "../../../router/flip-db/report.ts";
+import type { ReportFacts } from "../../../router/flip-db/report.ts";
 import { unfinishedOf } from "../../../router/cluster/conditions/operations.ts";
 import type { JournalRecord } from "../../../router/operation/records.ts";
+import { at, base, failed, plan, reportRows, whole } from "./flip-report-cases.ts";
 
 const { style: plain } = processOutput();
 
@@ -68,26 +68,6 @@ t.test("without a terminal nothing dangerous is confirmed", async (t) => {
   });
 });
 
-const plan: FlipPlan = {
-  operationId: "op-1",
-  run: "aaaabbbbccccdddd",
-  asked: "flip",
-  goal: "forward",
-  from: "dal-01",
-  to: "chi-02",
-  mode: "seamless",
-  cause: "planned",
-  operatorSaysDead: false,
-  synchronous: "none",
-  timeline: 4,
-  systemIdentifier: "7000000000000000001",
-  hadSlot: true,
-  crossed: false,
-  leftOut: [],
-  loss: "none",
-  steps: ["record", "stop"],
-};
-
 const asRequest: FlipRequest & { readonly operationId: string } = {
   goal: "flip",
   run: "aaaabbbbccccdddd",
@@ -97,160 +77,8 @@ const asRequest: FlipRequest & { readonly operationId: string } = {
   members: ["dal-01", "chi-02"],
 };
 
-const at = (step: string, phase: TimedStep["phase"], ms: number, facts = {}): TimedStep => ({
-  step,
-  phase,
-  ms: 1,
-  at: ms,
-  words: `do ${step}`,
-  facts,
-});
-
-const whole: readonly TimedStep[] = [
-  at("hold", "start", 100),
-  at("hold", "done", 110),
-  at("stop", "done", 150, { checkpoint: "0/3000060" }),
-  at("prove", "skipped", 151, { checkpoint: "0/3000060", replayed: "0/30000D8" }),
-  at("promote", "start", 152),
-  at("promote", "done", 180, { timeline: 5 }),
-  at("route", "done", 184, { sessionsClosed: 3 }),
-  at("release", "done", 190, { longestHoldMs: 88 }),
-  at("rejoin", "done", 400),
-];
-
-const base: ReportFacts = {
-  environment: "lab",
-  plan,
-  outcome: { result: "done", failed: null, left: [] },
-  steps: whole,
-  startedAt: "2026-11-21T02:00:00.000Z",
-  tookMs: 456.7,
-  wasAborted: false,
-};
-
-const failed = { step: "hold", reason: "hold: interrupted by SIGINT" };
-
 t.test("the report says what happened, and the exit code follows from it", async (t) => {
-  const beforeStop = [
-    at("hold", "start", 1),
-    at("hold", "failed", 2),
-    at("release-back", "done", 9),
-  ];
-  const afterSent = [...whole.slice(0, 5), at("promote", "failed", 300)];
-  const lost = "possible: what dal-01 wrote after that is lost";
-  const left = [{ step: "rejoin", reason: "diverged" }];
-  const unheard = { step: "reconnect-old", reason: "dal-01 does not answer as a standby" };
-  const rows: { name: string; facts: Partial<ReportFacts>; want: object; code: number }[] = [
-    {
-      name: "a whole flip",
-      facts: {},
-      want: {
-        result: "done",
-        pauseMs: 90,
-        longestHoldMs: 88,
-        sessionsClosed: 3,
-        timelines: { before: 4, after: 5 },
-        lsns: { checkpoint: "0/3000060", replayed: "0/30000D8" },
-        loss: /^none, proven by dal-01 .*0\/3000060.*0\/30000D8/,
-        rejoined: true,
-        problems: [],
-        next: null,
-        tookMs: 457,
-      },
-      code: 0,
-    },
-    {
-      name: "the demoted member does not follow",
-      facts: { steps: whole.slice(0, -1), outcome: { result: "done", failed: null, left } },
-      want: { rejoined: false, problems: left, next: /rebuild-standby --member dal-01$/ },
-      code: 1,
-    },
-    {
-      name: "its pooler, which could not be told, is no second problem",
-      facts: {
-        steps: whole.slice(0, -1),
-        outcome: { result: "done", failed: null, left: [...left, unheard] },
-      },
-      want: { problems: { length: 1, 0: left[0] } },
-      code: 1,
-    },
-    {
-      name: "a pooler that does not listen is one of its own",
-      facts: { outcome: { result: "done", failed: null, left: [unheard] } },
-      want: { rejoined: true, problems: [unheard] },
-      code: 1,
-    },
-    {
-      name: "a router that was cut off is left out, as accepted",
-      facts: { plan: { ...plan, leftOut: ["router app-02"] } },
-      want: { problems: [{ reason: /^router app-02 was cut off and is left out/ }] },
-      code: 0,
-    },
-    {
-      name: "aborted by the operator",
-      facts: {
-        steps: beforeStop,
-        outcome: { result: "undone", failed, left: [] },
-        wasAborted: true,
-      },
-      want: { aborted: true, pauseMs: 8, loss: /^none: dal-01 keeps/, problems: [failed] },
-      code: 4,
-    },
-    {
-      name: "undone after a failure",
-      facts: { steps: beforeStop, outcome: { result: "undone", failed, left: [] } },
-      want: { aborted: false, next: /topology$/ },
-      code: 1,
-    },
-    {
-      name: "an abort that was asked for",
-      facts: {
-        plan: { ...plan, asked: "abort", goal: "back" },
-        steps: [],
-        outcome: { result: "undone", failed: null, left: [] },
-      },
-      want: { kind: "abort", pauseMs: null },
-      code: 0,
-    },
-    {
-      name: "stuck before the promotion was sent",
-      facts: { steps: whole.slice(0, 3), outcome: { result: "stuck", failed, left: [] } },
-      want: { next: /--resume op-1, or .*--abort op-1$/, loss: /^not decided/, pauseMs: null },
-      code: 1,
-    },
-    {
-      name: "stuck after it was sent",
-      facts: { steps: afterSent, outcome: { result: "stuck", failed, left: [] } },
-      want: { next: /--resume op-1$/, loss: /^none, proven/ },
-      code: 1,
-    },
-    {
-      name: "a resume knows the proof from the journal",
-      facts: {
-        plan: { ...plan, asked: "resume", crossed: true },
-        steps: whole.slice(6),
-        before: { prove: { checkpoint: "0/3000060", replayed: "0/30000D8" } },
-      },
-      want: { kind: "resume", loss: /^none, proven/, lsns: { replayed: "0/30000D8" } },
-      code: 0,
-    },
-    {
-      name: "a resume from another host does not",
-      facts: { plan: { ...plan, asked: "resume", crossed: true }, steps: whole.slice(6) },
-      want: { loss: /^not proven by this run/ },
-      code: 0,
-    },
-    {
-      name: "a failover owns up to its loss",
-      facts: {
-        plan: { ...plan, asked: "failover", cause: "lost", loss: lost },
-        steps: whole.slice(4, 8),
-      },
-      want: { kind: "failover", loss: lost, rejoined: false, next: /rebuild-standby/ },
-      code: 0,
-    },
-  ];
-  for (const { name, facts, want, code } of rows) {
+  for (const { name, facts, want, code } of reportRows) {
     const report = flipReport({ ...base, ...facts });
     t.match(report, want, name);
     t.equal(exitCodeOfEnding(report), code, `${name}: exit code`);
@@ -398,6 +226,15 @@ t.test("a line for each event, right in a pipe as well", async (t) => {
     t.match(lines, words);
   }
   t.match(lines, /promote {2}timeline 5/);
+  const part = (facts: Partial<ReportFacts>): string =>
+    reportLines(flipReport({ ...base, ...facts }), plain, false).join("\n");
+  t.match(part({ steps: whole.slice(6) }), /timelines +4 to unknown$/m);
+  t.match(
+    part({ steps: [], outcome: { result: "undone", failed, left: [] } }),
+    /timelines +4, as before$/m,
+  );
+  const drained = at("drain", "done", 9, { replayed: "0/30000D8" });
+  t.match(part({ steps: [drained] }), /LSNs +chi-02 had replayed to 0\/30000D8$/m);
   const stuck: FlipReport = { ...flipReport(base), result: "stuck", problems: [failed], next: "x" };
   t.match(
     reportLines(stuck, plain, false).join("\n"),

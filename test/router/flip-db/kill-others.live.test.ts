@@ -105,25 +105,31 @@ t.test("the executor is killed as the stop begins: the watcher goes on", async (
 });
 
 /** With both gone nobody goes on by itself, and the operator does. */
-const bothDie = async (t: Test): Promise<void> => {
+const bothDie = async (t: Test, phase: "start" | "done"): Promise<void> => {
   prober.begin();
   const app = await hands.app(t);
   const from = await primary();
-  await slowPromotion(other(from));
+  if (phase === "start") await slowPromotion(other(from));
   const flip = recovery("flip-db", "--yes", "--json");
-  const { pids } = await flip.step("promote", "start");
+  const { pids } = await flip.step("promote", phase);
   if (pids.watcher !== null) process.kill(pids.watcher, "SIGKILL");
   process.kill(pids.executor, "SIGKILL");
   t.equal(await flip.end(), 1, flip.out() + flip.notes());
-  await endFlip(t, hands, here);
+  // What resumes after the promotion finds it done: only the journal of the dead run has the proof.
+  const says = await endFlip(t, hands, here);
+  t.match(says, /"timelines":\{"before":\d+,"after":\d+\}/);
+  t.match(says, /"loss":"none, proven by [^"]* at [0-9A-F/]+, and [^"]* to [0-9A-F/]+, past it/);
   t.equal(await primary(), other(from));
-  await hands.reset(other(from), "restore_command");
+  if (phase === "start") await hands.reset(other(from), "restore_command");
   await isWhole(hands, [app]);
   await provesLossless(t, app);
   await prober.proves(t);
 };
 
-if (full === "1") t.test("executor and watcher are killed after the stop", bothDie);
+if (full === "1") {
+  t.test("executor and watcher are killed as it promotes", (t) => bothDie(t, "start"));
+}
+t.test("executor and watcher are killed after the promotion", (t) => bothDie(t, "done"));
 
 t.test("an abort while a promotion is pending gives never two primaries", async (t) => {
   for (const delayMs of full === "1" ? [0, 20, 200, 1500] : [chance.between(0, 200)]) {

@@ -167,20 +167,23 @@ async function command(
 /**
  * Ends a flip by one ending, or by the other where that one refuses or comes too late, and says so.
  * Nothing to end is an end as well.
+ * @returns what the command that ended it has said
  */
 export async function endFlip(
   t: Test,
   hands: Hands,
   { ending, elsewhere }: Pick<Cell, "ending" | "elsewhere">,
-): Promise<void> {
+): Promise<string> {
   const first = await command(t, hands, elsewhere, ["flip-db", `--${ending}`]);
   const text = first.run.out() + first.run.notes();
   t.comment(`--${ending}${elsewhere ? " elsewhere" : ""}: ${first.code}`);
-  if (first.code === 0 || /no unfinished flip/.test(text)) return;
+  if (first.code === 0 || /no unfinished flip/.test(text)) return text;
   const other = ending === "resume" ? "abort" : "resume";
   t.match(text, new RegExp(`--${other}`), "what cannot be done names the other ending");
   const second = await command(t, hands, elsewhere, ["flip-db", `--${other}`]);
-  t.equal(second.code, 0, `--${other} after ${text}: ${second.run.out()}${second.run.notes()}`);
+  const says = second.run.out() + second.run.notes();
+  t.equal(second.code, 0, `--${other} after ${text}: ${says}`);
+  return says;
 }
 
 /** Waits until nothing is found wrong, and the app's rows flow. */

@@ -116,6 +116,17 @@ export const refusals: readonly PlanCase[] = [
     want: /^gate app-01\/gate is paused by r9 until its lease ends: .* topology$/,
   },
   {
+    name: "gates whose leases end",
+    seen: pair(primary(), standby(), {
+      gates: [
+        { ...gate, pausedBy: "r9", endsInMs: 200 },
+        { ...gate, name: "app-02/gate", pausedBy: "r9", endsInMs: 4100 },
+        { ...gate, name: "app-03/gate" },
+      ],
+    }),
+    want: /^gate app-01\/gate is paused by r9 until its lease ends; run this again in 5 s, or see: .* topology$/,
+  },
+  {
     name: "no gate",
     seen: pair(primary(), standby(), { gates: [] }),
     want: /^no gate holds the clients: .* flip-db --mode fast$/,

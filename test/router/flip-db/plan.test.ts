@@ -6,6 +6,7 @@ import { unknownMember } from "../../../router/member/seen.ts";
 import { intentFacts, plan } from "../../../router/flip-db/plan.ts";
 import { parseSignature, signatureOf } from "../../../router/member/signature.ts";
 import { flipSteps, rowsNamed } from "../../../router/flip-db/steps.ts";
+import { waitsForRecord } from "../../../router/flip-db/waiting-words.ts";
 import { fold, operationRecord } from "../../../router/operation/records.ts";
 import {
   begun,
@@ -216,6 +217,28 @@ t.test("the intent brings the same flip back, and the signature its ends", (t) =
   t.same(parseSignature(signatureOf(first)), ends);
   for (const foreign of ["", "fence 1", `${signatureOf(first)}\nx`]) {
     t.equal(parseSignature(foreign), undefined);
+  }
+  t.end();
+});
+
+t.test("a row that the standby does not replay is told with how far it came, and why", (t) => {
+  const rows = [
+    {
+      to: {},
+      says: /replayed up to 0\/78 of 0\/A0 on dal-01, and nothing more comes through: look at the network between the two$/,
+    },
+    {
+      to: { receiveLsn: 0x90n },
+      says: /replayed up to 0\/78 of 0\/A0 on dal-01, and has received up to 0\/90: see what holds/,
+    },
+    { to: { streamsFrom: null }, says: /does not stream from dal-01: read its Postgres log$/ },
+    { to: { replayLsn: null }, says: /^chi-02 does not answer as a standby$/ },
+  ];
+  const chosen = plan(pair(primary(), standby()), [], request());
+  if ("refused" in chosen) throw new Error(chosen.refused);
+  for (const { to, says } of rows) {
+    const seen = pair(primary({ writeLsn: 0xa0n }), standby({ ...to }));
+    t.match(waitsForRecord(chosen, seen), says);
   }
   t.end();
 });

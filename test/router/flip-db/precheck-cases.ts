@@ -130,6 +130,15 @@ export const precheckCases: readonly PrecheckCase[] = [
     says: /^chi-02 is on timeline 1, dal-01 on 2$/,
   },
   {
+    code: "H2-streaming",
+    breaks: ({ facts }) => {
+      const [sender] = facts("dal-01").senders;
+      if (sender === undefined) throw new Error("no sender");
+      sender.repliedAtMs = facts("chi-02").clockMs - 60_000;
+    },
+    says: /^chi-02 is connected to dal-01, and nothing comes through: dal-01 has heard nothing from it for /,
+  },
+  {
     code: "H2-replay-paused",
     breaks: ({ facts }) => (facts("chi-02").replayPaused = true),
     says: /^replay is paused on chi-02$/,

@@ -62,6 +62,33 @@ t.test("fold counts a record from two places once, and stuck is not an end", (t)
   t.end();
 });
 
+t.test(
+  "what a step that was skipped has shown is on the disk before the next one acts",
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "switchyard-journal-"));
+    t.teardown(() => rm(folder, { recursive: true }));
+    const path = join(folder, "journal");
+    const journal = await FileJournal.open(path);
+    let then: JournalRecord[] = [];
+    const shows = row("proof", { isDone: () => true, factsOf: () => ({ upTo: "0/30000D8" }) });
+    const acts = row("act", {
+      run: async ({ actions }) => {
+        then = await readJournal(path);
+        actions.add("act");
+        return undefined;
+      },
+    });
+    const rows = [shows, row("told", { isDone: () => true }), acts];
+    await execute(operationOf(rows, new Set(), { journal }));
+    await journal.close();
+    t.match(then, [
+      { step: "proof", phase: "done", facts: { upTo: "0/30000D8" } },
+      { step: "act", phase: "started" },
+    ]);
+    t.equal(then.length, 2);
+  },
+);
+
 /** It must not run until it was looked at `looks` times, and says that this passes. */
 function shyRow(step: string, looks: number): StepRow<Toy> {
   let looked = 0;

@@ -15,6 +15,7 @@ import { rowsOf } from "../../../router/rebuild-standby/rebuild.ts";
 import { readRecordStart } from "../../../router/rebuild-standby/survey.ts";
 import { relate, segmentName, segmentStart } from "../../../router/rebuild-standby/timelines.ts";
 import { testEnvironment } from "../../support/environment.ts";
+import { exportRows } from "./export-rows.ts";
 import { rows } from "./plan-rows.ts";
 import { caseOf } from "./rebuild-case.ts";
 import { testWalRows } from "./wal-cases.ts";
@@ -22,7 +23,7 @@ import { testWalRows } from "./wal-cases.ts";
 const gigabyte = 1024 ** 3;
 
 t.test("plan", (t) => {
-  for (const row of rows) {
+  for (const row of [...rows, ...exportRows]) {
     t.test(row.name, (t) => {
       const { seen, survey, request } = caseOf(row.given);
       const made = plan(seen, survey, request);

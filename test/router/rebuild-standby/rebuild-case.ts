@@ -62,6 +62,9 @@ const layout: Layout = {
   newestTimeline: 1,
   programs: "/usr/lib/postgresql/15/bin",
   leftovers: [],
+  realData: "/pg/data",
+  realExport: null,
+  missingHook: null,
   workers: [],
 };
 
@@ -98,7 +101,10 @@ export function caseOf(words: CaseWords): {
     promoteFile: false,
     ...memberWords,
     control: controlWords === null ? null : { ...control, ...controlWords },
-    layout: words.hostError === undefined ? { ...layout, ...words.layout } : null,
+    layout:
+      words.hostError === undefined
+        ? { ...layout, realExport: words.request?.exportTo ?? null, ...words.layout }
+        : null,
     hostError: words.hostError ?? "",
   };
   const survey: Survey = {

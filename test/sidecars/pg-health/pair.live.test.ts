@@ -42,12 +42,14 @@ t.test("a pair as it should be", async (t) => {
   t.equal((await chiHealth.get("/")).status, 503);
   t.equal(await answers(chiHealth, "/replica", 200), "standby");
   t.equal((await chiHealth.get("/readyz")).status, 200);
-  const status = await eventually("both see each other", soon, async () => {
-    const seen = await chiHealth.status();
-    return seen.peers[0]?.state === "primary" ? seen : undefined;
-  });
+  const sees = (health: typeof chiHealth, state: string) =>
+    eventually(`its peer is seen as ${state}`, soon, async () => {
+      const seen = await health.status();
+      return seen.peers[0]?.state === state ? seen : undefined;
+    });
+  const status = await sees(chiHealth, "primary");
   t.match(status.postgres, { role: "standby", timeline: 1, streaming: true, writeLsn: null });
-  t.equal((await dalHealth.status()).peers[0]?.state, "standby");
+  await sees(dalHealth, "standby");
 });
 
 t.test("/replica and a standby whose replay is paused", async (t) => {
