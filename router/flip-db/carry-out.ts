@@ -33,8 +33,8 @@ export interface OrderTask {
   readonly pids: FlipPids;
   /** The operator's wish to abort. */
   readonly signal: AbortSignal;
-  /** How long a lock that is held is waited for: the sessions of a dead executor may linger. */
-  readonly lockPatienceMs?: number;
+  /** How long a held lock or gate is waited for: a dead executor's sessions and leases linger. */
+  readonly patienceMs?: number;
   /** Told once if an event cannot be written; the flip goes on without it. */
   readonly onLost: (error: Error) => void;
 }
@@ -45,7 +45,7 @@ export interface OrderTask {
  * @throws the file system's error when the journal cannot be opened, or the last of it not written
  */
 export async function carryOutOrder(task: OrderTask): Promise<Ending> {
-  const { environment, order, files, pids, signal, lockPatienceMs = 0 } = task;
+  const { environment, order, files, pids, signal, patienceMs = 0 } = task;
   const log = await EventLog.open(files.events, task.onLost);
   try {
     const world = await openFlipWorld(environment, { journalFile: files.journal }).catch(
@@ -64,7 +64,7 @@ export async function carryOutOrder(task: OrderTask): Promise<Ending> {
         world,
         log,
         signal,
-        lockPatienceMs,
+        patienceMs,
       });
     } finally {
       await world.close();
@@ -84,8 +84,8 @@ interface Task {
   readonly log: EventLog;
   /** The operator's wish to abort. */
   readonly signal: AbortSignal;
-  /** How long a lock that is held is waited for: the sessions of a dead executor may linger. */
-  readonly lockPatienceMs: number;
+  /** How long a held lock or gate is waited for: a dead executor's sessions and leases linger. */
+  readonly patienceMs: number;
 }
 
 export type Ending = FlipReport | FlipFailureEvent;
@@ -131,22 +131,24 @@ function end(task: Task, ending: Ending): Ending {
   return ending;
 }
 
-const lockAgainMs = 200;
+const againMs = 200;
 
 async function run(task: Task, told: Told, startedAt: string): Promise<FlipResult> {
-  const until = systemClock.monotonic() + task.lockPatienceMs;
+  const until = systemClock.monotonic() + task.patienceMs;
   for (;;) {
+    const isLate = systemClock.monotonic() >= until;
     try {
-      return await runFlip(task.request, task.world, {
+      const result = await runFlip(task.request, task.world, {
         holder: task.holder,
         signal: task.signal,
         onPlan: (plan) => begin(task, told, plan, startedAt),
         onEvent: (event) => step(task, told, event),
       });
+      if (result.kind === "ended" || !result.passing || isLate) return result;
     } catch (error) {
-      if (!(error instanceof LockedError) || systemClock.monotonic() > until) throw error;
-      await systemClock.sleep(lockAgainMs, task.signal);
+      if (!(error instanceof LockedError) || isLate) throw error;
     }
+    await systemClock.sleep(againMs, task.signal);
   }
 }
 

@@ -65,7 +65,7 @@ export interface FlipOptions {
 }
 
 export type FlipResult =
-  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string; readonly passing: boolean }
   | { readonly kind: "ended"; readonly plan: FlipPlan; readonly outcome: Outcome };
 
 /**
@@ -88,9 +88,9 @@ export async function runFlip(
   try {
     // Until the lock was there, another operation may have changed everything.
     const chosen = await decide(request, world, machine, options.signal);
-    if ("refused" in chosen) return { kind: "refused", why: chosen.refused };
+    if ("refused" in chosen) return refusal(chosen);
     if (chosen.from !== first.from || chosen.to !== first.to) {
-      return { kind: "refused", why: "the cluster changed while the lock was taken" };
+      return refusal({ refused: "the cluster changed while the lock was taken" });
     }
     options.onPlan?.(chosen);
     world.leaveOut(chosen.leftOut);
@@ -125,13 +125,17 @@ export async function runFlip(
 
 /** What another operation is in the middle of looks like something to be mended. */
 async function refused(
-  { refused: why }: Refusal,
+  why: Refusal,
   { lock }: FlipWorld,
   signal: AbortSignal,
 ): Promise<FlipResult> {
   const holder = await lock.holder?.(signal);
   if (holder) throw new LockedError("the cluster", holder);
-  return { kind: "refused", why };
+  return refusal(why);
+}
+
+function refusal({ refused: why, passing = false }: Refusal): FlipResult {
+  return { kind: "refused", why, passing };
 }
 
 /** Looks at everything and plans. @returns the plan, or why there is none; changes nothing */

@@ -72,6 +72,8 @@ export function requestFor(
 
 export interface Refusal {
   readonly refused: string;
+  /** What stands against it ends by itself soon: a lease of a run that died. */
+  readonly passing?: boolean;
 }
 
 /** What a plan is made of before its steps are known. */

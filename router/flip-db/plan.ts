@@ -91,6 +91,8 @@ function failoverWords(request: FlipRequest): string {
 function whole(seen: FlipObservation, base: Base, request: FlipRequest): FlipPlan | Refusal {
   const why = whyNotFit(seen, base, request);
   if (why !== undefined) return { refused: why };
+  const held = whyHeld(seen, base, request);
+  if (held !== undefined) return { refused: held, passing: true };
   return { ...base, goal: "forward", crossed: false, steps: wholeSteps(base) };
 }
 
@@ -138,11 +140,17 @@ function whyNotReachable(
     const without = commandFor(request, "flip-db --accept-risk=edge-poolers");
     return `gate ${silent.name} does not answer: ${fast}, or without it ${without}`;
   }
-  const paused = gates.find((one) => one.pausedBy !== null);
-  if (paused !== undefined) {
-    return `gate ${paused.name} is paused by ${paused.pausedBy} until its lease ends${againWhen(gates)}: ${topology}`;
-  }
   return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
+}
+
+/** A gate that somebody holds already, until the lease ends. */
+function whyHeld(seen: FlipObservation, base: Base, request: FlipRequest): string | undefined {
+  if (base.mode === "fast") return undefined;
+  const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
+  const paused = gates.find((one) => one.pausedBy !== null);
+  if (paused === undefined) return undefined;
+  const ends = `until its lease ends${againWhen(gates)}`;
+  return `gate ${paused.name} is paused by ${paused.pausedBy} ${ends}: ${commandFor(request, "topology")}`;
 }
 
 /** When every lease has ended unless somebody renews it; nothing where one does not say when. */

@@ -19,8 +19,8 @@ import { environmentNamed } from "../environment.ts";
 import { lostWords } from "./executor.ts";
 import { endedWord, linesOf, nextOrder } from "./order.ts";
 
-/** The server notices within this time that the sessions of a dead executor are gone. */
-const lockPatienceMs = 20_000;
+/** By then the server has noticed that a dead executor is gone, and its lease has ended. */
+const patienceMs = 20_000;
 
 /** Watches over one order. 0 when it was carried out, or there was none. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -64,5 +64,5 @@ async function goOn({ environment, folder, order, signal, onLost }: Watched): Pr
   if (goal === undefined) return;
   // The same run: what the dead executor has paused can then be released before its lease ends.
   const again = { ...order, request: { ...order.request, goal } };
-  await carryOutOrder({ environment, order: again, files, pids, signal, lockPatienceMs, onLost });
+  await carryOutOrder({ environment, order: again, files, pids, signal, patienceMs, onLost });
 }
