@@ -142,6 +142,8 @@ for (const { name, seen, asked, journal, want } of refusals) {
     const words = "refused" in chosen ? chosen.refused : chosen.steps.join(" ");
     t.match(words, want);
     t.match(words, /bin\/recovery prod [a-z-]+|docs\/runbooks\//, "it names what helps");
+    const passes = "refused" in chosen && chosen.passing === true;
+    t.equal(passes, words.includes("until its lease ends"), "a watcher waits for a lease alone");
     t.end();
   });
 }
