@@ -19,7 +19,7 @@ import { makeContainers } from "./docker-make.ts";
 import { containerName, labLabels } from "./docker-names.ts";
 import { cutContainers, healContainers, listContainerCuts } from "./docker-packets.ts";
 import { destroyContainers } from "./docker-place.ts";
-import { checkSubnets, checkVolumes } from "./docker-room.ts";
+import { checkSubnets, checkVolumes, trySubnets } from "./docker-room.ts";
 import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } from "./driver.ts";
 import type { LabDriver, PartState, PartStatus } from "./driver.ts";
 
@@ -42,7 +42,10 @@ export function dockerDriver(place: LabPlace): LabDriver {
       found = await readyImages(engine(), options);
     },
     checkNames: (model) => checkVolumes(engine(), place.root, model),
-    checkPlace: async (model) => checkSubnets(model),
+    checkPlace: async (model) => {
+      checkSubnets(model);
+      await trySubnets(engine(), place.root, model);
+    },
     environmentKeys: async (model) => dockerKeys(model, url),
     make: async (making, environment) => {
       const { model, signal } = making;

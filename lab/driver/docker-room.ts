@@ -1,10 +1,11 @@
 /** What must be free on this machine and its engine before a lab of containers is made. */
 import { networkInterfaces } from "node:os";
 import type { DockerEngine } from "../../kit/docker-engine.ts";
+import { EngineError } from "../../kit/docker-errors.ts";
 import { networks, subnetOf } from "../addresses.ts";
 import type { LabModel } from "../model.ts";
 import { LabUnavailableError } from "../place.ts";
-import { labLabels } from "./docker-names.ts";
+import { labLabels, networkName } from "./docker-names.ts";
 import { mountsOf } from "./docker-specs.ts";
 
 /**
@@ -24,6 +25,29 @@ export function checkSubnets(model: LabModel): void {
     throw new LabUnavailableError(
       `lab ${model.name} needs the subnet ${subnet}, and this machine's ${other.name} has ${other.address} in it: see docker network ls`,
     );
+  }
+}
+
+/**
+ * The engine itself has to take the subnets: it may hold one of a network whose bridge is gone.
+ * @throws LabUnavailableError; EngineError
+ */
+export async function trySubnets(
+  engine: DockerEngine,
+  root: string,
+  model: LabModel,
+): Promise<void> {
+  const labels = labLabels(root, model.name);
+  for (const network of networks) {
+    const [name, subnet] = [`${networkName(model, network)}-try`, subnetOf(model.index, network)];
+    try {
+      await engine.createNetwork(name, { subnet, labels });
+    } catch (cause) {
+      if (!(cause instanceof EngineError) || cause.fault !== "address taken") throw cause;
+      const why = `lab ${model.name} needs the subnet ${subnet}: ${cause.message}`;
+      throw new LabUnavailableError(why, { cause });
+    }
+    await engine.removeNetwork(name);
   }
 }
 
