@@ -13,7 +13,7 @@ import type { Environment } from "../../../../config/schema.ts";
 import { eventually, nextTurn, systemClock } from "../../../../kit/clock.ts";
 import type { EngineAddress } from "../../../../kit/docker-engine.ts";
 import { openEngine } from "../../../../kit/docker.ts";
-import type { HostControl, HostFacts } from "../../../../router/postgres/control/contract.ts";
+import type { HostControl } from "../../../../router/postgres/control/contract.ts";
 import { dockerChannel } from "../../../../router/postgres/control/docker-channel.ts";
 import {
   openBeside,
@@ -26,9 +26,11 @@ import { startDockerPair } from "../../../support/docker-pair.ts";
 import type { DockerPair } from "../../../support/docker-pair.ts";
 import { signalOne } from "../../../support/kill-process.ts";
 import { startSshWay, startTlsWay } from "../../../support/engine-ways.ts";
+import { factsWithin } from "../../../support/host-facts.ts";
 
 const { signal } = new AbortController();
 const soon = { deadlineMs: 30_000, intervalMs: 20 };
+const awaitFacts = factsWithin(soon);
 const controlLabel = "org.switchyard.control";
 
 const engine = await engineHere();
@@ -43,17 +45,6 @@ function hostOf(t: Test, member: string, environment: Environment = pair.environ
   const host = openHost(environment, member);
   t.teardown(() => host.close());
   return host;
-}
-
-async function awaitFacts(
-  host: HostControl,
-  what: string,
-  holds: (facts: HostFacts) => boolean,
-): Promise<HostFacts> {
-  return await eventually(`${host.member}: ${what}`, soon, async () => {
-    const facts = await host.inspect(signal);
-    return holds(facts) ? facts : undefined;
-  });
 }
 
 async function awaitStatus(container: string, status: string): Promise<void> {

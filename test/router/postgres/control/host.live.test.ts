@@ -16,9 +16,11 @@ import { formatLsn } from "../../../../kit/lsn.ts";
 import type { HostControl, HostFacts } from "../../../../router/postgres/control/contract.ts";
 import { openHost } from "../../../../router/postgres/control/host.ts";
 import { withLab } from "../../../support/lab.ts";
+import { factsWithin } from "../../../support/host-facts.ts";
 
 const { signal } = new AbortController();
 const soon = { deadlineMs: 20_000, intervalMs: 10 };
+const awaitFacts = factsWithin(soon);
 const isRoot = process.getuid?.() === 0;
 const forRoot = isRoot ? {} : { skip: "it takes root" };
 
@@ -55,18 +57,6 @@ function postmasterOf(facts: HostFacts): number {
 
 async function stateOf(part: string): Promise<string | undefined> {
   return (await lab.status()).find((one) => one.part === part)?.state;
-}
-
-/** Waits for a state of Postgres. */
-async function awaitFacts(
-  host: HostControl,
-  what: string,
-  holds: (facts: HostFacts) => boolean,
-): Promise<HostFacts> {
-  return await eventually(`${host.member}: ${what}`, soon, async () => {
-    const facts = await host.inspect(signal);
-    return holds(facts) ? facts : undefined;
-  });
 }
 
 /** Waits until Postgres itself says that it has come up, as a primary or a standby. */
