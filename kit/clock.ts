@@ -56,14 +56,31 @@ export async function withDeadline<T>(
     controller.abort(reason);
   };
   const onOuterAbort = (): void => stop(outer?.reason);
-  const timer = setTimeout(() => stop(new DeadlineError(what, deadlineMs)), deadlineMs);
+  const disarm = armed(deadlineMs, () => stop(new DeadlineError(what, deadlineMs)));
   outer?.addEventListener("abort", onOuterAbort, { once: true });
   try {
     return await Promise.race([work(controller.signal), interrupted]);
   } finally {
-    clearTimeout(timer);
+    disarm();
     outer?.removeEventListener("abort", onOuterAbort);
   }
+}
+
+/** A timer that comes later than this was held up by this process itself. */
+const lateMs = 20;
+
+/**
+ * Calls `over` after `ms`. Where the timer comes late, this process was held up, and answers may lie
+ * unread: they get as long as it was held up, once. @returns what disarms it
+ */
+function armed(ms: number, over: () => void): () => void {
+  const due = performance.now() + ms;
+  let timer = setTimeout(() => {
+    const late = performance.now() - due;
+    if (late < lateMs) over();
+    else timer = setTimeout(over, Math.min(late, ms));
+  }, ms);
+  return () => clearTimeout(timer);
 }
 
 /**

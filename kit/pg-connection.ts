@@ -108,6 +108,11 @@ export function describeTarget(target: Pick<PgTarget, "title" | "host" | "port">
   return `${target.title} at ${formatAddress(target)}`;
 }
 
+/** Loads the driver now, for whoever is about to connect under a deadline of their own. */
+export async function loadPgDriver(): Promise<void> {
+  await import("pg");
+}
+
 /**
  * Opens a connection within `deadlineMs`; the caller ends it by close, leave or cut.
  * @throws PgConnectionError, or the signal's reason

@@ -6,6 +6,7 @@
 import type { EdgePooler, Environment, Member, Router } from "../../config/schema.ts";
 import { formatAddress } from "../../kit/address.ts";
 import { systemClock, withDeadline } from "../../kit/clock.ts";
+import { loadPgDriver } from "../../kit/pg-connection.ts";
 import { fetchStatus } from "../../sidecars/pg-health/client.ts";
 import { fetchGateStatus } from "../../sidecars/pool-gate/client.ts";
 import { findingsOf } from "./findings.ts";
@@ -37,6 +38,7 @@ export async function observeCluster(
   environment: Environment,
   signal?: AbortSignal,
 ): Promise<Observation> {
+  await loadPgDriver();
   const at = new Date(systemClock.now()).toISOString();
   const start = systemClock.monotonic();
   const look = reporter(environment.thresholds.probe, signal);

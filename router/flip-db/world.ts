@@ -3,6 +3,7 @@
  * are opened once and kept. What is opened here is closed by close().
  */
 import { systemTiming } from "../../kit/clock.ts";
+import { loadPgDriver } from "../../kit/pg-connection.ts";
 import type { Environment } from "../../config/schema.ts";
 import { FileJournal, noJournal, readJournal } from "../operation/journal-file.ts";
 import type { LockHold, LockPurpose } from "../operation/lock.ts";
@@ -46,7 +47,7 @@ export async function openFlipWorld(
   let channels = flipChannels(environment);
   let actions = flipActions(channels);
   const journal = journalFile === null ? noJournal : await FileJournal.open(journalFile);
-  let opening = journalFile === null ? Promise.resolve() : undefined;
+  let opening = journalFile === null ? loadPgDriver() : undefined;
   return {
     observe: async (parts, ends, signal) => {
       await (opening ??= openHosts(channels, signal));
@@ -75,6 +76,7 @@ export async function openFlipWorld(
 
 /** Whoever acts looks often: hosts whose looks go a slow way are opened once for all of them. */
 async function openHosts({ members }: FlipChannels, signal: AbortSignal): Promise<void> {
+  await loadPgDriver();
   const hosts = [...members.values()].flatMap(({ host }) => host ?? []);
   await Promise.allSettled(hosts.map((host) => quicken(host, signal)));
 }

@@ -1,5 +1,8 @@
 /** The kit: time, LSNs, whole files, children, templates. */
+import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
@@ -118,6 +121,20 @@ t.test("withDeadline", async (t) => {
     });
     await t.rejects(work, { code: "ERR_DEADLINE", message: "ask the peer: no answer within 1 ms" });
     t.equal(seen?.aborted, true);
+  });
+  await t.test("gives an answer that came in time to a process that was held up", async (t) => {
+    const peer = createServer((socket) => void socket.end("answer"));
+    await once(peer.listen(0, "127.0.0.1"), "listening");
+    t.teardown(() => peer.close());
+    const { port } = peer.address() as AddressInfo;
+    const answer = withDeadline("ask the peer", 100, async () => {
+      const socket = connect(port, "127.0.0.1");
+      const [text] = (await once(socket, "data")) as [Buffer];
+      return text.toString("utf8");
+    });
+    const end = systemClock.monotonic() + 300;
+    while (systemClock.monotonic() < end);
+    t.equal(await answer, "answer");
   });
   await t.test("gives up on work that does not listen", async (t) => {
     const deaf = withDeadline("x", 1, () => new Promise<void>(() => undefined));

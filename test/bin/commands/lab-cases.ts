@@ -54,6 +54,7 @@ function modelIn(folder: string): LabModel {
       pooling: "transaction",
     },
     ...{ sharedBuffers: "128MB", archiveCommand: null },
+    ...{ cluster: "pair", memberCount: 2, names: false, dnsPort: 53 },
   });
 }
 

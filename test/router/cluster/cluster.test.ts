@@ -1,0 +1,3 @@
+/** The picture of a cluster and what is wrong with it; one file, since each costs a process. */
+import "./findings-cases.ts";
+import "./view-cases.ts";
