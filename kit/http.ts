@@ -113,20 +113,25 @@ export async function listen(
     handle(table, onError, request, response),
   );
   server.maxConnections = connectionsMax;
-  await bind(server, address);
+  await bindServer(server, address);
   const bound = server.address();
   const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
-  return { host: address.host, port, close: (deadlineMs) => close(server, deadlineMs) };
+  return { host: address.host, port, close: (deadlineMs) => closeServer(server, deadlineMs) };
 }
 
-function bind(server: Server, address: { host: string; port: number }): Promise<void> {
+/** Resolves when `server` listens on `address`. @throws ListenError */
+export function bindServer(
+  server: Server,
+  address: { readonly host: string; readonly port: number },
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", (cause) => reject(new ListenError(address.host, address.port, cause)));
   server.listen(address.port, address.host, resolve);
   return promise;
 }
 
-async function close(server: Server, deadlineMs: number): Promise<void> {
+/** Takes no more requests, lets running ones end, and cuts what is left after `deadlineMs`. */
+export async function closeServer(server: Server, deadlineMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   server.close(() => resolve());
   try {

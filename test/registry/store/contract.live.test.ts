@@ -1,0 +1,23 @@
+/**
+ * One contract, both stores: SQLite in a folder, and a real Postgres. SWITCHYARD_TEST_FULL=1 takes a
+ * zone of 100,000 records.
+ */
+import t from "tap";
+import { keepingContract } from "./keeping-contract.ts";
+import { newPostgresPlace, newSqlitePlace, startPostgres } from "./stores.ts";
+import { zoneContract } from "./zone-contract.ts";
+
+// With the largest zone, on a machine that does something else too.
+t.setTimeout(180_000);
+
+t.test("sqlite", { timeout: 90_000 }, async (t) => {
+  zoneContract(t, newSqlitePlace);
+  keepingContract(t, newSqlitePlace);
+});
+
+t.test("postgres", { timeout: 120_000 }, async (t) => {
+  const postgres = await startPostgres(t, "127.53.0.1");
+  const newPlace = newPostgresPlace(postgres);
+  zoneContract(t, newPlace);
+  keepingContract(t, newPlace);
+});
