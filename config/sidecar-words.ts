@@ -13,10 +13,10 @@ export interface Sidecar {
   readonly program: string;
   /** What it is for, in one sentence. */
   readonly purpose: string;
-  /** The flag that names what it stands beside, such as `member`. */
-  readonly part: string;
+  /** The flag that names what it stands beside, such as `member`; without it there is no --env. */
+  readonly part?: string;
   /** What follows that flag, in the help. */
-  readonly partValue: string;
+  readonly partValue?: string;
   readonly variables: VariableTable;
   /** The paths that it answers, in one line; undefined where it answers none over HTTP. */
   readonly paths?: string;
@@ -50,7 +50,7 @@ export function sidecarSource(
   words: readonly string[],
   variables: SidecarSource["variables"],
 ): SidecarSource | undefined {
-  const { part } = sidecar;
+  const { part = "" } = sidecar;
   const { env, help, "config-folder": folder, [part]: name } = parse(words, sidecar);
   if (help !== undefined) return undefined;
   if (env === undefined) {
@@ -68,7 +68,7 @@ function parse(
   { program, part }: Sidecar,
 ): Readonly<Record<string, string | undefined>> {
   const text = { type: "string" } as const;
-  const options = { env: text, [part]: text, "config-folder": text } as const;
+  const options = part === undefined ? {} : { env: text, [part]: text, "config-folder": text };
   const help = { help: { type: "boolean", short: "h" } } as const;
   try {
     const { values } = parseArgs({
@@ -86,12 +86,18 @@ function parse(
 /** The text of --help. */
 export function sidecarHelp(sidecar: Sidecar): string {
   const { program, purpose, part, partValue, variables, paths } = sidecar;
+  const head =
+    part === undefined
+      ? [`usage: ${program}`, "", "Everything comes from variables:"]
+      : [
+          `usage: ${program} [--env ENVIRONMENT --${part} ${partValue} [--config-folder FOLDER]]`,
+          "",
+          "With --env, everything comes from the environment file. Without it, from variables:",
+        ];
   return [
     purpose,
     "",
-    `usage: ${program} [--env ENVIRONMENT --${part} ${partValue} [--config-folder FOLDER]]`,
-    "",
-    "With --env, everything comes from the environment file. Without it, from variables:",
+    ...head,
     "",
     ...variableHelp(variables.rows),
     ...(paths === undefined ? [] : ["", `Paths: ${paths}`]),
@@ -102,8 +108,10 @@ export function sidecarHelp(sidecar: Sidecar): string {
 const exitCodeByError: Readonly<Record<string, number>> = {
   ERR_USAGE: 64,
   ERR_LISTEN: 69,
+  ERR_LOCKED: 75,
   ERR_CONFIG: 78,
   ERR_CONFIG_UNKNOWN_ENVIRONMENT: 78,
+  ERR_DNS_ENGINE: 78,
 };
 
 /** What a sidecar that failed says on stderr, whole lines, and the exit code of its process. */

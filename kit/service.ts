@@ -5,6 +5,8 @@
 import { withDeadline } from "./clock.ts";
 
 export interface Service {
+  /** What it has to wait for still, though it runs; undefined, or not there: nothing. */
+  readonly waitsFor?: () => string | undefined;
   /** Gives everything back; called once. */
   readonly stop: () => Promise<void>;
 }
@@ -53,7 +55,9 @@ export async function runService(
   try {
     const service = await startUnlessAsked(start, asked.signal);
     if (service === undefined) return;
-    logger.info({ step: "ready" }, `${name} is ready`);
+    const lacking = service.waitsFor?.();
+    const state = lacking === undefined ? "is ready" : `runs, and waits for ${lacking}`;
+    logger.info({ step: "ready" }, `${name} ${state}`);
     await aborted(asked.signal);
     logger.info({ step: "stop" }, `${name} stops: ${String(asked.signal.reason)}`);
     const stop = (): Promise<void> => service.stop();
