@@ -7,6 +7,7 @@ import { formatPath } from "./explain.ts";
 import type { Path, Problem } from "./explain.ts";
 import type { EnvironmentFile } from "./schema.ts";
 import { hostRules } from "./host-rules.ts";
+import { nameRules } from "./name-rules.ts";
 import { formatDuration } from "./units.ts";
 import { isIpAddress } from "./values.ts";
 
@@ -113,6 +114,7 @@ const rules: Readonly<Record<string, Rule>> = {
     ),
 
   ...hostRules,
+  ...nameRules,
 
   oneManager: ({ members: [first, ...others] }) =>
     others.flatMap(({ manager }, index): Problem[] =>

@@ -67,6 +67,7 @@ const rows: Readonly<Record<PartKind, (placed: Placed, tree: Tree) => void>> = {
     const address = addressOf(accessory, "gate");
     if (gate !== undefined && address !== undefined) add(gate, "url", `http://${address}`);
   },
+  resolver: ({ entry, accessory }) => add(entry, "address", addressOf(accessory, "resolver")),
 };
 
 function add(entry: Record<string, unknown>, key: string, value: unknown): void {

@@ -4,8 +4,16 @@
  * and paths), and how deploy.yml calls a host. Pure.
  */
 
-/** What a container of a cluster is; with the name of its member, router or edge pooler, a part. */
-export const partKinds = ["postgres", "pooler", "health", "router", "edge", "gate"] as const;
+/** What a container of a cluster is; with the name of whose it is, such as a member's, a part. */
+export const partKinds = [
+  "postgres",
+  "pooler",
+  "health",
+  "router",
+  "edge",
+  "gate",
+  "resolver",
+] as const;
 export type PartKind = (typeof partKinds)[number];
 
 /** The list of an environment that a kind of part belongs to. */
@@ -16,6 +24,7 @@ export const listOfKind = {
   router: "routers",
   edge: "edgePoolers",
   gate: "edgePoolers",
+  resolver: "registry.resolvers",
 } as const satisfies Readonly<Record<PartKind, string>>;
 
 /**
@@ -37,6 +46,7 @@ export const imageOfKind: Readonly<Record<PartKind, ImageName>> = {
   router: "haproxy",
   health: "switchyard",
   gate: "switchyard",
+  resolver: "switchyard",
 };
 
 /** Whom each image runs as, which is the owner of its files: the number of user and group. */
@@ -66,7 +76,14 @@ export const containerPorts: Readonly<Record<PartKind, number>> = {
   router: 6433,
   edge: 6432,
   gate: 8009,
+  resolver: 53,
 };
+
+/** Where a resolver keeps the last state of the zone, in its container. */
+export const resolverState = "/var/lib/switchyard/dns-resolver";
+
+/** Where the image has room for a registry's embedded store. */
+export const registryStore = "/var/lib/switchyard/registry";
 
 /** Paths inside a pooler's container, as the image has them. */
 export const poolerPaths = {

@@ -180,7 +180,9 @@ function placesOf(
 }
 
 function entriesOf(tree: Tree, list: string): Record<string, unknown>[] {
-  const all = tree[list];
+  const all = list
+    .split(".")
+    .reduce<unknown>((value, key) => (isTree(value) ? value[key] : undefined), tree);
   return Array.isArray(all) ? ((all as unknown[]).filter(isTree) as Record<string, unknown>[]) : [];
 }
 

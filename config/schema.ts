@@ -32,7 +32,6 @@ import {
 import { Secret } from "./secret.ts";
 
 const secretNotation = "${NAME} or file:/absolute/path";
-
 /** A secret as it stands in the file; load.ts has resolved it to a Secret before this sees it. */
 const secretValue = z
   .instanceof(Secret, { error: `expected ${secretNotation}` })
@@ -229,6 +228,41 @@ const maintenance = mapping({
   steps: listOf(maintenanceStep, "maintenance steps", { min: 0, max: 32 }).default([]),
 });
 
+const resolver = mapping({
+  name: nameValue,
+  address: addressValue,
+  /** One of `hosts`; in a container it needs its node in the registry. */
+  host: nameValue.optional(),
+  node: mapping({ id: wholeNumber({ min: 1, max: 2 ** 31 - 1 }), token: secretValue }).optional(),
+  /** Who it asks for what is outside the zone; nobody when not given. */
+  upstreams: listOf(ipAddressValue, "name servers", { min: 0, max: 8 }).default([]),
+});
+
+/** The registry that gives this cluster its names. */
+const registry = mapping({
+  url: healthUrlValue,
+  /** An admin token of the registry. */
+  token: secretValue,
+  /** What the registry calls this cluster; `cluster` when not given. */
+  cluster: nameValue.optional(),
+  zone: hostValue.default("temps.local"),
+  /** How long a flip waits until every resolver answers with the new primary. */
+  deadline: durationValue({ minMs: 100, maxMs: minute }).default(3 * second),
+  resolvers: listOf(resolver, "resolvers", { min: 0, max: 64 }).default([]),
+});
+
+/** The monitor of a cluster that pg_auto_failover runs; its nodes are called as the members are. */
+const monitor = mapping({
+  address: addressValue,
+  user: identifierValue.default("autoctl_node"),
+  password: secretValue,
+  database: identifierValue.default("pg_auto_failover"),
+  tls: choice(["disable", "require", "verify-full"]).default("require"),
+  tlsCa: pathValue.optional(),
+  formation: identifierValue.default("default"),
+  group: wholeNumber({ min: 0, max: 999 }).default(0),
+});
+
 /** The shape of an environment file. */
 export const environmentSchema = mapping({
   aliases: listOf(nameValue, "aliases", { min: 0, max: 16 }).default([]),
@@ -243,6 +277,8 @@ export const environmentSchema = mapping({
   thresholds: thresholds.prefault({}),
   flip: flip.prefault({}),
   maintenance: maintenance.prefault({}),
+  registry: registry.optional(),
+  monitor: monitor.optional(),
   kamal: kamal.prefault({}),
 });
 
@@ -257,6 +293,8 @@ export type Member = EnvironmentFile["members"][number];
 export type Router = EnvironmentFile["routers"][number];
 export type MemberControlKeys = NonNullable<Member["control"]>;
 export type EdgePooler = EnvironmentFile["edgePoolers"][number];
+export type RegistryKeys = NonNullable<EnvironmentFile["registry"]>;
+export type MonitorKeys = NonNullable<EnvironmentFile["monitor"]>;
 export type MaintenanceStep = EnvironmentFile["maintenance"]["steps"][number];
 export type FlapGuard = z.infer<typeof flapGuard>;
 export type Login = EnvironmentFile["login"];

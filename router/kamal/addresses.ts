@@ -73,7 +73,9 @@ export function published(address: Address, containerPort: number, path: string)
 
 /** A published port without its container's: what two containers of a host cannot both have. */
 export function publishedAddress(text: string): string {
-  return text.slice(0, text.lastIndexOf(":"));
+  const [, protocol] = text.split("/");
+  const address = text.slice(0, text.lastIndexOf(":"));
+  return protocol === undefined ? address : `${address}/${protocol}`;
 }
 
 /** How a container of `host` reaches the pg-health of a member, as a URL. */

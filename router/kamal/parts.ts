@@ -13,6 +13,7 @@ import { KamalModelError } from "./accessory.ts";
 import { containedMembers, healthUrlFrom, published, routerBehind } from "./addresses.ts";
 import type { ContainedMember } from "./addresses.ts";
 import { connectionTo, filesFolder, mountedAt, owners, uploaded } from "./mounted.ts";
+import { resolverParts } from "./resolver-parts.ts";
 import { secretAs, secretNames } from "./secret-names.ts";
 
 /** The images that accessories run, all of them pinned. */
@@ -40,6 +41,7 @@ export const accessoryNames: Readonly<Record<PartKind, string>> = {
   router: "haproxy",
   edge: "pgbouncer-edge",
   gate: "pool-gate",
+  resolver: "dns-resolver",
 };
 
 const makers: Readonly<Record<PartKind, (making: Making) => Part[]>> = {
@@ -49,6 +51,8 @@ const makers: Readonly<Record<PartKind, (making: Making) => Part[]>> = {
   router: (making) => making.environment.routers.flatMap((one, at) => routerPart(making, one, at)),
   edge: (making) => making.environment.edgePoolers.flatMap((one, at) => edgePart(making, one, at)),
   gate: (making) => making.environment.edgePoolers.flatMap((one, at) => gatePart(making, one, at)),
+  resolver: ({ environment, images, usualName }) =>
+    resolverParts(environment, images.switchyard, usualName(accessoryNames.resolver)),
 };
 
 /**

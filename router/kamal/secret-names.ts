@@ -16,6 +16,8 @@ export interface SecretNames {
   readonly edge: (edge: string) => string;
   /** The token of an edge pooler's pool-gate. */
   readonly gate: (edge: string) => string;
+  /** The token of a resolver's node. */
+  readonly resolver: (name: string) => string;
 }
 
 /** An entry of env.secret: the variable of the container, and the secret that it is taken from. */
@@ -29,7 +31,7 @@ interface Held {
 }
 
 /** The names of the secrets of one environment. */
-export function secretNames({ members, edgePoolers }: Environment): SecretNames {
+export function secretNames({ members, edgePoolers, registry }: Environment): SecretNames {
   return {
     login: "SWITCHYARD_PASSWORD",
     replicator: "REPLICATOR_PASSWORD",
@@ -44,6 +46,10 @@ export function secretNames({ members, edgePoolers }: Environment): SecretNames 
     gate: named(
       "POOL_GATE_TOKEN",
       edgePoolers.map(({ name, gate }) => ({ name, secret: gate?.token })),
+    ),
+    resolver: named(
+      "DNS_RESOLVER_TOKEN",
+      (registry?.resolvers ?? []).map(({ name, node }) => ({ name, secret: node?.token })),
     ),
   };
 }

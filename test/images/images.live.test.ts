@@ -136,6 +136,41 @@ const rows: readonly Row[] = [
     ask: http(8009, "/status"),
     answer: /401 /,
   },
+  {
+    name: "dns-resolver",
+    container: {
+      of: "switchyard",
+      command: ["dns-resolver"],
+      env: {
+        // A port that only root may have elsewhere.
+        DNS_RESOLVER_LISTEN: "0.0.0.0:53",
+        DNS_RESOLVER_REGISTRY: "http://127.0.0.1:1",
+        DNS_RESOLVER_NODE: "1",
+        DNS_RESOLVER_TOKEN_FILE: "/etc/secrets/secret",
+      },
+      volumes: { resolver: "/etc/secrets", zone: "/var/lib/switchyard/dns-resolver" },
+      files: { "/etc/secrets": secretFile(997) },
+    },
+    uid: 997,
+    process: /^\S*node \S*sidecars\/dns-resolver\/main\.ts $/,
+    health: ["switchyard-healthcheck"],
+    ask: ["/switchyard/bin/dns-resolver", "status"],
+    answer: /0\.0\.0\.0:53\s+bound\s+batched/,
+  },
+  {
+    name: "registry",
+    container: {
+      of: "switchyard",
+      command: ["registry", "start"],
+      env: { REGISTRY_LISTEN: "0.0.0.0:8053", REGISTRY_DATA: "/var/lib/switchyard/registry" },
+      volumes: { store: "/var/lib/switchyard/registry" },
+    },
+    uid: 997,
+    process: /^\S*node \S*commands\/registry\.ts start $/,
+    health: ["switchyard-healthcheck"],
+    ask: http(8053, "/api/nodes"),
+    answer: /401 /,
+  },
 ];
 
 async function checkImage(t: Test, containers: TestContainers, row: Row): Promise<void> {

@@ -1,21 +1,27 @@
 /**
  * docs/kamal.md on a real engine: what `bin/router ENV kamal` renders is booted as Kamal boots it, on
- * two hosts, and an app writes through its edge pooler before and after the first flip.
+ * two hosts, an app writes through its edge pooler before and after the first flip, and the primary's
+ * name leads there.
  */
 import { randomUUID } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
+import type { Test } from "tap";
 import { parse, stringify } from "yaml";
 import { Secret } from "../../../config/secret.ts";
 import { inCheckout, ownVersion } from "../../../kit/checkout.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { withPgSession } from "../../../kit/pg-session.ts";
 import type { AskPostgres } from "../../../kit/pg-session.ts";
+import { addNode, createCluster } from "../../../registry/admin.ts";
+import type { NewNode } from "../../../registry/contract.ts";
+import { askName } from "../../../sidecars/dns-resolver/client.ts";
 import { scramSecret } from "../../../lab/scram.ts";
 import type { MountedFile } from "../../../router/kamal/accessory.ts";
 import type { Accessories } from "../../../router/kamal/model.ts";
 import { engineHere } from "../../support/containers.ts";
+import { registryRig } from "../../support/registry.ts";
 import { startRecovery } from "../../support/recovery-process.ts";
 import { boot, makeYard } from "./boot.ts";
 import type { Deployment, Yard } from "./boot.ts";
@@ -34,12 +40,13 @@ async function whyNot(): Promise<string | false> {
   return false;
 }
 
-/** Two hosts: each has a member, a router, an edge pooler and its pool-gate. */
-function environmentTree({ prefix, subnet }: Yard) {
-  const hosts = [
-    { host: "dal", member: "dal-01", app: "app-01", ordinal: 1 },
-    { host: "chi", member: "chi-02", app: "app-02", ordinal: 2 },
-  ];
+const hosts = [
+  { host: "dal", member: "dal-01", app: "app-01", ordinal: 1 },
+  { host: "chi", member: "chi-02", app: "app-02", ordinal: 2 },
+] as const;
+
+/** Two hosts: each has a member, a router, an edge pooler and its pool-gate, and a resolver. */
+function environmentTree({ prefix, subnet }: Yard, nodes: readonly NewNode[]) {
   const at = (ordinal: number, last: number, port: number): string =>
     `${subnet}.${100 + 10 * ordinal + last}:${port}`;
   const poolerAdmin = { user: "pooler_admin", password: "${NODE_POOLER_PASSWORD}" };
@@ -79,7 +86,47 @@ function environmentTree({ prefix, subnet }: Yard) {
       admin: { user: "pooler_admin", password: "${EDGE_POOLER_PASSWORD}" },
       gate: { url: `http://${at(ordinal, 5, 8009)}`, token: "${POOL_GATE_TOKEN}" },
     })),
+    registry: {
+      ...{ url: `http://${registryOf(subnet)}:8053`, token: "${REGISTRY_TOKEN}", deadline: "30s" },
+      resolvers: hosts.map(({ host, ordinal }, index) => ({
+        ...{ name: host, host, address: at(ordinal, 6, 53) },
+        node: { id: nodes[index]?.id, token: `\${DNS_RESOLVER_TOKEN_${host.toUpperCase()}}` },
+      })),
+    },
   };
+}
+
+/** This machine's own address in the network between the hosts. */
+function registryOf(subnet: string): string {
+  return `${subnet}.1`;
+}
+
+/** A registry away from both hosts that knows them and the cluster, and what it gave for secrets. */
+async function startNames(t: Test, { subnet }: Yard) {
+  const { admin, folder, token } = await registryRig(t, registryOf(subnet));
+  const file = join(folder, "switchyard.password");
+  await writeFile(file, secret("SWITCHYARD_PASSWORD"), { mode: 0o600 });
+  const probe = {
+    kind: "probe",
+    user: "switchyard",
+    database: "postgres",
+    tls: "disable",
+  } as const;
+  const nodes: NewNode[] = [];
+  for (const { host } of hosts) nodes.push(await addNode(admin, { name: host }));
+  const members = hosts.map(({ host, member, ordinal }) => ({
+    ...{
+      name: member,
+      ordinal,
+      node: host,
+      address: `${subnet}.${101 + 10 * ordinal}`,
+      port: 5432,
+    },
+  }));
+  const source = { ...probe, password_file: file, interval_ms: 1000 };
+  await createCluster(admin, { name: "orders", source, members });
+  const tokens = nodes.map((one) => [`DNS_RESOLVER_TOKEN_${one.name.toUpperCase()}`, one.token]);
+  return { nodes, given: { REGISTRY_TOKEN: token, ...Object.fromEntries(tokens) } };
 }
 
 /** .kamal/secrets, and the app's own password. */
@@ -113,11 +160,13 @@ await t.test("two hosts, from nothing to the first flip", { skip: await whyNot()
   const name = `kamal-live-${process.pid}`;
   const file = inCheckout(join("config", `${name}.yml`));
   t.teardown(() => rm(file, { force: true }));
-  await writeFile(file, stringify(environmentTree(yard)));
+  const { nodes, given } = await startNames(t, yard);
+  const env = { ...secrets, ...given };
+  await writeFile(file, stringify(environmentTree(yard, nodes)));
   const stateHome = t.testdir();
   const run = async (program: "router" | "recovery", ...words: string[]) => {
     const other = program === "router" ? { program } : {};
-    const one = startRecovery(t, [name, ...words], { stateHome, env: secrets, ...other });
+    const one = startRecovery(t, [name, ...words], { stateHome, env, ...other });
     const code = await one.end();
     const said = `${one.out()}${one.notes()}`;
     // What it said matters where it did not do it.
@@ -133,7 +182,7 @@ await t.test("two hosts, from nothing to the first flip", { skip: await whyNot()
   const texts = new Map([[`config/switchyard/${name}/users.txt`, users]]);
   for (const { local, text } of files) texts.set(local, text);
   const { accessories } = parse(yaml) as { accessories: Accessories };
-  const deployment: Deployment = { accessories, files: texts, secrets };
+  const deployment: Deployment = { accessories, files: texts, secrets: env };
   await Promise.all(Object.keys(accessories).map((one) => boot(t, yard, deployment, one)));
 
   await eventually("the routers are applied", soon, async () => {
@@ -163,7 +212,17 @@ await t.test("two hosts, from nothing to the first flip", { skip: await whyNot()
       const statement = "INSERT INTO written (at) SELECT inet_server_addr() RETURNING at";
       return (await say(statement))[0]?.["at"];
     });
+  const named = async (): Promise<string[]> =>
+    await Promise.all(
+      hosts.map(async ({ ordinal }) => {
+        const address = { host: `${yard.subnet}.${106 + 10 * ordinal}`, port: 53 };
+        const name = "primary.orders.temps.local";
+        const said = await askName({ address, name, type: "A", deadlineMs: 10_000 });
+        return said.addresses.join(" ");
+      }),
+    );
   const before = await write();
+  t.same(await named(), Array(2).fill(primary.host), "the name leads to the primary");
   // A precheck may refuse while the machine is too busy to answer it; nothing was changed then.
   const flip = await eventually("a flip that is not refused", soon, async () => {
     const tried = await run("recovery", "flip-db", "--yes");
@@ -173,5 +232,6 @@ await t.test("two hosts, from nothing to the first flip", { skip: await whyNot()
   t.equal(flip.code, 0, "flipped");
   t.match(flip.said, /loss +none, proven by/);
   t.not(await write(), before, "another member takes writes");
+  t.same(await named(), Array(2).fill(`${yard.subnet}.121`), "and the name leads there");
   await healthy();
 });

@@ -98,7 +98,9 @@ function faultsOf(name: string, one: Accessory): string[] {
     "stands in one place": Object.keys(one).filter((key) => placements.includes(key)).length !== 1,
     "has no restart policy of its own": "restart" in (one.options ?? {}),
     "is pinned": !/:(?!latest$)[\w.-]+$/.test(one.image),
-    "publishes on one address": published.some((port) => !/^(\[fd|100\.)\S+:\d+:\d+$/.test(port)),
+    "publishes on one address": published.some(
+      (port) => !/^(\[fd|100\.)\S+:\d+:\d+(\/udp)?$/.test(port),
+    ),
     "does not mount what tools rename": targets.some((path) => path.endsWith("haproxy.cfg")),
     "keeps secrets to their owner": (one.files ?? []).some(
       ({ local, mode }) => local.endsWith(".erb") !== (mode === "0400"),

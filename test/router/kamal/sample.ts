@@ -15,6 +15,8 @@ export const variables = {
   NODE_POOLER_PASSWORD: secretText,
   EDGE_POOLER_PASSWORD: secretText,
   POOL_GATE_TOKEN: secretText,
+  REGISTRY_TOKEN: secretText,
+  DNS_RESOLVER_TOKEN: secretText,
   OTHER: `${secretText}-2`,
 };
 
@@ -62,9 +64,12 @@ export function shapeOf(seed: number): Shape {
 }
 
 /** The tree of an environment file of that shape, whole. */
-export function treeOf(
-  shape: Shape,
-): Tree & { members: Tree[]; routers: Tree[]; edgePoolers: Tree[] } {
+export function treeOf(shape: Shape): Tree & {
+  members: Tree[];
+  routers: Tree[];
+  edgePoolers: Tree[];
+  registry: Tree & { resolvers: Tree[] };
+} {
   const indexes = Array.from({ length: shape.hosts }, (_, index) => index);
   const service = shape.service ?? shape.cluster;
   const name = (index: number): string =>
@@ -119,6 +124,17 @@ export function treeOf(
       poolMode: "transaction",
       gate: { url: `http://${at(index, 8009)}`, token: "${POOL_GATE_TOKEN}" },
     })),
+    registry: {
+      url: "http://100.64.0.99:8053",
+      token: "${REGISTRY_TOKEN}",
+      resolvers: indexes.map((index) => ({
+        name: `app-${index}`,
+        host: `host-${index}`,
+        address: at(index, 53),
+        node: { id: index + 1, token: "${DNS_RESOLVER_TOKEN}" },
+        upstreams: index === 0 ? [] : ["9.9.9.9:53"],
+      })),
+    },
     ...(shape.service === undefined ? {} : { kamal: { service: shape.service } }),
   };
 }
@@ -139,6 +155,12 @@ export function bareTree(whole: ReturnType<typeof treeOf>, file: string): Tree {
       ...{ name, admin, databases, poolMode },
       gate: { token: (gate as Tree)["token"] },
     })),
+    registry: {
+      ...whole.registry,
+      resolvers: whole.registry.resolvers.map(({ name, node, upstreams }) => ({
+        ...{ name, node, upstreams },
+      })),
+    },
     kamal: { ...(whole["kamal"] as Tree | undefined), file },
   };
 }

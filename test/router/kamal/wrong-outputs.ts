@@ -9,6 +9,7 @@ export interface ModelCase {
     routers: Tree[];
     edgePoolers: Tree[];
     hosts: Tree[];
+    registry: { resolvers: Tree[] };
   }) => void;
   readonly want: string;
 }
@@ -20,7 +21,8 @@ export const modelCases: readonly ModelCase[] = [
   {
     name: "nothing in a container",
     change: (tree) => {
-      for (const one of [...tree.members, ...tree.routers, ...tree.edgePoolers]) {
+      const lists = [tree.members, tree.routers, tree.edgePoolers, tree.registry.resolvers];
+      for (const one of lists.flat()) {
         for (const key of ["host", "local", "control"]) delete one[key];
       }
       for (const [index, one] of tree.routers.entries()) {
