@@ -49,6 +49,8 @@ export interface ContainerSpec {
   readonly hostname?: string;
   /** The first one is there from the start; none gives a container without a network. */
   readonly networks: readonly NetworkEnd[];
+  /** Whom the engine asks for names that are no container's, in this order; three at the most. */
+  readonly dns?: readonly string[];
   readonly mounts?: readonly Mount[];
   /** All mounts of these containers as well. */
   readonly volumesFrom?: readonly string[];

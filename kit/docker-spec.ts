@@ -49,6 +49,7 @@ export function networkEnd({ address, aliases }: NetworkEnd): object {
 function hostConfig(spec: ContainerSpec): object {
   return {
     NetworkMode: spec.networks[0]?.network ?? "none",
+    Dns: spec.dns,
     Mounts: spec.mounts?.map(mountBody),
     VolumesFrom: spec.volumesFrom,
     PidMode: spec.pid ?? "",

@@ -4,6 +4,8 @@
  * containers. Ports are the standard ones everywhere. Pure.
  */
 import type { Address } from "../kit/address.ts";
+import { registryPort } from "../registry/contract.ts";
+import { resolverStatusPort } from "../sidecars/dns-resolver/contract.ts";
 
 export type DriverKind = "process" | "docker";
 
@@ -25,9 +27,22 @@ export interface AppAddresses {
   readonly gate: Address;
 }
 
+/** Where a resolver answers questions, and where it tells how it is. */
+export interface ResolverAddresses {
+  readonly dns: Address;
+  readonly status: Address;
+}
+
 interface AddressPlan {
   member(index: number, ordinal: number): MemberAddresses;
   app(index: number, ordinal: number): AppAddresses;
+  monitor(index: number): Address;
+  registry(index: number): Address;
+  /**
+   * The address of a resolver: one on each member's and each app's host, or where sites are hosts
+   * one in each site.
+   */
+  resolver(index: number, kind: "member" | "app" | "site", ordinal: number): string;
 }
 
 export const addressPlans: Readonly<Record<DriverKind, AddressPlan>> = {
@@ -40,6 +55,10 @@ export const addressPlans: Readonly<Record<DriverKind, AddressPlan>> = {
       const host = `127.${10 + index}.1.${ordinal + 1}`;
       return appAddresses(host, host, host);
     },
+    monitor: (index) => ({ host: `127.${10 + index}.2.1`, port: 5432 }),
+    registry: (index) => ({ host: `127.${10 + index}.2.2`, port: registryPort }),
+    resolver: (index, kind, ordinal) =>
+      `127.${10 + index}.${kind === "member" ? 0 : 1}.${ordinal + 1}`,
   },
   docker: {
     member: (index, ordinal) => {
@@ -50,8 +69,16 @@ export const addressPlans: Readonly<Record<DriverKind, AddressPlan>> = {
       const at = (place: number): string => tailnetAddress(index, 151 + ordinal * 5 + place);
       return appAddresses(at(0), at(1), at(2));
     },
+    monitor: (index) => ({ host: tailnetAddress(index, 141), port: 5432 }),
+    registry: (index) => ({ host: tailnetAddress(index, 142), port: registryPort }),
+    resolver: (index, _kind, ordinal) => tailnetAddress(index, 143 + ordinal),
   },
 };
+
+/** The addresses of a resolver on `host`; ports below 1024 are for root alone. */
+export function resolverAddresses(host: string, dnsPort: number): ResolverAddresses {
+  return { dns: { host, port: dnsPort }, status: { host, port: resolverStatusPort } };
+}
 
 function memberAddresses(postgres: string, pooler: string, health: string): MemberAddresses {
   return {

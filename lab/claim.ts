@@ -17,7 +17,10 @@ import type { LabState } from "./state.ts";
 export async function claimPlace(
   place: LabPlace,
   driver: LabDriver,
-  request: Pick<LabState, "name" | "appHosts" | "pooling" | "sharedBuffers" | "archiveCommand">,
+  request: Omit<
+    LabState,
+    "version" | "driver" | "index" | "phase" | "configFolder" | "processes" | "stopped"
+  >,
 ): Promise<LabState> {
   const stateAt = (index: number): LabState => ({
     ...request,

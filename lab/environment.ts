@@ -7,7 +7,7 @@ import { formatAddress } from "../kit/address.ts";
 import { writeFileAtomically } from "../kit/atomic-file.ts";
 import type { EnvironmentKeys, Making } from "./driver/driver.ts";
 import type { LabModel } from "./model.ts";
-import { labDatabase, labUsers, secretFile } from "./secrets.ts";
+import { labDatabase, labUsers, registryTokenFile, secretFile } from "./secrets.ts";
 
 /** The first line of every file that a lab writes into config/, by which it is known again. */
 export const environmentHead = "# Written by bin/lab, and removed by bin/lab down.";
@@ -41,6 +41,7 @@ export function labEnvironment(model: LabModel, keys: EnvironmentKeys): string {
       pooler: { address: formatAddress(member.pooler), admin: poolerAdmin },
       health: `http://${formatAddress(member.health)}`,
       slot: member.slot,
+      ...(model.monitor === undefined ? {} : { manager: model.cluster }),
       ...keys.member(member.name),
     })),
     routers: model.apps.map(({ router }) => ({ name: router, ...keys.router(router) })),
@@ -53,9 +54,28 @@ export function labEnvironment(model: LabModel, keys: EnvironmentKeys): string {
       poolMode: model.pooling,
       gate: { url: `http://${formatAddress(app.gate)}`, token: password("gateToken") },
     })),
+    ...monitorKeys(model),
+    ...registryKeys(model),
   };
   const head = `${environmentHead}\n${ownerLine(model.folder)}`;
   return `${head}\n${stringify(environment, { aliasDuplicateObjects: false })}`;
+}
+
+function monitorKeys({ monitor, folder }: LabModel): object {
+  if (monitor === undefined) return {};
+  const password = `file:${secretFile(folder, "monitor")}`;
+  return { monitor: { address: formatAddress(monitor.address), password } };
+}
+
+function registryKeys({ registry, folder, resolvers }: LabModel): object {
+  if (registry === undefined) return {};
+  return {
+    registry: {
+      url: `http://${formatAddress(registry.address)}`,
+      token: `file:${registryTokenFile(folder)}`,
+      resolvers: resolvers.map(({ name, dns }) => ({ name, address: formatAddress(dns) })),
+    },
+  };
 }
 
 /**

@@ -20,20 +20,25 @@ export const initdbWords = ["--data-checksums", "--encoding=UTF8", "--locale=C.U
 
 /** Creates roles, the app's database and the standby's slot on the running primary. */
 export async function fillPrimary(making: Making, member: MemberHost): Promise<void> {
-  const { app, replicator } = making.secrets;
+  const { replicator } = making.secrets;
   await asSuperuser(making, member, async (client) => {
     const others = making.model.members.filter((one) => one.name !== member.name);
     await client.query(
       `CREATE ROLE ${labUsers.replicator} LOGIN REPLICATION PASSWORD ${escapeLiteral(replicator.reveal())}`,
     );
-    await client.query(
-      `CREATE ROLE ${labUsers.app} LOGIN PASSWORD ${escapeLiteral(scramSecret(app))}`,
-    );
-    await client.query(`CREATE DATABASE ${labDatabase} OWNER ${labUsers.app}`);
+    await createApp(making, client);
     for (const { slot } of others) {
       await client.query("SELECT pg_create_physical_replication_slot($1, true)", [slot]);
     }
   });
+}
+
+/** Creates the app's role and its database. */
+export async function createApp({ secrets }: Making, client: Client): Promise<void> {
+  await client.query(
+    `CREATE ROLE ${labUsers.app} LOGIN PASSWORD ${escapeLiteral(scramSecret(secrets.app))}`,
+  );
+  await client.query(`CREATE DATABASE ${labDatabase} OWNER ${labUsers.app}`);
 }
 
 /**
@@ -49,7 +54,8 @@ export async function prepareSlots(making: Making, member: MemberHost): Promise<
   });
 }
 
-async function asSuperuser(
+/** Works on a member's Postgres as its superuser. @throws PgConnectionError, or what `work` throws */
+export async function asSuperuser(
   making: Making,
   member: MemberHost,
   work: (client: Client) => Promise<void>,

@@ -14,9 +14,12 @@ export interface Programs {
   readonly postgresMajor: number;
   readonly haproxy: string;
   readonly pgbouncer: string;
+  /** Undefined where it is not installed; only a cluster of pg_auto_failover needs it. */
+  readonly autoctl: string | undefined;
 }
 
 const packagedPostgres = "/usr/lib/postgresql";
+const packagedShare = "/usr/share/postgresql";
 const oldestPostgres = 15;
 const systemFolders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbin"];
 
@@ -25,12 +28,33 @@ const systemFolders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/b
  * @throws LabUnavailableError naming what is missing and how to get it
  */
 export async function findPrograms(): Promise<Programs> {
-  const [postgres, haproxy, pgbouncer] = await Promise.all([
+  const [postgres, haproxy, pgbouncer, autoctl] = await Promise.all([
     findPostgres(),
     findProgram("haproxy"),
     findProgram("pgbouncer"),
+    findProgram("pg_autoctl").catch(() => undefined),
   ]);
-  return { ...postgres, haproxy, pgbouncer };
+  return { ...postgres, haproxy, pgbouncer, autoctl };
+}
+
+/**
+ * A monitor needs pg_autoctl, and its extension for the Postgres that is found.
+ * @returns the path of pg_autoctl
+ * @throws LabUnavailableError
+ */
+export async function requireAutoctl({
+  autoctl,
+  postgresFolder,
+  postgresMajor,
+}: Programs): Promise<string> {
+  // Of a Postgres from elsewhere it is not known where it keeps extensions; pg_autoctl will say.
+  const isPackaged = postgresFolder.startsWith(`${packagedPostgres}/`);
+  const extension = join(packagedShare, String(postgresMajor), "extension/pgautofailover.control");
+  if (autoctl !== undefined && (!isPackaged || (await isThere(extension)))) return autoctl;
+  const what = autoctl === undefined ? "pg_autoctl" : extension;
+  throw new LabUnavailableError(
+    `a cluster of pg_auto_failover needs ${what}, and it is not there: run bin/setup`,
+  );
 }
 
 /**
@@ -77,7 +101,11 @@ async function askPgConfig(): Promise<Pick<Programs, "postgresFolder" | "postgre
 }
 
 async function isProgram(path: string): Promise<boolean> {
-  return await access(path, constants.X_OK).then(
+  return await isThere(path, constants.X_OK);
+}
+
+async function isThere(path: string, how: number = constants.R_OK): Promise<boolean> {
+  return await access(path, how).then(
     () => true,
     () => false,
   );

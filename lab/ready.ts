@@ -6,16 +6,19 @@ import type { Verdict } from "../router/cluster/verdict.ts";
 import { appLogin, withClient } from "./connect.ts";
 import type { AppHost } from "./model.ts";
 import type { Making } from "./driver/driver.ts";
+import { awaitNames } from "./registry.ts";
 
 const readyDeadlineMs = 30_000;
 const writeDeadlineMs = 2000;
 const intervalMs = 50;
 
 /**
- * Resolves when topology calls the environment healthy and every edge pooler takes a write.
+ * Resolves when every resolver answers with the primary, topology calls the environment healthy,
+ * and every edge pooler takes a write.
  * @throws DeadlineError saying what is not right yet
  */
 export async function awaitReady(making: Making, environment: Environment): Promise<void> {
+  if (making.model.registry !== undefined) await awaitNames(making);
   await awaitHealthy(environment, making.signal);
   await Promise.all(
     making.model.apps.map((app) =>

@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../kit/atomic-file.ts";
 import { Secret } from "../config/secret.ts";
 
-/** Who has a password, and the role or user it belongs to. */
+/** Who has a password, and the role or user it belongs to; `monitor` is on the monitor's Postgres. */
 export const labUsers = {
   superuser: "postgres",
   app: "app",
   replicator: "replicator",
   poolerAdmin: "pooler_admin",
+  monitor: "autoctl_node",
 } as const;
 
 /** The database of the app. */
@@ -19,6 +20,11 @@ export const labDatabase = "app";
 /** Who has a secret: a user, or the callers of the pool-gates. */
 export type LabSecret = keyof typeof labUsers | "gateToken";
 export type LabSecrets = Readonly<Record<LabSecret, Secret>>;
+
+/** The file of the registry's first token, which the registry itself writes. */
+export function registryTokenFile(folder: string): string {
+  return join(folder, "secrets", "registryToken");
+}
 
 /** The file of one secret. */
 export function secretFile(folder: string, of: LabSecret): string {
@@ -45,12 +51,13 @@ export async function readSecrets(folder: string): Promise<LabSecrets> {
 }
 
 async function forEachUser(make: (of: LabSecret) => Promise<Secret>): Promise<LabSecrets> {
-  const [superuser, app, replicator, poolerAdmin, gateToken] = await Promise.all([
+  const [superuser, app, replicator, poolerAdmin, monitor, gateToken] = await Promise.all([
     make("superuser"),
     make("app"),
     make("replicator"),
     make("poolerAdmin"),
+    make("monitor"),
     make("gateToken"),
   ]);
-  return { superuser, app, replicator, poolerAdmin, gateToken };
+  return { superuser, app, replicator, poolerAdmin, monitor, gateToken };
 }

@@ -6,7 +6,7 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomically } from "../kit/atomic-file.ts";
-import { maximumLabs, modelLab } from "./model.ts";
+import { clusterKinds, maximumLabs, modelLab } from "./model.ts";
 import type { LabModel } from "./model.ts";
 import { LabUnavailableError, makeOpenFolder, systemRoot } from "./place.ts";
 import type { LabPlace } from "./place.ts";
@@ -18,6 +18,9 @@ const stateShape = z.object({
   version: z.literal(1),
   name: z.string(),
   driver: z.enum(["process", "docker"]).default("process"),
+  cluster: z.enum(clusterKinds).default("pair"),
+  memberCount: z.int().min(2).max(3).default(2),
+  names: z.boolean().default(false),
   index: z
     .int()
     .min(0)
@@ -55,7 +58,9 @@ export function environmentFile(state: Pick<LabState, "configFolder" | "name">):
 
 /** The model of a lab whose state was read. */
 export function modelOf(place: LabPlace, state: LabState): LabModel {
-  return modelLab({ ...state, folder: labFolder(place, state.name) });
+  // Outside of a container only root may listen on 53; the environment says the port in any case.
+  const dnsPort = place.privileged || state.driver === "docker" ? 53 : 5353;
+  return modelLab({ ...state, folder: labFolder(place, state.name), dnsPort });
 }
 
 /** Reads lab.json; undefined when there is none or it cannot be understood. */

@@ -2,8 +2,8 @@
 import { formatAddress } from "../kit/address.ts";
 import type { Address } from "../kit/address.ts";
 import type { EnvironmentKeys } from "./driver/driver.ts";
-import type { LabModel } from "./model.ts";
-import { labDatabase, labUsers } from "./secrets.ts";
+import type { ClusterKind, LabModel } from "./model.ts";
+import { labDatabase, labUsers, registryTokenFile } from "./secrets.ts";
 import type { LabSecrets } from "./secrets.ts";
 
 export interface LabSummary {
@@ -32,6 +32,21 @@ export interface LabSummary {
     readonly stats: string;
   }[];
   readonly routers: readonly { readonly name: string; readonly runtime: string }[];
+  /** Who looks after the primary: "pair", the tools alone; or "pg_auto_failover". */
+  readonly cluster: ClusterKind;
+  /** The monitor's Postgres; null where there is none. */
+  readonly monitor: { readonly name: string; readonly address: Address } | null;
+  /** Null in a lab without names. */
+  readonly registry: {
+    readonly name: string;
+    readonly url: string;
+    readonly tokenFile: string;
+  } | null;
+  readonly resolvers: readonly {
+    readonly name: string;
+    readonly dns: Address;
+    readonly status: string;
+  }[];
 }
 
 /** Describes the lab, passwords included: it is for the one who brought it up. */
@@ -67,6 +82,29 @@ export function summarise(model: LabModel, secrets: LabSecrets, keys: Environmen
       name: one.router,
       runtime: keys.router(one.router).runtime,
     })),
+    ...aside(model),
+  };
+}
+
+function aside({
+  cluster,
+  monitor,
+  registry,
+  resolvers,
+  folder,
+}: LabModel): Pick<LabSummary, "cluster" | "monitor" | "registry" | "resolvers"> {
+  return {
+    cluster,
+    monitor: monitor ?? null,
+    registry:
+      registry === undefined
+        ? null
+        : {
+            name: registry.name,
+            url: url(registry.address),
+            tokenFile: registryTokenFile(folder),
+          },
+    resolvers: resolvers.map(({ name, dns, status }) => ({ name, dns, status: url(status) })),
   };
 }
 

@@ -14,6 +14,27 @@ export class LabRefusedError extends Error {
   readonly code = "ERR_REFUSED";
 }
 
+type Made = Pick<LabState, "driver" | "cluster" | "memberCount" | "names">;
+
+const impossible: readonly (readonly [is: (asked: Made) => boolean, says: string])[] = [
+  [
+    ({ driver, cluster }) => driver === "docker" && cluster !== "pair",
+    "a cluster of pg_auto_failover is made of programs on this machine: leave --driver docker out",
+  ],
+  [
+    ({ cluster, memberCount }) => cluster === "pair" && memberCount !== 2,
+    "a pair has two members: a third goes with --cluster pg_auto_failover",
+  ],
+];
+
+/**
+ * Not everything goes with everything.
+ * @throws LabRefusedError
+ */
+export function refuseUnlessPossible(asked: Made): void {
+  for (const [is, says] of impossible) if (is(asked)) throw new LabRefusedError(says);
+}
+
 /**
  * A lab is an environment, so its name must not be one that stands for something else, and not one
  * of a lab in another place, such as another user's.
@@ -77,6 +98,9 @@ export async function refuseUnlessWhole(
 
 const wishWords = {
   driver: "driver",
+  cluster: "cluster",
+  memberCount: "members",
+  names: "names",
   appHosts: "app hosts",
   pooling: "pooling",
   sharedBuffers: "shared_buffers",
@@ -95,9 +119,14 @@ export function refuseUnlessAsWished(
   const keys = Object.keys(wishWords) as (keyof typeof wishWords)[];
   const facts = keys
     .filter((key) => wishes[key] !== undefined && wishes[key] !== state[key])
-    .map((key) => `${wishWords[key]} ${state[key] ?? "off"} instead of ${wishes[key] ?? "off"}`);
+    .map((key) => `${wishWords[key]} ${shown(state[key])} instead of ${shown(wishes[key])}`);
   if (facts.length === 0) return;
   throw new LabRefusedError(
     `lab ${state.name} is up already, with ${facts.join(", ")}; nothing was changed: bin/lab down --name ${state.name} ends it, and up then makes it as asked`,
   );
+}
+
+function shown(value: string | number | boolean | null | undefined): string {
+  if (value === true) return "on";
+  return value === null || value === false || value === undefined ? "off" : String(value);
 }

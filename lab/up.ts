@@ -7,19 +7,30 @@ import type { LabDriver, Making } from "./driver/driver.ts";
 import { withDriver } from "./driver/open.ts";
 import { writeEnvironment } from "./environment.ts";
 import { withLock } from "./lock.ts";
+import type { ClusterKind } from "./model.ts";
 import type { LabPlace } from "./place.ts";
 import { awaitReady } from "./ready.ts";
 import { makeSecrets, readSecrets } from "./secrets.ts";
+import { initialiseRegistry } from "./registry.ts";
 import { labFolder, listLabs, modelOf, readState, writeState } from "./state.ts";
 import type { LabState } from "./state.ts";
 import { summarise } from "./summary.ts";
 import type { LabSummary } from "./summary.ts";
-import { checkName, refuseUnlessAsWished, refuseUnlessWhole } from "./up-checks.ts";
+import {
+  checkName,
+  refuseUnlessAsWished,
+  refuseUnlessPossible,
+  refuseUnlessWhole,
+} from "./up-checks.ts";
 import type { VerbOptions } from "./verbs.ts";
 
 export interface UpRequest {
   readonly name: string;
   readonly driver: DriverKind;
+  readonly cluster: ClusterKind;
+  /** 2, or with pg_auto_failover 3. */
+  readonly memberCount: number;
+  readonly names: boolean;
   readonly appHosts: number;
   readonly pooling: "transaction" | "session";
   readonly sharedBuffers: string;
@@ -29,6 +40,9 @@ export interface UpRequest {
 /** What an up that was not told otherwise makes. */
 export const upDefaults: Omit<UpRequest, "name"> = {
   driver: "process",
+  cluster: "pair",
+  memberCount: 2,
+  names: false,
   appHosts: 1,
   pooling: "transaction",
   sharedBuffers: "128MB",
@@ -61,8 +75,9 @@ export async function labUp(
         options.note(`lab ${name} was left half made: clearing it away first`);
         await destroyLab(place, name);
       }
-      await checkName(place, name);
       const request = { ...upDefaults, ...wishes };
+      refuseUnlessPossible(request);
+      await checkName(place, name);
       return await withDriver(place, request.driver, (driver) =>
         makeOrClear(place, driver, request, options),
       );
@@ -94,15 +109,17 @@ async function makeOrClear(
   options: VerbOptions,
 ): Promise<LabSummary> {
   const note = timed(options.note);
-  await driver.prepare({ note, signal: options.signal });
+  await driver.prepare({ note, signal: options.signal, cluster: request.cluster });
   const { driver: _, ...wanted } = request;
   const state = await claimPlace(place, driver, wanted);
   try {
     const model = modelOf(place, state);
     const { configFolder } = state;
     const secrets = await makeSecrets(model.folder);
-    const keys = await driver.environmentKeys(model);
     const { signal } = options;
+    // Its first token stands in the environment file, so it is made before that is read.
+    await initialiseRegistry(model, signal);
+    const keys = await driver.environmentKeys(model);
     const making: Making = { model, place, secrets, configFolder, signal, note };
     const environment = await writeEnvironment(making, keys);
     const processes = await driver.make(making, environment);

@@ -14,7 +14,8 @@ await main({
         json: { type: "boolean", summary: "print one JSON object on standard output" },
         keep: { type: "boolean", summary: "leave the lab running, and say what to try next" },
       },
-      details: "Exit code 0 when every acknowledged row is on the new primary, 1 otherwise.",
+      details:
+        "Exit code 0 when every acknowledged row is on the new primary and its name followed, 1 otherwise.",
       load: () => import("./demo/run.ts"),
     },
   ],

@@ -44,6 +44,19 @@ const program: ProgramRow = {
           choices: ["process", "docker"],
           summary: "what its parts are: programs, or containers [process]",
         },
+        cluster: {
+          type: "string",
+          value: "KIND",
+          choices: ["pair", "pg_auto_failover"],
+          summary: "who looks after the primary: nobody, or a monitor [pair]",
+        },
+        members: {
+          type: "string",
+          value: "N",
+          choices: ["2", "3"],
+          summary: "members; three with pg_auto_failover [2]",
+        },
+        names: { type: "boolean", summary: "with a registry, and a resolver on each host" },
         "app-hosts": { type: "string", value: "N", summary: "app hosts, 1 to 8 [1]" },
         pooling: {
           type: "string",
@@ -89,6 +102,7 @@ const program: ProgramRow = {
   examples: [
     "lab up",
     "lab up --driver docker --app-hosts 2",
+    "lab up --cluster pg_auto_failover --members 3 --names",
     "lab kill dal-01/postgres",
     "lab cut dal-01 chi-02",
     "recovery lab topology",

@@ -16,6 +16,7 @@ ps procps
 runuser util-linux
 setpriv util-linux
 flock util-linux
+ipcrm util-linux
 ROWS
 }
 
@@ -55,10 +56,24 @@ haproxy_version() {
 
 # The packages to install, one a line; nothing when all programs are there.
 missing_packages() {
-  [ -n "$(postgres_major)" ] || echo postgresql
-  programs_table | while read -r program package; do
-    find_program "$program" >/dev/null || echo "$package"
-  done | sort -u
+  major=$(postgres_major)
+  [ -n "$major" ] || echo postgresql
+  {
+    programs_table | while read -r program package; do
+      find_program "$program" >/dev/null || echo "$package"
+    done
+    [ -z "$major" ] || monitor_packages "$major"
+  } | sort -u
+}
+
+# monitor_packages MAJOR: what pg_auto_failover lacks for that Postgres. A Postgres that no package
+# brought has no such package, and does without a monitor.
+monitor_packages() {
+  if [ -e "/usr/share/postgresql/$1/extension/pgautofailover.control" ] &&
+    find_program pg_autoctl >/dev/null; then return 0; fi
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "postgresql-$1" 2>/dev/null)" = installed ] || return 0
+  echo pg-auto-failover-cli
+  echo "postgresql-$1-auto-failover"
 }
 
 # Where install-packages keeps what it must undo; it is there only while it works, or when it was
@@ -94,6 +109,9 @@ install_programs() {
     "this is not a Debian-like machine (there is no apt-get), and these packages are missing: $packages" \
     "Install PostgreSQL $oldest_postgres or newer under /usr/lib/postgresql, PgBouncer, HAProxy $oldest_haproxy or newer, nftables, iproute2, procps and util-linux in your system's own way, then run bin/setup again."
   install_as_root "$packages"
+  # Only now is it known which Postgres there is, and with it its extensions.
+  packages=$(missing_packages | tr '\n' ' ')
+  [ -z "$packages" ] || install_as_root "$packages"
   left=$(programs_problems)
   [ -z "$left" ] || give_up "the packages were installed, and this is still missing:" "$left"
 }

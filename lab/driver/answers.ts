@@ -2,13 +2,21 @@
 import type { Address } from "../../kit/address.ts";
 import { formatAddress } from "../../kit/address.ts";
 import { knock } from "../../kit/knock.ts";
-import type { Part } from "../model.ts";
+import type { Part, PartKind } from "../model.ts";
 
 const askDeadlineMs = 1000;
 
-/** True when the part takes connections on all its addresses, and Postgres takes logins. */
+type Look = (address: Address) => Promise<boolean>;
+
+const looks: Readonly<Partial<Record<PartKind, Look>>> = {
+  postgres: postgresTakesLogins,
+  monitor: postgresTakesLogins,
+  registry: isReady,
+};
+
+/** True when the part takes connections on all its addresses, and work where it says when it can. */
 export async function partAnswers(part: Part): Promise<boolean> {
-  const look = part.kind === "postgres" ? postgresTakesLogins : isListening;
+  const look = looks[part.kind] ?? isListening;
   const answers = await Promise.all(part.listens.map((one) => look(one)));
   return answers.every(Boolean);
 }
@@ -16,6 +24,12 @@ export async function partAnswers(part: Part): Promise<boolean> {
 /** True when something accepts TCP connections there. */
 async function isListening(address: Address): Promise<boolean> {
   return (await ask(address)) !== undefined;
+}
+
+/** True when it answers GET /readyz with 200: a registry listens before its store is open. */
+async function isReady(address: Address): Promise<boolean> {
+  const request = Buffer.from("GET /readyz HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+  return (await ask(address, request))?.toString("latin1", 0, 12) === "HTTP/1.1 200";
 }
 
 /**

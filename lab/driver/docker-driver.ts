@@ -20,6 +20,7 @@ import { containerName, labLabels } from "./docker-names.ts";
 import { cutContainers, healContainers, listContainerCuts } from "./docker-packets.ts";
 import { destroyContainers } from "./docker-place.ts";
 import { checkSubnets, checkVolumes, trySubnets } from "./docker-room.ts";
+import { hostNameServers } from "./name-servers.ts";
 import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } from "./driver.ts";
 import type { LabDriver, PartState, PartStatus } from "./driver.ts";
 
@@ -51,7 +52,9 @@ export function dockerDriver(place: LabPlace): LabDriver {
       const { model, signal } = making;
       const awaitPart = (part: Part): Promise<void> =>
         awaitContainer(engine(), model, part, signal);
-      const setting = { engine: engine(), images: images(), root: place.root, awaitPart };
+      const nameServers = await hostNameServers();
+      const { root } = place;
+      const setting = { engine: engine(), images: images(), root, nameServers, awaitPart };
       await makeContainers(setting, making, environment);
       return {};
     },

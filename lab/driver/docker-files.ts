@@ -2,7 +2,9 @@
  * The files that a part of a lab of containers reads, rendered as production's are: by the same
  * templates, for the very versions that are in the images.
  */
-import { imageOfKind, imageUsers, poolerPaths } from "../../config/kamal-words.ts";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { imageUsers, poolerPaths } from "../../config/kamal-words.ts";
 import type { Environment } from "../../config/schema.ts";
 import { withDeadline } from "../../kit/clock.ts";
 import type { DockerEngine, FileToWrite } from "../../kit/docker-engine.ts";
@@ -14,7 +16,7 @@ import { edgePoolerConfiguration, nodePoolerConfiguration } from "../../router/p
 import { parsePoolerVersion } from "../../router/pooler/model.ts";
 import type { PoolerVersion } from "../../router/pooler/model.ts";
 import { networks, subnetOf } from "../addresses.ts";
-import type { Part, PartKind } from "../model.ts";
+import type { Part } from "../model.ts";
 import {
   followingSettings,
   hostBasedAccess,
@@ -22,8 +24,12 @@ import {
   poolerUserlist,
   postgresSettings,
 } from "../postgres.ts";
+import { databaseFile } from "../../registry/store/sqlite-owner.ts";
+import { storeFolder, tokenFile } from "../registry.ts";
 import { labUsers } from "../secrets.ts";
 import type { LabImages } from "./docker-images.ts";
+import { images as imageOf, kindOf } from "./docker-names.ts";
+import type { ContainerKind } from "./docker-names.ts";
 import { folderOf } from "./docker-specs.ts";
 import type { Making } from "./driver.ts";
 
@@ -78,7 +84,7 @@ async function printedBy(
   );
 }
 
-type Content = readonly (readonly [name: string, content: string])[];
+type Content = readonly (readonly [name: string, content: string | Buffer])[];
 type Render = (
   making: Making,
   environment: Environment,
@@ -86,7 +92,7 @@ type Render = (
   part: Part,
 ) => Content | Promise<Content>;
 
-const renders: Readonly<Record<PartKind, Render>> = {
+const renders: Readonly<Record<ContainerKind, Render>> = {
   postgres: ({ model, secrets }, _environment, _versions, part) => {
     const member = model.members.find((one) => one.name === part.host);
     if (member === undefined) throw new TypeError(`${part.host} is no member`);
@@ -106,6 +112,14 @@ const renders: Readonly<Record<PartKind, Render>> = {
   gate: ({ secrets }) => [
     ["token", line(secrets.gateToken)],
     ["pooler-admin", line(secrets.poolerAdmin)],
+  ],
+  resolver: async (_making, _environment, _versions, part) => [
+    ["token", await readFile(tokenFile(part))],
+  ],
+  // Its store was made on this machine: the environment has its first token before any container is.
+  registry: async ({ secrets }, _environment, _versions, part) => [
+    ["superuser", line(secrets.superuser)],
+    ...(await storeFiles(storeFolder(part))),
   ],
   pooler: async ({ secrets }, environment, { pgbouncer }, part) => {
     const text = await nodePoolerConfiguration(environment, part.host, poolerPlace, pgbouncer);
@@ -136,12 +150,22 @@ export async function filesOf(
   versions: ImageVersions,
   part: Part,
 ): Promise<FileToWrite[]> {
-  const owner = imageUsers[imageOfKind[part.kind]];
-  const content = await renders[part.kind](making, environment, versions, part);
+  const kind = kindOf(part);
+  const owner = imageUsers[imageOf[kind]];
+  const content = await renders[kind](making, environment, versions, part);
   return content.map(([path, text]) => ({
     ...{ path, content: text, mode: 0o600 },
     ...{ uid: owner, gid: owner },
   }));
+}
+
+/** A store that was closed: its file, and the log of what is not yet in that. */
+async function storeFiles(folder: string): Promise<Content> {
+  const names = await readdir(folder);
+  const kept = names.filter((name) => [databaseFile, `${databaseFile}-wal`].includes(name));
+  return await Promise.all(
+    kept.map(async (name) => [name, await readFile(join(folder, name))] as const),
+  );
 }
 
 /** Its output goes to the engine; its pid file goes with the container's memory, as its pid does. */

@@ -4,26 +4,25 @@
  * engine was asked to make or to start is waited for, also by who is interrupted: it would go on
  * without us, and a start that loses its asker may leave an end in a network that nothing removes.
  */
+import { readFile } from "node:fs/promises";
 import type { Environment } from "../../config/schema.ts";
 import type { DockerEngine } from "../../kit/docker-engine.ts";
 import { networks, subnetOf } from "../addresses.ts";
-import type { MemberHost, Part } from "../model.ts";
+import type { MemberHost, Part, PartKind } from "../model.ts";
 import { partOf } from "../model.ts";
 import { fillPrimary, prepareSlots } from "../postgres.ts";
+import { fillRegistry, nodeFile } from "../registry.ts";
 import { filesOf, imageVersions } from "./docker-files.ts";
 import type { ImageVersions } from "./docker-files.ts";
-import type { LabImages } from "./docker-images.ts";
-import { containerName, labLabels, networkName, partLabels } from "./docker-names.ts";
+import { containerName, kindOf, labLabels, networkName, partLabels } from "./docker-names.ts";
 import { separateHosts } from "./docker-packets.ts";
 import { refuseForeign } from "./docker-room.ts";
 import { folderOf, mountsOf, specOf } from "./docker-specs.ts";
+import type { ContainerPlace } from "./docker-specs.ts";
 import type { Making } from "./driver.ts";
 
-export interface DockerSetting {
+export interface DockerSetting extends ContainerPlace {
   readonly engine: DockerEngine;
-  readonly images: LabImages;
-  /** The folder that labs of this user lie in. */
-  readonly root: string;
   /** Waits until a started part answers. */
   readonly awaitPart: (part: Part) => Promise<void>;
 }
@@ -43,13 +42,16 @@ export async function makeContainers(
     makeNetworks(setting, making),
     makeVolumes(setting, making),
   ]);
-  await settled(
-    making.model.parts.map((part) => makeContainer(setting, making, environment, versions, part)),
-  );
+  const make = async (part: Part): Promise<void> =>
+    await makeContainer(setting, making, environment, versions, part);
+  // A resolver needs its node's number and token, which a registry that runs gives.
+  await settled(making.model.parts.filter((part) => part.kind !== "resolver").map(make));
   making.note("networks, volumes and containers are made");
-  const others = making.model.parts.filter((part) => part.kind !== "postgres");
+  const apart: readonly PartKind[] = ["postgres", "registry", "resolver"];
+  const others = making.model.parts.filter((part) => !apart.includes(part.kind));
   await settled([
     startNodes(setting, making),
+    startNames(setting, making, make),
     settled(others.map((part) => start(setting, making, part))).then(() =>
       making.note("poolers, pg-health and routers answer"),
     ),
@@ -96,17 +98,44 @@ async function makeVolumes({ engine, root }: DockerSetting, making: Making): Pro
 }
 
 async function makeContainer(
-  { engine, images, root }: DockerSetting,
+  setting: DockerSetting,
   making: Making,
   environment: Environment,
   versions: ImageVersions,
   part: Part,
 ): Promise<void> {
+  const { engine } = setting;
   const { model, signal } = making;
   const files = await filesOf(making, environment, versions, part);
+  const spec = specOf(model, setting, part);
+  const env = { ...spec.env, ...(part.kind === "resolver" ? await nodeVariables(part) : {}) };
   signal.throwIfAborted();
-  const id = await engine.create(specOf(model, root, images, part));
-  await engine.writeFiles(id, folderOf[part.kind], files, signal);
+  const id = await engine.create({ ...spec, env });
+  await engine.writeFiles(id, folderOf[kindOf(part)], files, signal);
+}
+
+async function nodeVariables(part: Part): Promise<Record<string, string>> {
+  return { DNS_RESOLVER_NODE: (await readFile(nodeFile(part), "utf8")).trim() };
+}
+
+/** The registry, and once it knows their nodes the resolvers. */
+async function startNames(
+  setting: DockerSetting,
+  making: Making,
+  make: (part: Part) => Promise<void>,
+): Promise<void> {
+  const { model, note } = making;
+  if (model.registry === undefined) return;
+  await start(setting, making, partOf(model, model.registry.name, "registry"));
+  await fillRegistry(making);
+  await settled(
+    model.resolvers.map(async ({ name }) => {
+      const part = partOf(model, name, "resolver");
+      await make(part);
+      await start(setting, making, part);
+    }),
+  );
+  note("the registry and its resolvers answer");
 }
 
 async function start(

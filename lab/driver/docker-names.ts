@@ -3,26 +3,46 @@
  * (`<service>-<accessory>`), the networks of a container with its address in each, and the labels by
  * which everything of a lab is found again. Pure.
  */
-import { containerPorts } from "../../config/kamal-words.ts";
+import { containerPorts, imageOfKind, partKinds } from "../../config/kamal-words.ts";
+import type { ImageName, PartKind } from "../../config/kamal-words.ts";
 import type { NetworkEnd } from "../../kit/docker-engine.ts";
 import { addressIn, sites } from "../addresses.ts";
 import type { LabNetwork, Site } from "../addresses.ts";
-import type { LabModel, Part, PartKind } from "../model.ts";
+import type { LabModel, Part } from "../model.ts";
 import { partOf } from "../model.ts";
 
+/** What a container of a lab is: an accessory, or the registry, which stands beside the hosts. */
+export const containerKinds = [...partKinds, "registry"] as const;
+export type ContainerKind = (typeof containerKinds)[number];
+
 /** The accessory that a part is, as config/deploy.yml would call it. */
-const accessories: Readonly<Record<PartKind, string>> = {
+const accessories: Readonly<Record<ContainerKind, string>> = {
   postgres: "postgres",
   pooler: "pgbouncer",
   health: "pg-health",
   router: "haproxy",
   edge: "pgbouncer",
   gate: "pool-gate",
+  resolver: "dns-resolver",
+  registry: "registry",
+};
+
+/** The image of each kind. */
+export const images: Readonly<Record<ContainerKind, ImageName>> = {
+  ...imageOfKind,
+  registry: "switchyard",
 };
 
 /** The name of a part's container, such as demo-postgres-dal-01. */
 export function containerName(lab: Pick<LabModel, "name">, part: Part): string {
-  return `${lab.name}-${accessories[part.kind]}-${part.host}`;
+  return `${lab.name}-${accessories[kindOf(part)]}-${part.host}`;
+}
+
+/** What a container of a lab is; `up` lets no other parts into a lab of containers. */
+export function kindOf(part: Part): ContainerKind {
+  const kind = containerKinds.find((one) => one === part.kind);
+  if (kind === undefined) throw new TypeError(`${part.name} is no container`);
+  return kind;
 }
 
 /** The name of the container that does `kind` on `host`. */
@@ -40,11 +60,10 @@ export function networkName(lab: Pick<LabModel, "name">, network: LabNetwork): s
   return `${lab.name}-${network}`;
 }
 
-/** The data centre, which is an engine's host, that `host` stands in. */
-export function siteOf(model: LabModel, host: string): Site {
+/** The data centre, which is an engine's host, that `host` stands in; none for a registry's. */
+export function siteOf(model: LabModel, host: string): Site | undefined {
   const found = [...model.members, ...model.apps].find((one) => one.name === host);
-  if (found === undefined) throw new TypeError(`the lab has no host ${host}`);
-  return found.site;
+  return found?.site ?? sites.find((site) => site === host);
 }
 
 /** A part's address on the network between the sites, where others of its cluster reach it. */
@@ -56,15 +75,43 @@ export function tailnetOf(part: Part): string {
 
 /**
  * The networks of a part's container: its site's, where it has its name, and the one between. Docker
- * answers a name with the address in the network whose name sorts first, so the site's wins.
+ * answers a name with the address in the network whose name sorts first, so the site's wins. What is
+ * in no site is elsewhere on the tailnet.
  */
 export function networkEnds(model: LabModel, part: Part): NetworkEnd[] {
   const tailnet = tailnetOf(part);
   const site = siteOf(model, part.host);
-  return [
-    { network: networkName(model, site), address: addressIn(model.index, site, tailnet) },
-    { network: networkName(model, "tailnet"), address: tailnet },
+  const between = { network: networkName(model, "tailnet"), address: tailnet };
+  if (site === undefined) return [between];
+  const own = { network: networkName(model, site), address: addressIn(model.index, site, tailnet) };
+  return [own, between];
+}
+
+/** Whom the engine asks for a container: three at the most count. */
+const dnsLimit = 3;
+
+/**
+ * Whom the engine asks for names that a container does not find: the resolver of its site, then the
+ * one of the other site, then the engine host's own `nameServers`. A resolver refuses what is outside
+ * its zone, and Docker asks the next one; the other way round, a name server that knows nothing of the
+ * zone would say that a name of it does not exist.
+ */
+export function dnsOf(
+  model: LabModel,
+  part: Part,
+  nameServers: readonly string[],
+): readonly string[] | undefined {
+  const site = siteOf(model, part.host);
+  if (site === undefined || part.kind === "resolver" || model.resolvers.length === 0) {
+    return undefined;
+  }
+  const own = model.resolvers.filter(({ name }) => name === site);
+  const others = model.resolvers.filter(({ name }) => name !== site);
+  const resolvers = [
+    ...own.map(({ dns }) => addressIn(model.index, site, dns.host)),
+    ...others.map(({ dns }) => dns.host),
   ];
+  return [...resolvers, ...nameServers].slice(0, dnsLimit);
 }
 
 /** Every address of the parts' containers. */

@@ -4,36 +4,51 @@
  */
 import {
   containerPorts,
-  imageOfKind,
   poolerPaths,
   postgresPaths,
+  registryStore,
+  resolverState,
   routerPaths,
 } from "../../config/kamal-words.ts";
 import type { ImageName } from "../../config/kamal-words.ts";
 import type { ContainerSpec, Mount } from "../../kit/docker-engine.ts";
 import { formatAddress } from "../../kit/address.ts";
-import type { LabModel, MemberHost, Part, PartKind } from "../model.ts";
+import { registryPort } from "../../registry/contract.ts";
+import { resolverStatusPort } from "../../sidecars/dns-resolver/contract.ts";
+import type { LabModel, MemberHost, Part } from "../model.ts";
 import { initdbWords, upstreamWords } from "../postgres.ts";
 import { labUsers } from "../secrets.ts";
-import { containerName, endOf, networkEnds, partLabels } from "./docker-names.ts";
+import {
+  containerName,
+  dnsOf,
+  endOf,
+  images as imageOf,
+  kindOf,
+  networkEnds,
+  partLabels,
+} from "./docker-names.ts";
+import type { ContainerKind } from "./docker-names.ts";
 
 function folderWith(file: string): string {
   return file.slice(0, file.lastIndexOf("/"));
 }
 
 /** The folder of a part that its files are written to, in its container. */
-export const folderOf: Readonly<Record<PartKind, string>> = {
+export const folderOf: Readonly<Record<ContainerKind, string>> = {
   postgres: postgresPaths.mount,
   pooler: folderWith(poolerPaths.ini),
   edge: folderWith(poolerPaths.ini),
   router: folderWith(routerPaths.configuration),
   health: "/etc/switchyard",
   gate: "/etc/switchyard",
+  resolver: "/etc/switchyard",
+  registry: registryStore,
 };
 
 /** A further folder that is a volume: sockets, or what has to outlive a restart. */
-const secondFolders: Readonly<Partial<Record<PartKind, string>>> = {
+const secondFolders: Readonly<Partial<Record<ContainerKind, string>>> = {
   router: folderWith(routerPaths.admin),
+  resolver: resolverState,
 };
 
 /** Room for dynamic shared memory: parallel queries take it from /dev/shm, 64 MB of it by default. */
@@ -42,28 +57,38 @@ const sharedMemoryBytes = 256 * 1024 ** 2;
 /** The volumes of a part. */
 export function mountsOf(model: LabModel, part: Part): Mount[] {
   const name = containerName(model, part);
-  const second = secondFolders[part.kind];
+  const second = secondFolders[kindOf(part)];
   return [
-    { source: name, target: folderOf[part.kind] },
+    { source: name, target: folderOf[kindOf(part)] },
     ...(second === undefined ? [] : [{ source: `${name}-run`, target: second }]),
   ];
 }
 
-/** The container of a part. `root` is the folder that labs of this user lie in. */
+/** What the containers of all labs of this user and this machine share. */
+export interface ContainerPlace {
+  /** The folder that labs of this user lie in. */
+  readonly root: string;
+  readonly images: Readonly<Record<ImageName, string>>;
+  /** The engine host's own, as containers can reach them. */
+  readonly nameServers: readonly string[];
+}
+
+/** The container of a part. */
 export function specOf(
   model: LabModel,
-  root: string,
-  images: Readonly<Record<ImageName, string>>,
+  { root, images, nameServers }: ContainerPlace,
   part: Part,
 ): ContainerSpec {
   const name = containerName(model, part);
+  const dns = dnsOf(model, part, nameServers);
   return {
     name,
     hostname: name,
-    image: images[imageOfKind[part.kind]],
-    ...runs[part.kind](model, part),
+    image: images[imageOf[kindOf(part)]],
+    ...runs[kindOf(part)](model, part),
     labels: partLabels(root, model.name, part),
     networks: networkEnds(model, part),
+    ...(dns === undefined ? {} : { dns }),
     mounts: mountsOf(model, part),
     restart: "unless-stopped",
   };
@@ -74,7 +99,7 @@ type Run = (
   part: Part,
 ) => Pick<ContainerSpec, "command" | "env" | "sharedMemoryBytes" | "stopSignal">;
 
-const runs: Readonly<Record<PartKind, Run>> = {
+const runs: Readonly<Record<ContainerKind, Run>> = {
   postgres: (model, part) => ({
     // What a node is stands on its command line: a copied data directory takes over no identity.
     command: [roleOf(model, part), "-c", `cluster_name=${part.host}`],
@@ -87,6 +112,11 @@ const runs: Readonly<Record<PartKind, Run>> = {
   router: () => ({}),
   health: (model, part) => ({ command: ["pg-health"], env: healthVariables(model, part) }),
   gate: (model, part) => ({ command: ["pool-gate"], env: gateVariables(model, part) }),
+  resolver: (model) => ({ command: ["dns-resolver"], env: resolverVariables(model) }),
+  registry: () => ({
+    command: ["registry", "start"],
+    env: { REGISTRY_LISTEN: `0.0.0.0:${registryPort}`, REGISTRY_DATA: folderOf.registry },
+  }),
 };
 
 function roleOf(model: LabModel, part: Part): "primary" | "standby" {
@@ -99,7 +129,7 @@ function memberOf(model: LabModel, part: Part): MemberHost {
   return member;
 }
 
-function inFolder(kind: PartKind, file: string): string {
+function inFolder(kind: ContainerKind, file: string): string {
   return `${folderOf[kind]}/${file}`;
 }
 
@@ -133,6 +163,17 @@ function healthVariables(model: LabModel, part: Part): Record<string, string> {
     PG_HEALTH_POOLER: endOf(model, part.host, "pooler"),
     PG_HEALTH_POOLER_USER: labUsers.poolerAdmin,
     PG_HEALTH_POOLER_PASSWORD_FILE: inFolder("health", "pooler-admin"),
+  };
+}
+
+/** All but its node's number, which the registry gives. */
+function resolverVariables({ registry }: LabModel): Record<string, string> {
+  if (registry === undefined) throw new TypeError("a lab with resolvers has a registry");
+  return {
+    DNS_RESOLVER_LISTEN: `0.0.0.0:${containerPorts.resolver}`,
+    DNS_RESOLVER_STATUS_LISTEN: `0.0.0.0:${resolverStatusPort}`,
+    DNS_RESOLVER_REGISTRY: `http://${formatAddress(registry.address)}`,
+    DNS_RESOLVER_TOKEN_FILE: inFolder("resolver", "token"),
   };
 }
 

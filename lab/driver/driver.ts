@@ -5,7 +5,7 @@
 import type { Environment } from "../../config/schema.ts";
 import type { Address } from "../../kit/address.ts";
 import type { DriverKind } from "../addresses.ts";
-import type { LabModel, Part, PartKind } from "../model.ts";
+import type { ClusterKind, LabModel, Part, PartKind } from "../model.ts";
 import type { LabPlace } from "../place.ts";
 import type { LabSecrets } from "../secrets.ts";
 import type { LabState } from "../state.ts";
@@ -46,6 +46,7 @@ export interface EnvironmentKeys {
 }
 
 export interface PrepareOptions {
+  readonly cluster: ClusterKind;
   readonly note: (line: string) => void;
   readonly signal: AbortSignal;
 }
@@ -103,7 +104,7 @@ export class PartError extends Error {
   }
 }
 
-// Fast shutdown for Postgres; HAProxy would wait for its clients on a softer one. PgBouncer 1.23 and
+// Fast shutdown for Postgres and for a keeper, which stops its Postgres so; HAProxy would wait for its clients on a softer one. PgBouncer 1.23 and
 // newer waits for its clients too, until it is told a second time.
 const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
   postgres: "SIGINT",
@@ -112,6 +113,9 @@ const stopSignals: Readonly<Record<PartKind, NodeJS.Signals>> = {
   router: "SIGTERM",
   health: "SIGTERM",
   gate: "SIGTERM",
+  monitor: "SIGINT",
+  registry: "SIGTERM",
+  resolver: "SIGTERM",
 };
 
 /** How a part is asked to stop in good order, and whether it has to be asked until it is gone. */

@@ -4,6 +4,7 @@
  * address it goes to; one that was there before the cut is known by its four numbers.
  */
 import type { Address } from "../../kit/address.ts";
+import { datagramsOf } from "../model.ts";
 import type { Part } from "../model.ts";
 
 /** The two ends of a TCP connection over IPv4. */
@@ -52,10 +53,14 @@ export function cutScript(
 }
 
 function openings(from: readonly Part[], to: readonly Part[]): string[] {
-  const targets = to.flatMap((part) => part.listens);
+  const targets = to.flatMap((part) => [
+    ...part.listens.map((at) => ({ ...at, protocol: "tcp" })),
+    ...datagramsOf(part).map((at) => ({ ...at, protocol: "udp" })),
+  ]);
   return from.flatMap(({ gid }) =>
     targets.map(
-      ({ host, port }) => `meta skgid ${gid} ip daddr ${host} tcp dport ${port} counter drop`,
+      ({ host, port, protocol }) =>
+        `meta skgid ${gid} ip daddr ${host} ${protocol} dport ${port} counter drop`,
     ),
   );
 }

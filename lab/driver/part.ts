@@ -1,5 +1,5 @@
 /** How a part stands on this machine: its folder, its owner, and what its programs are told. */
-import { chown, mkdir } from "node:fs/promises";
+import { chown, mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import { runChild } from "../../kit/child.ts";
@@ -47,7 +47,11 @@ export async function runPartTool(
   place: LabPlace,
   part: Part,
   command: readonly [program: string, ...words: string[]],
-  options: { variables?: Readonly<Record<string, string>>; signal: AbortSignal },
+  options: {
+    variables?: Readonly<Record<string, string>>;
+    input?: string;
+    signal: AbortSignal;
+  },
 ): Promise<void> {
   const [program, ...words] = command;
   await runChild(program, words, {
@@ -55,8 +59,26 @@ export async function runPartTool(
     cwd: part.folder,
     env: { ...plainEnvironment, ...options.variables },
     signal: options.signal,
+    ...(options.input === undefined ? {} : { input: options.input }),
     ...ownerOf(place, part),
   });
+}
+
+/** Where pg_autoctl keeps its pid files: nothing of it is worth keeping once its processes are gone. */
+export function runtimeFolder(part: Part): string {
+  return join(part.folder, "run");
+}
+
+/**
+ * Makes the folder of pid files anew: the number in an old one may be another process's by now, or a
+ * zombie's, and pg_autoctl would take that for itself.
+ */
+export async function renewRuntimeFolder(place: LabPlace, part: Part): Promise<void> {
+  const folder = runtimeFolder(part);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { mode: 0o700 });
+  const owner = ownerOf(place, part);
+  if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
 }
 
 /** The data directory of a member's Postgres. */

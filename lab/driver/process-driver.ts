@@ -1,24 +1,27 @@
 /** The process driver: a lab of programs on this machine, on loopback addresses of its own. */
 import type { Environment } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
-import type { MemberHost, Part } from "../model.ts";
+import type { MemberHost, Part, PartKind } from "../model.ts";
 import { partOf } from "../model.ts";
 import type { LabPlace } from "../place.ts";
 import { fillPrimary, prepareSlots } from "../postgres.ts";
-import { findPrograms } from "../programs.ts";
+import { findPrograms, requireAutoctl } from "../programs.ts";
 import type { Programs } from "../programs.ts";
+import { fillRegistry } from "../registry.ts";
 import { labFolder, modelOf } from "../state.ts";
 import type { LabState } from "../state.ts";
 import type { LabDriver, MainProcesses, Making } from "./driver.ts";
 import { cutParts, healParts, listCuts, removeAllCuts } from "./faults.ts";
 import { checkAddresses, checkPaths, checkProcesses } from "./process-place.ts";
 import { writeParts } from "./process-files.ts";
+import { startManagedNodes } from "./process-autoctl.ts";
 import { processKeys } from "./process-keys.ts";
 import { makePrimary, makeStandby } from "./process-postgres.ts";
 import { processStates } from "./process-states.ts";
 import { awaitPart, freezeParts, killParts, launchPart, stopPart, thawParts } from "./process.ts";
 import type { StartedPart } from "./process.ts";
 import { processesUnder, signalProcess, startOf } from "./processes.ts";
+import { removeLeftovers } from "./leftovers.ts";
 
 /** The process driver for the labs of `place`. */
 export function processDriver(place: LabPlace): LabDriver {
@@ -26,7 +29,10 @@ export function processDriver(place: LabPlace): LabDriver {
   const programs = (): Promise<Programs> => (found ??= findPrograms());
   return {
     kind: "process",
-    prepare: async () => void (await programs()),
+    prepare: async ({ cluster }) => {
+      const all = await programs();
+      if (cluster === "pg_auto_failover") await requireAutoctl(all);
+    },
     // What a lab of processes has lies in its folder and at its addresses alone.
     checkNames: async () => undefined,
     checkPlace: async (model) => {
@@ -43,6 +49,7 @@ export function processDriver(place: LabPlace): LabDriver {
     start: async (model, state, parts) => {
       // Leftovers of a crashed part hold its addresses and its shared memory.
       await killParts(parts);
+      if (place.privileged) await removeLeftovers(parts);
       const setting = {
         model,
         place,
@@ -78,15 +85,33 @@ async function makeProcesses(
     await awaitPart(part, { signal: making.signal });
     return started;
   };
-  const others = model.parts.filter((part) => part.kind !== "postgres");
-  const [nodes, rest] = await Promise.all([
-    startNodes(making, programs, start),
+  const apart: readonly PartKind[] = ["postgres", "monitor", "registry", "resolver"];
+  const others = model.parts.filter((part) => !apart.includes(part.kind));
+  const startAll = model.monitor === undefined ? startNodes : startManagedNodes;
+  const [nodes, names, rest] = await Promise.all([
+    startAll(making, programs, start),
+    startNames(making, start),
     Promise.all(others.map(start)).then((started) => {
       making.note("poolers, pg-health and routers answer");
       return started;
     }),
   ]);
-  return mainsOf([...nodes, ...rest]);
+  return mainsOf([...nodes, ...names, ...rest]);
+}
+
+/** The registry, and once it knows their nodes the resolvers. */
+async function startNames(
+  making: Making,
+  start: (part: Part) => Promise<StartedPart>,
+): Promise<StartedPart[]> {
+  const { model, note } = making;
+  if (model.registry === undefined) return [];
+  const registry = await start(partOf(model, model.registry.name, "registry"));
+  await fillRegistry(making);
+  const resolvers = model.resolvers.map(({ name }) => start(partOf(model, name, "resolver")));
+  const started = [registry, ...(await Promise.all(resolvers))];
+  note("the registry and its resolvers answer");
+  return started;
 }
 
 async function startNodes(
@@ -120,7 +145,9 @@ async function destroyProcesses(
   state: LabState | undefined,
 ): Promise<boolean> {
   if (state !== undefined) {
-    await killParts(modelOf(place, state).parts);
+    const { parts } = modelOf(place, state);
+    await killParts(parts);
+    if (place.privileged) await removeLeftovers(parts);
     for (const { pid, startedAt } of Object.values(state.processes)) {
       if (startOf(pid) === startedAt) signalProcess(pid, "SIGKILL");
     }

@@ -16,6 +16,9 @@ const writers: Readonly<Record<PartKind, Write>> = {
   postgres: async () => undefined,
   health: async () => undefined,
   gate: async () => undefined,
+  monitor: async () => undefined,
+  registry: async () => undefined,
+  resolver: async () => undefined,
   pooler: async (making, environment, part) => {
     const place = poolerPlace(part);
     await writePooler(making, part, await nodePoolerConfiguration(environment, part.host, place));

@@ -11,7 +11,9 @@ import { partOf } from "../model.ts";
 import type { LabPlace } from "../place.ts";
 import type { Programs } from "../programs.ts";
 import type { EnvironmentKeys } from "./driver.ts";
-import { dataFolder, ownerOf, postgresWords } from "./part.ts";
+import { autoctlVariables, runWords } from "./autoctl-words.ts";
+import { dataFolder, ownerOf, plainEnvironment, postgresWords } from "./part.ts";
+import { isAutoctl } from "./process-words.ts";
 
 interface ControlKeys {
   readonly data: string;
@@ -20,7 +22,7 @@ interface ControlKeys {
   readonly restartPooler: readonly string[];
 }
 
-type Named = Pick<Programs, "haproxy" | "postgresFolder" | "pgbouncer">;
+type Named = Pick<Programs, "haproxy" | "postgresFolder" | "pgbouncer" | "autoctl">;
 
 /** The keys that come from this machine's folders and programs. */
 export function processKeys(model: LabModel, place: LabPlace, programs: Named): EnvironmentKeys {
@@ -55,19 +57,36 @@ function controlKeys(
   member: string,
 ): ControlKeys {
   const postgres = partOf(model, member, "postgres");
-  const [, , ...settings] = postgresWords(postgres);
-  const data = dataFolder(postgres);
   return {
-    data,
-    start: [
-      ...ownerWords(place, postgres),
-      ...[join(programs.postgresFolder, "pg_ctl"), "start", "--no-wait", "--silent"],
-      ...["--pgdata", data, "--log", join(postgres.folder, "output.log")],
-      ...["--options", settings.join(" ")],
-    ],
+    data: dataFolder(postgres),
+    start: isAutoctl(model, postgres)
+      ? startKeeper(place, postgres, programs)
+      : startPostgres(place, postgres, programs),
     programs: programs.postgresFolder,
     restartPooler: restartPooler(place, partOf(model, member, "pooler"), programs.pgbouncer),
   };
+}
+
+function startPostgres(place: LabPlace, part: Part, programs: Named): string[] {
+  const [, , ...settings] = postgresWords(part);
+  return [
+    ...ownerWords(place, part),
+    ...[join(programs.postgresFolder, "pg_ctl"), "start", "--no-wait", "--silent"],
+    ...["--pgdata", dataFolder(part), "--log", join(part.folder, "output.log")],
+    ...["--options", settings.join(" ")],
+  ];
+}
+
+const inBackground = 'cd "$1" && shift && setsid "$@" </dev/null >>output.log 2>&1 &';
+
+/** What starts the Postgres of a managed member is its keeper. */
+function startKeeper(place: LabPlace, part: Part, { autoctl }: Named): string[] {
+  const variables = Object.entries({ ...plainEnvironment, ...autoctlVariables(part) });
+  return [
+    ...ownerWords(place, part),
+    ...["env", "-i", ...variables.map(([name, value]) => `${name}=${value}`)],
+    ...["sh", "-c", inBackground, "sh", part.folder, autoctl ?? "pg_autoctl", ...runWords(part)],
+  ];
 }
 
 function ownerWords(place: LabPlace, part: Part): string[] {

@@ -1,7 +1,10 @@
 /** What must be free on this machine before a lab of processes is made. */
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { formatAddress } from "../../kit/address.ts";
+import type { Address } from "../../kit/address.ts";
+import { datagramsOf } from "../model.ts";
 import type { LabModel } from "../model.ts";
 import { LabUnavailableError } from "../place.ts";
 import { processesOf } from "./processes.ts";
@@ -42,23 +45,48 @@ export function checkPaths(model: LabModel): void {
  * @throws LabUnavailableError naming the address
  */
 export async function checkAddresses(model: LabModel): Promise<void> {
-  const addresses = model.parts.flatMap((part) => part.listens);
-  await Promise.all(
-    addresses.map(async ({ host, port }) => {
-      const server = createServer();
-      server.listen({ host, port });
-      try {
-        await once(server, "listening");
-      } catch (cause) {
-        const { code = "" } = cause as NodeJS.ErrnoException;
-        const why = code === "EADDRINUSE" ? "something else listens there" : code;
-        throw new LabUnavailableError(
-          `lab ${model.name} needs ${formatAddress({ host, port })}, and it cannot have it: ${why} (see ss -ltnp 'sport = :${port}')`,
-          { cause },
-        );
-      } finally {
-        server.close();
-      }
-    }),
-  );
+  const { parts } = model;
+  await Promise.all([
+    ...parts.flatMap(({ listens }) => listens).map((at) => claimed(model, at, "tcp", listen)),
+    ...parts.flatMap(datagramsOf).map((at) => claimed(model, at, "udp", bind)),
+  ]);
+}
+
+async function claimed(
+  { name }: LabModel,
+  address: Address,
+  protocol: "tcp" | "udp",
+  claim: (address: Address) => Promise<void>,
+): Promise<void> {
+  try {
+    await claim(address);
+  } catch (cause) {
+    const { code = "" } = cause as NodeJS.ErrnoException;
+    const why = code === "EADDRINUSE" ? "something else listens there" : code;
+    const look = `ss -l${protocol === "tcp" ? "t" : "u"}np 'sport = :${address.port}'`;
+    throw new LabUnavailableError(
+      `lab ${name} needs ${formatAddress(address)}, and it cannot have it: ${why} (see ${look})`,
+      { cause },
+    );
+  }
+}
+
+async function listen({ host, port }: Address): Promise<void> {
+  const server = createServer();
+  server.listen({ host, port });
+  try {
+    await once(server, "listening");
+  } finally {
+    server.close();
+  }
+}
+
+async function bind({ host, port }: Address): Promise<void> {
+  const socket = createSocket("udp4");
+  socket.bind({ address: host, port });
+  try {
+    await once(socket, "listening");
+  } finally {
+    socket.close();
+  }
 }

@@ -25,8 +25,20 @@ export async function makePrimary(
   programs: Programs,
   member: MemberHost,
 ): Promise<void> {
+  const part = partOf(making.model, member.name, "postgres");
+  await initialise(making, programs, part);
+  await writePassfile(making, part);
+  await writeFollowing(making, part, member);
+}
+
+/** Runs initdb for a member's Postgres and writes what all of them are told, with `more` lines. */
+export async function initialise(
+  making: Making,
+  programs: Programs,
+  part: Part,
+  more = "",
+): Promise<void> {
   const { model, place } = making;
-  const part = partOf(model, member.name, "postgres");
   await writePartFile(place, part, "superuser", making.secrets.superuser.reveal());
   await runAs(making, part, join(programs.postgresFolder, "initdb"), [
     ...["-D", dataFolder(part), "--username", labUsers.superuser],
@@ -35,10 +47,9 @@ export async function makePrimary(
   await rm(join(part.folder, "superuser"));
   // After initdb's own lines: it has tried what kinds of shared memory this machine has.
   const written = await readFile(join(dataFolder(part), "postgresql.conf"), "utf8");
-  await writePartFile(place, part, "data/postgresql.conf", written + postgresSettings(model));
+  const settings = written + postgresSettings(model) + more;
+  await writePartFile(place, part, "data/postgresql.conf", settings);
   await writePartFile(place, part, "data/pg_hba.conf", hostBasedAccess(["127.0.0.0/8"]));
-  await writePassfile(making, part);
-  await writeFollowing(making, part, member);
 }
 
 /** Copies the primary into a standby that will follow it through its own slot. */

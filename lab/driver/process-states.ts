@@ -6,6 +6,7 @@ import { isCleanStop } from "../../router/postgres/control/judge.ts";
 import type { LabModel, Part, PartKind } from "../model.ts";
 import type { LabState } from "../state.ts";
 import type { PartState, PartStatus } from "./driver.ts";
+import { isAutoctl } from "./process-words.ts";
 import { mainOf, processesOf } from "./processes.ts";
 
 /** Looks at every part of the lab. */
@@ -18,7 +19,7 @@ export function processStates(model: LabModel, state: LabState): PartStatus[] {
     const main = mainOf(processes);
     return {
       part: part.name,
-      state: stateOf(part, processes, main?.pid, state),
+      state: stateOf(part, processes, main?.pid, state, isAutoctl(model, part)),
       pid: main?.pid ?? null,
       address,
     };
@@ -30,6 +31,7 @@ function stateOf(
   processes: readonly { pid: number; stopped: boolean }[],
   main: number | undefined,
   state: LabState,
+  isKept: boolean,
 ): PartState {
   if (processes.length === 0) {
     return state.stopped.includes(part.name) || wasShutDown(part) ? "stopped" : "crashed";
@@ -37,7 +39,9 @@ function stateOf(
   if (processes.every((one) => one.stopped)) return "frozen";
   // Children that outlive the process they came from do no work for anyone.
   const recorded = state.processes[part.name];
-  const isMain = recorded === undefined || recorded.pid === main || pidInFile(part) === main;
+  const isMain = recorded === undefined || recorded.pid === main;
+  // Nor does a Postgres that has lost its keeper.
+  if (!isKept && pidInFile(part) === main) return "running";
   return isMain ? "running" : "crashed";
 }
 
@@ -56,7 +60,7 @@ function pidInFile(part: Part): number | undefined {
 
 /** A Postgres that was not stopped by the lab says itself whether it was stopped in good order. */
 function wasShutDown(part: Part): boolean {
-  if (part.kind !== "postgres") return false;
+  if (part.kind !== "postgres" && part.kind !== "monitor") return false;
   const bytes = readNow(join(part.folder, "data/global/pg_control"));
   const read = bytes === undefined ? undefined : readControlFile(bytes);
   return read !== undefined && "control" in read && isCleanStop(read.control);

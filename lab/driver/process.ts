@@ -6,14 +6,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { inCheckout } from "../../kit/checkout.ts";
 import { DeadlineError, eventually } from "../../kit/clock.ts";
-import type { LabModel, Part, PartKind } from "../model.ts";
-import type { LabPlace } from "../place.ts";
-import type { Programs } from "../programs.ts";
+import type { Part, PartKind } from "../model.ts";
 import { partAnswers } from "./answers.ts";
 import { PartError, startDeadlineMs, stopDeadlineMs, stopOrder, tellingLine } from "./driver.ts";
-import { ownerOf, plainEnvironment, postgresWords } from "./part.ts";
+import { ownerOf, plainEnvironment, renewRuntimeFolder } from "./part.ts";
+import { isAutoctl, variablesOf, wordsOf } from "./process-words.ts";
+import type { ProcessSetting } from "./process-words.ts";
 import {
   mainOf,
   ownPrograms,
@@ -23,15 +22,6 @@ import {
   startOf,
 } from "./processes.ts";
 import type { ProcessSeen } from "./processes.ts";
-
-/** What the programs of a lab are started with. */
-export interface ProcessSetting {
-  readonly model: LabModel;
-  readonly place: LabPlace;
-  readonly programs: Programs;
-  /** The folder with the lab's environment file. */
-  readonly configFolder: string;
-}
 
 export interface StartedPart {
   readonly part: string;
@@ -44,42 +34,6 @@ function outputFile(part: Part): string {
   return join(part.folder, "output.log");
 }
 
-type Words = (driver: ProcessSetting, part: Part) => readonly [program: string, ...string[]];
-
-const commandLines: Readonly<Record<PartKind, Words>> = {
-  postgres: ({ programs }, part) => [
-    join(programs.postgresFolder, "postgres"),
-    ...postgresWords(part),
-  ],
-  pooler: ({ programs }, part) => [programs.pgbouncer, join(part.folder, "pgbouncer.ini")],
-  edge: ({ programs }, part) => [programs.pgbouncer, join(part.folder, "pgbouncer.ini")],
-  router: ({ programs }, part) => [
-    programs.haproxy,
-    ...["-W", "-S", `${part.folder}/master.sock,mode,600`, "-f", `${part.folder}/haproxy.cfg`],
-  ],
-  health: (driver, part) => [
-    process.execPath,
-    inCheckout(ownPrograms.health),
-    ...["--env", driver.model.name, "--member", part.host],
-    ...["--config-folder", driver.configFolder],
-  ],
-  gate: (driver, part) => [
-    process.execPath,
-    inCheckout(ownPrograms.gate),
-    ...["--env", driver.model.name, "--gate", edgePoolerOf(driver.model, part)],
-    ...["--config-folder", driver.configFolder],
-  ],
-};
-
-function edgePoolerOf(model: LabModel, part: Part): string {
-  return model.apps.find((one) => one.name === part.host)?.edgePooler ?? part.host;
-}
-
-/** What a part's program is told by its environment, besides its words. */
-function variablesOf(part: Part): Readonly<Record<string, string>> {
-  return part.kind === "gate" ? { POOL_GATE_STATE: join(part.folder, "lease.json") } : {};
-}
-
 const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   postgres: ["data/postmaster.pid", ".s.PGSQL.5432.lock"],
   pooler: ["pgbouncer.pid"],
@@ -87,6 +41,9 @@ const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   router: [],
   health: [],
   gate: [],
+  monitor: ["data/postmaster.pid", ".s.PGSQL.5432.lock"],
+  registry: [],
+  resolver: [],
 };
 
 const signalDeadlineMs = 10_000;
@@ -96,18 +53,20 @@ const signalDeadlineMs = 10_000;
  * @throws PartError when the program cannot be started
  */
 export async function launchPart(driver: ProcessSetting, part: Part): Promise<StartedPart> {
-  const [program, ...words] = commandLines[part.kind](driver, part);
+  const [program, ...words] = wordsOf(driver, part);
+  const variables = await variablesOf(driver.model, part);
   const owner = ownerOf(driver.place, part);
   // Whoever calls this knows that no process of the part is left. The pid in the file may still
   // exist: as another process by now, or as a zombie where nobody collects them (containers).
   for (const file of pidFiles[part.kind]) await rm(join(part.folder, file), { force: true });
+  if (isAutoctl(driver.model, part)) await renewRuntimeFolder(driver.place, part);
   const output = await open(outputFile(part), "a", 0o600);
   try {
     if (owner !== undefined) await output.chown(owner.uid, owner.gid);
     const child = spawn(program, words, {
       cwd: part.folder,
       detached: true,
-      env: { ...plainEnvironment, ...variablesOf(part) },
+      env: { ...plainEnvironment, ...variables },
       stdio: ["ignore", output.fd, output.fd],
       ...(owner === undefined ? {} : { gid: owner.gid }),
       // Our sidecars read the checkout and the lab's secrets, so they stay the user that we are.
@@ -135,13 +94,17 @@ export async function awaitPart(
   const deadlineMs = options.deadlineMs ?? startDeadlineMs;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
   const ended = { itself: false };
+  let emptyLooks = 0;
   try {
     await eventually(part.name, { deadlineMs, intervalMs: 20, ...signal }, async () => {
-      if (processesSeen(part).length === 0) {
-        ended.itself = true;
-        return true;
+      if (processesSeen(part).length > 0) {
+        emptyLooks = 0;
+        return (await partAnswers(part)) ? true : undefined;
       }
-      return (await partAnswers(part)) ? true : undefined;
+      // For a moment within its execve(2) a program may be read by root alone.
+      emptyLooks += 1;
+      ended.itself = emptyLooks > 1;
+      return ended.itself ? true : undefined;
     });
   } catch (cause) {
     if (!(cause instanceof DeadlineError)) throw cause;

@@ -26,9 +26,14 @@ interface ProcessOfMachine extends ProcessSeen {
 export const ownPrograms = {
   health: "sidecars/pg-health/main.ts",
   gate: "sidecars/pool-gate/main.ts",
+  registry: "bin/commands/registry.ts",
+  resolver: "sidecars/dns-resolver/main.ts",
 } as const;
 
-const programs = new Set(["postgres", "pgbouncer", "haproxy", "initdb", "pg_basebackup"]);
+const programs = new Set([
+  ...["postgres", "pgbouncer", "haproxy", "initdb", "pg_basebackup"],
+  ...["pg_autoctl", "pg_rewind", "pg_ctl"],
+]);
 
 /** The processes of each of `parts` that run now, by part name; zombies do not count. */
 export function processesOf(parts: readonly Part[]): Map<string, ProcessSeen[]> {

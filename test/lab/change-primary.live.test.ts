@@ -164,6 +164,14 @@ t.test("bin/demo", async (t) => {
     { from: "dal-01", to: "chi-02", mode: "seamless", failed: 0, failedConnects: 0, doubled: 0 },
     { from: "chi-02", to: "dal-01", mode: "seamless", failed: 0, failedConnects: 0, doubled: 0 },
   ]);
+  for (const { names } of result.flips) {
+    t.match(names, { name: /^primary\.demo[-0-9]*\.temps\.local$/, followed: true });
+    const { resolvers } = names as { resolvers: { name: string; ms: number | null }[] };
+    t.strictSame(
+      resolvers.map(({ name, ms }) => `${name} ${typeof ms}`),
+      ["dal-01 number", "chi-02 number", "app-01 number"],
+    );
+  }
   t.match(result.flips[1]?.["report"], { event: "report", result: "done", rejoined: true });
   t.ok(Number(result["acknowledged"]) > 0);
   t.equal(result["found"], result["acknowledged"]);

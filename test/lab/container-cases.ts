@@ -1,6 +1,7 @@
 /** A lab of containers as values: names, addresses, what each container is told, and packet rules. */
 import t from "tap";
 import { parse } from "yaml";
+import { formatAddress } from "../../kit/address.ts";
 import type { ContainerFacts } from "../../kit/docker-engine.ts";
 import { maximumLabs, modelLab } from "../../lab/model.ts";
 import { networks, subnetOf } from "../../lab/addresses.ts";
@@ -13,17 +14,21 @@ import {
   tailnetBySite,
 } from "../../lab/driver/docker-names.ts";
 import { dropScript, refuseScript } from "../../lab/driver/docker-packets.ts";
+import { reachable } from "../../lab/driver/name-servers.ts";
 import { specOf } from "../../lab/driver/docker-specs.ts";
 import { labEnvironment } from "../../lab/environment.ts";
 
 const model = modelLab({
   ...({ name: "demo", driver: "docker", index: 1, folder: "/labs/demo", appHosts: 2 } as const),
   ...({ pooling: "transaction", sharedBuffers: "64MB", archiveCommand: null } as const),
+  ...({ cluster: "pair", memberCount: 2, names: false, dnsPort: 53 } as const),
 });
 const images = {
   ...{ postgres: "switchyard/postgres:1", pgbouncer: "switchyard/pgbouncer:1" },
   ...{ haproxy: "switchyard/haproxy:1", switchyard: "switchyard/switchyard:1" },
 };
+const place = { root: "/labs", images, nameServers: ["192.0.2.53"] };
+const named = modelLab({ ...model, names: true });
 const partOf = (name: string) => {
   const part = model.parts.find((one) => one.name === name);
   if (part === undefined) throw new TypeError(name);
@@ -73,7 +78,7 @@ t.test(
 
 t.test("no two containers of all the labs that fit share an address or a subnet", async (t) => {
   const labs = Array.from({ length: maximumLabs }, (_, index) =>
-    modelLab({ ...model, index, appHosts: 8 }),
+    modelLab({ ...model, index, appHosts: 8, names: true }),
   );
   const addresses = labs.flatMap((one) => addressesOf(one, one.parts));
   t.equal(new Set(addresses).size, addresses.length);
@@ -82,7 +87,7 @@ t.test("no two containers of all the labs that fit share an address or a subnet"
 });
 
 t.test("a container is told files, and never a secret", async (t) => {
-  const specs = model.parts.map((part) => specOf(model, "/labs", images, part));
+  const specs = model.parts.map((part) => specOf(model, place, part));
   for (const spec of specs) {
     t.equal(spec.restart, "unless-stopped", spec.name ?? "");
     t.equal(spec.labels?.["org.switchyard.lab"], "demo");
@@ -99,6 +104,42 @@ t.test("a container is told files, and never a secret", async (t) => {
   const health = specs.find((one) => one.name === "demo-pg-health-dal-01")?.env ?? {};
   t.equal(health["PG_HEALTH_POSTGRES"], "demo-postgres-dal-01:5432", "its neighbour by name");
   t.equal(health["PG_HEALTH_PEERS"], "http://10.213.6.113:8008", "its peer by address");
+});
+
+t.test("with names, each container asks the resolver of its site first", async (t) => {
+  const resolvers = named.parts.filter(({ kind }) => kind === "resolver");
+  t.strictSame(
+    resolvers.map(({ name, listens }) => `${name} ${listens.map(formatAddress).join(" ")}`),
+    [
+      "dallas/resolver 10.213.6.143:53 10.213.6.143:8054",
+      "chicago/resolver 10.213.6.144:53 10.213.6.144:8054",
+    ],
+  );
+  const rows: readonly { part: string; want: readonly string[] | undefined }[] = [
+    { part: "dal-01/postgres", want: ["10.213.4.143", "10.213.6.144", "192.0.2.53"] },
+    { part: "app-02/gate", want: ["10.213.5.144", "10.213.6.143", "192.0.2.53"] },
+    { part: "chicago/resolver", want: undefined },
+    { part: "ctl-01/registry", want: undefined },
+  ];
+  for (const { part, want } of rows) {
+    const one = named.parts.find(({ name }) => name === part);
+    if (one === undefined) throw new TypeError(part);
+    t.strictSame(specOf(named, place, one).dns, want, part);
+  }
+  for (const part of model.parts) t.equal(specOf(model, place, part).dns, undefined, part.name);
+  t.strictSame(
+    networkEnds(named, named.parts.find(({ kind }) => kind === "registry") ?? partOf("")),
+    [{ network: "demo-tailnet", address: "10.213.6.142" }],
+    "the registry is on neither host",
+  );
+  const text = ["# nameserver 192.0.2.1", "nameserver 127.0.0.53", "nameserver ::1", "search lan"];
+  t.strictSame(reachable(text.join("\n")), [], "a container's loopback is another one");
+  const more = [
+    "nameserver 192.0.2.1 # first",
+    "\tnameserver 2001:db8::1",
+    "nameserver fe80::1%e0",
+  ];
+  t.strictSame(reachable(more.join("\n")), ["192.0.2.1", "2001:db8::1"]);
 });
 
 t.test("the environment says hosts, local names and containers", async (t) => {

@@ -70,7 +70,8 @@ t.test("a plain user's lab", { skip: root ? false : "this is one already" }, asy
   const uid = (await labPlace()).uid;
   const home = await mkdtemp("/var/tmp/switchyard-");
   t.teardown(() => rm(home, { recursive: true, force: true }));
-  for (const entry of ["bin", "kit", "config", "lab", "router", "sidecars", "templates"]) {
+  const rooms = ["bin", "kit", "config", "lab", "registry", "router", "sidecars", "templates"];
+  for (const entry of rooms) {
     await cp(join(checkout, entry), join(home, entry), { recursive: true });
   }
   await cp(join(checkout, "package.json"), join(home, "package.json"));
@@ -92,10 +93,15 @@ t.test("a plain user's lab", { skip: root ? false : "this is one already" }, asy
     });
   t.teardown(() => lab("down"));
 
-  const up = await lab("up", "--json");
+  const up = await lab("up", "--json", "--names");
   t.equal(up.code, 0, up.stderr);
-  const { members } = JSON.parse(up.stdout) as LabSummary;
+  const { members, resolvers } = JSON.parse(up.stdout) as LabSummary;
   t.equal(members.length, 2);
+  t.strictSame(
+    resolvers.map(({ name, dns }) => `${name} ${dns.port}`),
+    ["dal-01 5353", "chi-02 5353", "app-01 5353"],
+    "port 53 is root's",
+  );
   const cut = await lab("cut", "dal-01", "chi-02");
   t.equal(cut.code, 69);
   t.match(cut.stderr, /only root may drop packets/);

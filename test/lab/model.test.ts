@@ -1,6 +1,7 @@
 /** What a lab is made of, and the packet rules that follow from it: of processes, and of containers. */
 import t from "tap";
 import "./container-cases.ts";
+import "./managed-cases.ts";
 import { parse } from "yaml";
 import { firstFree } from "../../lab/claim.ts";
 import { environmentHead, isEnvironmentOf, labEnvironment } from "../../lab/environment.ts";
@@ -21,6 +22,10 @@ import {
 const request: LabRequest = {
   name: "some-lab",
   driver: "process",
+  cluster: "pair",
+  memberCount: 2,
+  names: false,
+  dnsPort: 53,
   index: 3,
   folder: "/state/some-lab",
   appHosts: 2,
@@ -29,6 +34,13 @@ const request: LabRequest = {
   archiveCommand: null,
 };
 const model = modelLab(request);
+/** All that a lab can have. */
+const whole: LabRequest = {
+  ...request,
+  cluster: "pg_auto_failover",
+  memberCount: 3,
+  names: true,
+};
 const place = {
   root: "/state",
   configFolder: "/config",
@@ -40,6 +52,7 @@ const programs = {
   haproxy: "/usr/sbin/haproxy",
   postgresFolder: "/usr/lib/postgresql/15/bin",
   pgbouncer: "/usr/sbin/pgbouncer",
+  autoctl: "/usr/bin/pg_autoctl",
 };
 
 t.test("members and app hosts have the standard ports on addresses of the lab's own", async (t) => {
@@ -111,7 +124,7 @@ t.test("names of hosts and parts", async (t) => {
 t.test("no two parts of all the labs that fit share an address or a group id", async (t) => {
   const parts = Array.from(
     { length: maximumLabs },
-    (_, index) => modelLab({ ...request, index, appHosts: maximumAppHosts }).parts,
+    (_, index) => modelLab({ ...whole, index, appHosts: maximumAppHosts }).parts,
   ).flat();
   const addresses = parts.flatMap((one) => one.listens.map((at) => `${at.host}:${at.port}`));
   const gids = parts.map((one) => one.gid);

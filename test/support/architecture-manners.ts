@@ -5,7 +5,7 @@ import type { Repository, Rule } from "./repository.ts";
 /** Files that may be short, and why. */
 const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = [
   {
-    files: /^bin\/cli\/(state-home|docker-host|child-environment|step-json)\.ts$/,
+    files: /^bin\/cli\/(state-home|docker-host|child-environment|process-variables|step-json)\.ts$/,
     why: "one fact about this process",
   },
   { files: /^bench\/figures\.ts$/, why: "one concept" },
@@ -14,16 +14,23 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
   { files: /^config\/hosts\.ts$/, why: "one question" },
   { files: /^lab\/scram\.ts$/, why: "one concept" },
   { files: /^lab\/(status|driver\/open)\.ts$/, why: "one step between the rows and what they do" },
+  { files: /^lab\/driver\/name-servers\.ts$/, why: "one fact about this machine" },
   { files: /^kit\/(address|checkout|fault-words|logger|lsn|nearest)\.ts$/, why: "one concept" },
   {
-    files: /^router\/cluster\/(conditions\/operations|findings\/row|verdict)\.ts$/,
+    files: /^router\/cluster\/(conditions\/(operations|monitor)|findings\/row|verdict)\.ts$/,
     why: "one type, one decision",
   },
   { files: /^router\/pooler\/console(-replies)?\.ts$/, why: "one type, one decision" },
   { files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off)\.ts$/, why: "one concept" },
   { files: /^router\/haproxy\/render\.ts$/, why: "one step between two rooms" },
-  { files: /^sidecars\/pool-gate\/variables\.ts$/, why: "one table" },
+  { files: /^registry\/store\/assemble\.ts$/, why: "one step between parts and a whole" },
+  { files: /^(sidecars\/pool-gate|registry)\/variables\.ts$/, why: "one table" },
   { files: /^sidecars\/pg-health\/self\.ts$/, why: "one fact about this process" },
+  {
+    files:
+      /^sidecars\/dns-resolver\/(listen-addresses|zone\/(addresses|chain|services|serving)|engine\/socket-address)\.ts$/,
+    why: "one concept",
+  },
 ];
 
 const smallest = 40;

@@ -84,7 +84,7 @@ function unknownCommands(path: string, text: string, repository: Repository): st
     const words = rest.split(/\s+/).filter((word) => word !== "");
     const verb = words[table.includes("takesEnvironment: true") ? 1 : 0];
     if (table === "" || verb === undefined || verb.startsWith("-")) return [];
-    if (!new RegExp(`(?:name: |Verb\\()"${verb}"`).test(table)) {
+    if (!new RegExp(`(?:name: |Verb\\()"${verb}( [a-z]+)?"`).test(table)) {
       return [`${path}: bin/${program} has no command ${verb}`];
     }
     return words

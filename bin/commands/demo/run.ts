@@ -1,6 +1,7 @@
 /**
  * The demo itself: a lab, an app that writes through its edge pooler, a flip there and back, the
- * textbook change of primary beside it, and after each a count of every acknowledged row.
+ * textbook change of primary beside it, and after each a count of every acknowledged row, and how
+ * the primary's name followed.
  */
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
@@ -17,6 +18,7 @@ import type { LabSummary } from "../../../lab/summary.ts";
 import { labUp } from "../../../lab/up.ts";
 import { verifyWorkload, Workload } from "../../../lab/workload.ts";
 import { flipBySwitchyard } from "./flip.ts";
+import { awaitFollowed, primaryName, seenOf, watchNames } from "./names.ts";
 import { describeAct, describeAll, jsonOf, whatToTry } from "./words.ts";
 import type { Act, Change } from "./words.ts";
 
@@ -30,14 +32,15 @@ export async function run(invocation: Invocation): Promise<number> {
   const place = await labPlace({ stateHome: stateHome(), engine: dockerHost() });
   const name = await freeName(place);
   output.note(`bringing up a cluster on this machine (lab ${name})`);
-  const lab = await labUp(place, { name }, { note: output.note, signal });
+  const lab = await labUp(place, { name, names: true }, { note: output.note, signal });
   let keep = false;
   try {
-    const acts = await showMainJob(invocation, place, lab);
+    const primary = await primaryName(lab);
+    const acts = await showMainJob(invocation, place, { lab, primary });
     keep = flags["keep"] === true;
     if (flags["json"] === true) output.result(JSON.stringify(jsonOf(acts)));
     else for (const line of describeAll(acts)) output.result(line);
-    if (keep) for (const line of whatToTry(place, lab)) output.note(line);
+    if (keep) for (const line of whatToTry(place, lab, primary)) output.note(line);
     return acts.every(isProven) ? exitCodes.done : exitCodes.failed;
   } finally {
     if (!keep) {
@@ -47,10 +50,10 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-function isProven({ change, report, verification }: Act): boolean {
+function isProven({ change, report, verification, names }: Act): boolean {
   const acknowledged = report.acknowledgedIds.length;
   const isWhole = verification.found === acknowledged && verification.doubled.length === 0;
-  return acknowledged > 0 && isWhole && change.from !== change.to;
+  return acknowledged > 0 && isWhole && change.from !== change.to && names.followed;
 }
 
 async function freeName(place: LabPlace): Promise<string> {
@@ -59,14 +62,14 @@ async function freeName(place: LabPlace): Promise<string> {
   return names.find((name) => !taken.includes(name)) ?? `demo-${taken.length + 2}`;
 }
 
-async function showMainJob(
-  invocation: Invocation,
-  place: LabPlace,
-  lab: LabSummary,
-): Promise<Act[]> {
+async function showMainJob(invocation: Invocation, place: LabPlace, stage: Stage): Promise<Act[]> {
+  const { lab, primary } = stage;
   const { output, signal } = invocation;
   output.note(
     `an app writes through the edge pooler at ${formatAddress(lab.edge)}: ${connections} connections, each ${rate} rows/s`,
+  );
+  output.note(
+    `${primary} is asked for all the time, at ${lab.resolvers.map(({ name }) => name).join(", ")}`,
   );
   const flip = (): Promise<Change> => flipBySwitchyard(lab.environment, output, signal);
   const textbook = async (): Promise<Change> => {
@@ -84,16 +87,23 @@ async function showMainJob(
     },
   ]) {
     output.note(`\n${title}`);
-    const act = await watched(lab, `demo_${acts.length + 1}`, move, signal);
+    const act = await watched(stage, `demo_${acts.length + 1}`, move, signal);
     for (const line of describeAct(act, output.style)) output.note(line);
     acts.push(act);
   }
   return acts;
 }
 
+/** Where it plays. */
+interface Stage {
+  readonly lab: LabSummary;
+  /** The name of its primary. */
+  readonly primary: string;
+}
+
 /** Lets the app write, moves the writes meanwhile, and looks for every acknowledged row. */
 async function watched(
-  lab: LabSummary,
+  { lab, primary: name }: Stage,
   table: string,
   move: () => Promise<Change>,
   signal: AbortSignal,
@@ -101,17 +111,21 @@ async function watched(
   const { user, password, database } = lab;
   const login = { user, password, database };
   const workload = await Workload.start({ address: lab.edge, login, table, connections, rate });
+  const watch = watchNames(lab, name);
   try {
     await systemClock.sleep(writingMs, signal);
     const change = await move();
     await systemClock.sleep(writingMs, signal);
+    await awaitFollowed(lab, watch, change.to, signal);
     const report = await workload.stop();
+    const names = seenOf(lab, { name, watched: await watch.stop() }, change, report);
     const primary = lab.members.find((one) => one.name === change.to);
     if (primary === undefined) throw new TypeError(`${change.to} is no member`);
     // Straight at the node, so that the answer is the new primary's and nobody else's.
     const verification = await verifyWorkload(primary.postgres, login, table, report);
-    return { change, report, verification };
+    return { change, report, verification, names };
   } finally {
+    await watch.stop();
     await workload.abandon();
   }
 }

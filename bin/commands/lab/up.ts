@@ -38,9 +38,12 @@ function requestOf({ flags }: Invocation, name: string): UpWishes {
   if (typeof archive === "string" && /\p{Cc}/u.test(archive)) {
     throw new UsageError("--archive-command takes one line without control characters", hint);
   }
-  const { pooling, driver } = flags;
+  const { pooling, driver, cluster, members, names } = flags;
   return {
     name,
+    ...(cluster === "pair" || cluster === "pg_auto_failover" ? { cluster } : {}),
+    ...(members === undefined ? {} : { memberCount: Number(members) }),
+    ...(names === true ? { names } : {}),
     ...(driver === "process" || driver === "docker" ? { driver } : {}),
     ...(hosts === undefined ? {} : { appHosts }),
     ...(typeof buffers === "string" ? { sharedBuffers: buffers } : {}),
@@ -62,6 +65,21 @@ function describe(lab: LabSummary): string[] {
           `Postgres ${formatAddress(one.postgres)}, pooler ${formatAddress(one.pooler)}, health ${one.health}`,
         ] as const,
     ),
+    ...(lab.monitor === null
+      ? []
+      : [[lab.monitor.name, `monitor ${formatAddress(lab.monitor.address)}`] as const]),
+    ...(lab.registry === null
+      ? []
+      : [
+          [
+            lab.registry.name,
+            `registry ${lab.registry.url}, token ${lab.registry.tokenFile}`,
+          ] as const,
+          [
+            "resolvers",
+            lab.resolvers.map((one) => `${one.name} ${formatAddress(one.dns)}`).join(", "),
+          ] as const,
+        ]),
     ["database", `${lab.database}, user ${lab.user} (bin/lab up --json prints the passwords)`],
   ];
   return [
