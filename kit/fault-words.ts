@@ -18,6 +18,11 @@ export function faultCode(cause: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/** Whether these words tell of a peer that did not answer in time, which is no sign of a fault. */
+export function saysSilence(words: string): boolean {
+  return /\bno (answer|reply) within \d+ ms\b/.test(words);
+}
+
 /** What went wrong between us and a peer, in a few words without a full stop. */
 export function faultWords(cause: unknown): string {
   const known = systemWords[faultCode(cause)];

@@ -45,7 +45,7 @@ export interface Invocation {
 }
 
 export interface CommandRow {
-  /** The word for it; "" in a program that has one command and takes no word for it. */
+  /** The word for it, or two; "" in a program that has one command and takes no word for it. */
   readonly name: string;
   readonly summary: string;
   readonly arguments?: readonly ArgumentRow[];
@@ -96,7 +96,8 @@ export function parseLine(
   program: ProgramRow,
   given: readonly string[],
 ): ParsedLine | { help: CommandRow | undefined } {
-  const words = program.environmentMayBeFirst === true ? commandFirst(program, given) : given;
+  const words =
+    program.environmentMayBeFirst === true ? commandFirst(program, given) : asOne(program, given);
   const whole = commandNamed(program, "");
   if (whole !== undefined) {
     const help = words.some((word) => word === "--help" || word === "-h");
@@ -115,6 +116,13 @@ export function parseLine(
   const beforeDashes = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (beforeDashes.some((word) => word === "--help" || word === "-h")) return { help: command };
   return { command, environment, ...parseWords(program, command, rest) };
+}
+
+/** `node add` is the name of one command where a program has that. */
+function asOne(program: ProgramRow, words: readonly string[]): readonly string[] {
+  const both = words.slice(0, 2).join(" ");
+  const isOne = words.length > 1 && commandNamed(program, both) !== undefined;
+  return !isOne ? words : [both, ...words.slice(2)];
 }
 
 /** `prod up` is read as `up prod`. */
@@ -154,10 +162,10 @@ function commandIn(program: ProgramRow, word: string, environment: string): Comm
     throw new UsageError(`what should be done with ${environment}?`, seeHelp);
   }
   if (word.startsWith("-")) throw new UsageError(`expected a command before ${word}`, seeHelp);
-  const near = nearest(
-    word,
-    program.commands.map((one) => one.name),
-  );
+  const names = program.commands.map((one) => one.name);
+  const longer = names.filter((one) => one.startsWith(`${word} `));
+  if (longer.length > 0) throw new UsageError(`${word} what? ${longer.join(", ")}`, seeHelp);
+  const near = nearest(word, names);
   throw new UsageError(
     `${program.name} has no command ${JSON.stringify(word)}`,
     near === undefined ? seeHelp : `did you mean ${near}? ${seeHelp}`,

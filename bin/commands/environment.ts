@@ -3,7 +3,7 @@ import { loadEnvironment } from "../../config/load.ts";
 import type { Environment, Member } from "../../config/schema.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { nearest } from "../../kit/nearest.ts";
-import { whyManaged } from "../../router/cluster/managers.ts";
+import { isMonitored, whyManaged } from "../../router/cluster/managers.ts";
 import type { Deed } from "../../router/cluster/managers.ts";
 import { lockHolder } from "../../router/flip-db/history.ts";
 import { LockedError } from "../../router/operation/lock.ts";
@@ -50,8 +50,16 @@ export async function refusal(
     : new LockedError(`cluster ${environment.cluster}`, holder);
 }
 
-/** @throws RefusedError for a cluster that another manager runs; its own command is named */
-export function refuseManaged({ members }: Environment, deed: Deed): void {
-  const why = whyManaged(members, deed);
+/** What a monitor can be asked for. */
+const asked: readonly Deed[] = ["flip", "failover"];
+
+/**
+ * @param about the member that something is wanted of
+ * @throws RefusedError for a cluster that another manager runs, unless its monitor can be asked; its
+ * own command is named
+ */
+export function refuseManaged(environment: Environment, deed: Deed, about?: string): void {
+  if (isMonitored(environment) && asked.includes(deed)) return;
+  const why = whyManaged(environment.members, deed, about);
   if (why !== undefined) throw new RefusedError(why);
 }

@@ -4,10 +4,13 @@
  * one file for each sort of part, and docs/runbooks/topology.md explains them at length.
  */
 import { memberFindings } from "./findings/members.ts";
+import { nameFindings } from "./findings/names.ts";
 import { poolerFindings } from "./findings/poolers.ts";
 import { replicationFindings } from "./findings/replication.ts";
 import { routerFindings } from "./findings/routers.ts";
+import { fenceIt, rebuildIt } from "./findings/row.ts";
 import type { FindingRow, Severity } from "./findings/row.ts";
+import { managersCommand } from "./managers.ts";
 import type { ClusterView } from "./view.ts";
 
 /** All rows. Within one severity the cause stands before what follows from it. */
@@ -16,6 +19,7 @@ export const findingRows = [
   ...replicationFindings,
   ...routerFindings,
   ...poolerFindings,
+  ...nameFindings,
 ] as const;
 
 export type FindingCode = (typeof findingRows)[number]["code"];
@@ -41,15 +45,24 @@ export function findingsOf(view: ClusterView): Finding[] {
       part,
       says,
       means: row.means,
-      todo: todoOf(row, view).replaceAll("ENV", view.environment).replaceAll("PART", part),
+      todo: todoOf(row, view, part).replaceAll("ENV", view.environment).replaceAll("PART", part),
     })),
   );
   return found.toSorted((left, right) => rank[left.severity] - rank[right.severity]);
 }
 
-/** What helps otherwise can be the wrong thing in the middle of a flip. */
-function todoOf(row: FindingRow, { unfinished }: ClusterView): string {
+/** What helps otherwise can be the wrong thing in the middle of a flip, or beside a manager. */
+function todoOf(row: FindingRow, { unfinished, members }: ClusterView, part: string): string {
   const [newest] = unfinished;
-  if (newest === undefined || row.duringFlip === undefined) return row.todo;
-  return row.duringFlip.replaceAll("FLIP", newest.operationId);
+  if (newest !== undefined && row.duringFlip !== undefined) {
+    return row.duringFlip.replaceAll("FLIP", newest.operationId);
+  }
+  const managed = members.filter(({ declared }) => declared.manager !== "none");
+  const { manager } = (managed.find(({ name }) => name === part) ?? managed[0])?.declared ?? {};
+  if (manager === undefined) return row.todo;
+  const todo = manager === "pg_auto_failover" ? (row.underMonitor ?? row.todo) : row.todo;
+  // These commands refuse there, and name the manager's own.
+  return todo
+    .replaceAll(rebuildIt, managersCommand(manager, "rebuild"))
+    .replaceAll(fenceIt, managersCommand(manager, "fence"));
 }

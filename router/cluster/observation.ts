@@ -6,6 +6,8 @@ import type { HealthStatus } from "../../sidecars/pg-health/contract.ts";
 import type { GateStatus } from "../../sidecars/pool-gate/contract.ts";
 import type { FenceMark } from "../haproxy/fence-marks.ts";
 import type { WindowView } from "../maintenance/window.ts";
+import type { MonitorNode } from "../monitor/nodes.ts";
+import type { RegistrySaid, ResolverSaid } from "../names/said.ts";
 import type { PoolerFacts } from "../pooler/console-replies.ts";
 import type { PostgresFacts } from "../postgres/facts.ts";
 
@@ -91,6 +93,23 @@ export interface EdgePoolerObservation {
   readonly gate: Report<GateStatus> | null;
 }
 
+/** What gives the cluster its names: the registry, and each resolver that is declared. */
+export interface NamesObservation {
+  /** `primary.<cluster>.<zone>` */
+  readonly primary: string;
+  readonly registry: Report<RegistrySaid> & { readonly address: string };
+  readonly resolvers: readonly ResolverObservation[];
+}
+
+export interface ResolverObservation {
+  readonly name: string;
+  readonly address: string;
+  readonly said: Report<ResolverSaid>;
+}
+
+/** What the monitor of pg_auto_failover says of the cluster's nodes. */
+export type MonitorObservation = Report<readonly MonitorNode[]> & { readonly address: string };
+
 /** A flip that was begun and has no end, from the cluster's journal and this host's. */
 export interface UnfinishedOperation {
   readonly operationId: string;
@@ -109,6 +128,9 @@ export interface Observation {
   readonly members: readonly MemberObservation[];
   readonly routers: readonly RouterObservation[];
   readonly edgePoolers: readonly EdgePoolerObservation[];
+  /** Left out where the environment declares no registry, or no monitor. */
+  readonly names?: NamesObservation;
+  readonly monitor?: MonitorObservation;
   /** The maintenance window that is open, as this machine knows it. */
   readonly maintenance?: WindowView | null;
   /** Left out by looks that do not ask the journals. */

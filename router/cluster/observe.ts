@@ -5,7 +5,7 @@
  */
 import type { EdgePooler, Environment, Member, Router } from "../../config/schema.ts";
 import { formatAddress } from "../../kit/address.ts";
-import { systemClock, withDeadline } from "../../kit/clock.ts";
+import { systemClock } from "../../kit/clock.ts";
 import { loadPgDriver } from "../../kit/pg-connection.ts";
 import { fetchStatus } from "../../sidecars/pg-health/client.ts";
 import { fetchGateStatus } from "../../sidecars/pool-gate/client.ts";
@@ -20,12 +20,14 @@ import { observePooler } from "../pooler/console.ts";
 import { observePostgres } from "../postgres/observe.ts";
 import { fleetRouter } from "../haproxy/addresses.ts";
 import { isRemote } from "../haproxy/install.ts";
+import { reporter } from "./look.ts";
+import type { Look } from "./look.ts";
+import { observeMonitor, observeNames } from "./observe-names.ts";
 import { observeConfiguration, observeRuntime } from "./observe-router.ts";
 import type {
   EdgePoolerObservation,
   MemberObservation,
   Observation,
-  Report,
   RouterObservation,
   UnfinishedOperation,
 } from "./observation.ts";
@@ -42,13 +44,15 @@ export async function observeCluster(
   const at = new Date(systemClock.now()).toISOString();
   const start = systemClock.monotonic();
   const look = reporter(environment.thresholds.probe, signal);
-  const [members, routers, edgePoolers] = await Promise.all([
+  const [members, routers, edgePoolers, names, monitor] = await Promise.all([
     Promise.all(environment.members.map((one) => observeMember(environment, one, look))),
     Promise.all(environment.routers.map((one) => observeRouter(environment, one, look))),
     Promise.all(environment.edgePoolers.map((one) => observeEdgePooler(one, look))),
+    observeNames(environment, look),
+    observeMonitor(environment, look),
   ]);
   const tookMs = Math.round(systemClock.monotonic() - start);
-  return { at, tookMs, members, routers, edgePoolers };
+  return { at, tookMs, members, routers, edgePoolers, ...names, ...monitor };
 }
 
 export interface Topology {
@@ -76,44 +80,6 @@ export async function lookAtCluster(
   const view = assembleView(environment, observation);
   const findings = findingsOf(view);
   return { view, findings, verdict: verdictOf(view, findings) };
-}
-
-interface LookOptions {
-  readonly deadlineMs: number;
-  readonly signal: AbortSignal;
-}
-
-/** Looks at one part; what fails is a report that says why. @throws the outer signal's reason */
-export type Look = <T>(
-  what: string,
-  work: (options: LookOptions) => Promise<T>,
-) => Promise<Report<T>>;
-
-const marginMs = 100;
-
-/** Looks that take `deadlineMs` each at most, and end with the outer signal. */
-export function reporter(deadlineMs: number, outer: AbortSignal | undefined): Look {
-  return async (what, work) => {
-    const start = systemClock.monotonic();
-    const took = (): number => Math.round(systemClock.monotonic() - start);
-    try {
-      const value = await withDeadline(
-        what,
-        // Longer than the part's own deadlines, whose messages say more.
-        deadlineMs + marginMs,
-        (signal) => work({ deadlineMs, signal }),
-        outer,
-      );
-      return { state: "known", tookMs: took(), value };
-    } catch (error) {
-      outer?.throwIfAborted();
-      const message = error instanceof Error ? error.message : String(error);
-      const [line = message] = message.split("\n");
-      const { sqlState } = error as { readonly sqlState?: string };
-      const said = sqlState === undefined ? {} : { sqlState };
-      return { state: "unreachable", tookMs: took(), error: line, ...said };
-    }
-  };
 }
 
 async function observeMember(

@@ -12,6 +12,8 @@ import type { PostgresFacts } from "../postgres/facts.ts";
 import type {
   EdgePoolerObservation,
   MemberObservation,
+  MonitorObservation,
+  NamesObservation,
   Observation,
   Report,
   RouterObservation,
@@ -69,6 +71,10 @@ export interface ClusterView {
   readonly members: readonly MemberView[];
   readonly routers: readonly RouterView[];
   readonly edgePoolers: readonly EdgePoolerView[];
+  /** Null where the environment declares no registry. */
+  readonly names: NamesObservation | null;
+  /** Null where it declares no monitor. */
+  readonly monitor: MonitorObservation | null;
   /** The maintenance window that is open, as this machine knows it; null when none is. */
   readonly maintenance: WindowView | null;
   readonly unfinished: readonly UnfinishedOperation[];
@@ -110,6 +116,8 @@ export function assembleView(environment: Environment, observation: Observation)
       declared,
       ...find(observation.edgePoolers, declared.name),
     })),
+    names: observation.names ?? null,
+    monitor: observation.monitor ?? null,
     maintenance: observation.maintenance ?? null,
     unfinished: observation.unfinished ?? [],
   };

@@ -1,9 +1,13 @@
 /** Binds the acts of a flip to the real parts: Postgres, its host, the routers and the gates. */
+import type { Environment } from "../../config/schema.ts";
 import { eventually, systemClock } from "../../kit/clock.ts";
 import type { Moved } from "../haproxy/runtime/channels.ts";
+import type { Facts } from "../operation/step.ts";
 import { heartbeatStatement } from "../postgres/journal.ts";
 import { askOf } from "../postgres/session.ts";
 import { resetSlots } from "../postgres/slots.ts";
+import { followFlip } from "../names/follow.ts";
+import { namesOf } from "../names/ask.ts";
 import { databaseActs } from "./database-acts.ts";
 import type { FlipActions, FlipPlan } from "./flip-actions.ts";
 import { channelsOf, lockSession } from "./flip-channels.ts";
@@ -76,7 +80,34 @@ export function flipActions(channels: FlipChannels): FlipActions {
       ]);
       return { sessionsClosed: swept.sessionsClosed + closedOld };
     },
+    moveNames: (plan, signal) => moveNames(channels.environment, plan, signal),
+    askMonitor: ({ cause, to }, signal) => {
+      const { monitor } = channels;
+      if (monitor === undefined) throw new TypeError("no monitor is declared");
+      return nothing(cause === "lost" ? monitor.failover(signal) : monitor.promote(to, signal));
+    },
     reconnectPooler: (member, signal) => poolers.reconnect(member, signal),
+  };
+}
+
+/** When each resolver had it: `acknowledged NAME` and `answered NAME`, in ms since this began. */
+async function moveNames(
+  environment: Environment,
+  { from, to, cause }: Pick<FlipPlan, "from" | "to" | "cause">,
+  signal: AbortSignal,
+): Promise<Facts> {
+  const names = namesOf(environment);
+  if (names === undefined) return {};
+  const wish = cause === "lost" ? { to, lost: from } : { to };
+  const { generation, acknowledged, answered, ...others } = await followFlip(names, wish, signal);
+  const { absent, gone } = others;
+  const named = (word: string, times: Readonly<Record<string, number>>) =>
+    Object.entries(times).map(([name, ms]) => [`${word} ${name}`, ms] as const);
+  return {
+    generation,
+    ...Object.fromEntries([...named("acknowledged", acknowledged), ...named("answered", answered)]),
+    ...(absent.length === 0 ? {} : { absent: absent.join(", ") }),
+    ...(gone.length === 0 ? {} : { gone: gone.join(", ") }),
   };
 }
 
@@ -92,10 +123,10 @@ async function closed(moved: Promise<readonly Moved[]>): Promise<{ sessionsClose
 /** Everything that the steps between hold and release use is opened, and asked once. */
 async function warm(
   channels: FlipChannels,
-  { from, to, mode }: FlipPlan,
+  { from, to, mode, manager }: FlipPlan,
   signal: AbortSignal,
 ): Promise<undefined> {
-  const { routers, gates, poolers } = channels;
+  const { routers, gates, poolers, monitor } = channels;
   await Promise.all([
     ...[from, to].map(async (name) => {
       await channelsOf(channels, name).host?.warm(signal);
@@ -104,8 +135,10 @@ async function warm(
     routers.warm(signal),
     mode === "seamless" ? gates.warm(signal) : undefined,
     poolers.warm(to, signal),
+    monitor?.nodes(signal),
   ]);
   const session = await channelsOf(channels, to).session(signal);
+  if (manager !== "none") return undefined;
   for (const one of [promoteStatement, sleeperStatement, heartbeatStatement]) {
     await session.prepare(one, signal);
   }

@@ -16,7 +16,7 @@ import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipRequest } from "./plan-request.ts";
 import { flipReport } from "./report.ts";
 import { openFlipWorld } from "./world.ts";
-import type { TimedStep } from "./report.ts";
+import type { TimedStep } from "./report-facts.ts";
 
 /** What the terminal hands to the executor, and the executor to the watcher. */
 export interface Order {
@@ -177,10 +177,16 @@ function step(task: Task, told: Told, event: StepEvent): void {
 /** Says at once what becomes of the wish to abort. */
 function hearAborts(task: Task, told: Told): () => void {
   const hear = (): void => {
-    const isSent = told.steps.some((one) => one.step === "promote" && one.phase === "start");
+    const isSent = told.steps.some(
+      (one) => ["promote", "verify-new"].includes(one.step) && one.phase === "start",
+    );
     const isLate = told.plan?.crossed === true || isSent;
+    const isAsked = told.steps.some((one) => one.step === "ask" && one.phase === "start");
     const late = `the promotion of ${told.plan?.to} may have happened: going on is the only safe way, so the flip goes on`;
-    const words = isLate ? late : "taking back what was begun";
+    const mild = isAsked
+      ? "the monitor was asked, and may go on: the clients are let go"
+      : "taking back what was begun";
+    const words = isLate ? late : mild;
     task.log.append({ event: "note", pids: task.pids, words });
   };
   task.signal.addEventListener("abort", hear, { once: true });

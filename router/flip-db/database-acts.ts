@@ -2,11 +2,13 @@
 import { escapeLiteral } from "pg";
 import type { Member } from "../../config/schema.ts";
 import { systemClock } from "../../kit/clock.ts";
+import { formatLsn } from "../../kit/lsn.ts";
 import { operationRecord } from "../operation/records.ts";
 import type { Facts } from "../operation/step.ts";
 import { appendRecord, ensureJournal, heartbeatStatement } from "../postgres/journal.ts";
 import { askOf, MemberSession } from "../postgres/session.ts";
 import { createSlot, dropSlot } from "../postgres/slots.ts";
+import { historyStatement, parseHistory } from "../postgres/sql.ts";
 import type { FlipActions, FlipPlan } from "./flip-actions.ts";
 import { channelsOf, lockSession } from "./flip-channels.ts";
 import type { FlipChannels } from "./flip-channels.ts";
@@ -26,6 +28,7 @@ type DatabaseActs = Pick<
   | "dropSlot"
   | "promote"
   | "verifyWrite"
+  | "forkOf"
   | "relaxSynchronous"
 >;
 
@@ -52,10 +55,21 @@ export function databaseActs(channels: FlipChannels): DatabaseActs {
       dropSlot(askOf(lockSession(channels, id), signal), memberOf(slotOf)),
     promote: (id, member, terms, signal) =>
       promote(lockSession(channels, id), member, terms, signal),
-    verifyWrite: async (id, _member, plan, signal) => {
-      const session = lockSession(channels, id);
-      await session.execute(heartbeatStatement, [escapeLiteral(plan.operationId)], signal);
+    verifyWrite: async (id, member, plan, signal) => {
+      // A monitor's keepers may have ended the lock's session; what they promoted is seen to be so.
+      const session =
+        plan.manager === "none"
+          ? lockSession(channels, id)
+          : await channelsOf(channels, member).session(signal);
+      await writeHeartbeat(session, plan.operationId, signal);
       return undefined;
+    },
+    forkOf: async (member, signal) => {
+      const ask = askOf(await channelsOf(channels, member).session(signal), signal);
+      const [row] = await ask(historyStatement);
+      const content = row?.["history"];
+      const past = parseHistory(typeof content === "string" ? content : null)?.at(-1);
+      return past === undefined ? {} : { promotedAt: formatLsn(past.endLsn) };
     },
     relaxSynchronous: async (id, signal) => {
       const session = lockSession(channels, id);
@@ -64,6 +78,25 @@ export function databaseActs(channels: FlipChannels): DatabaseActs {
       return undefined;
     },
   };
+}
+
+/** SQLSTATE undefined_table and invalid_schema_name. */
+const missing: readonly unknown[] = ["42P01", "3F000"];
+
+/** A failover comes without a record of its intent, and there may never have been a flip before it. */
+async function writeHeartbeat(
+  session: MemberSession,
+  operationId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const values = [escapeLiteral(operationId)];
+  try {
+    await session.execute(heartbeatStatement, values, signal);
+  } catch (error) {
+    if (!missing.includes((error as { sqlState?: string }).sqlState)) throw error;
+    await ensureJournal(askOf(session, signal));
+    await session.execute(heartbeatStatement, values, signal);
+  }
 }
 
 function recordOf(plan: FlipPlan, phase: "intent" | "outcome", facts: Facts) {

@@ -9,7 +9,7 @@ import type { FlipRequest } from "./plan-request.ts";
 
 /**
  * What the watcher goes on with: an abort is begun again, all else that has begun to stop the old
- * primary is resumed; undefined where there is nothing to do.
+ * primary, or has asked a monitor to, is resumed; undefined where there is nothing to do.
  */
 export function goalAfterDeath(
   request: FlipRequest,
@@ -17,7 +17,9 @@ export function goalAfterDeath(
 ): "resume" | "abort" | undefined {
   if (state === undefined || state.outcome !== null) return undefined;
   if (request.goal === "abort") return "abort";
-  return ["stop", "promote"].some((step) => state.started.includes(step)) ? "resume" : undefined;
+  return ["stop", "promote", "ask"].some((step) => state.started.includes(step))
+    ? "resume"
+    : undefined;
 }
 
 /**

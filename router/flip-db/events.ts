@@ -62,6 +62,22 @@ export type FlipEvent =
   | FlipFailureEvent
   | FlipReport;
 
+/** When each resolver had the new primary, in ms. */
+export interface FlipNames {
+  readonly generation: number;
+  /** What the times count from: the end of the promotion, or where another run made it, this step. */
+  readonly since: "promotion" | "step";
+  readonly resolvers: readonly {
+    readonly name: string;
+    /** When the registry had its acknowledgement; null where it has no such node. */
+    readonly acknowledgedMs: number | null;
+    /** When it answered so itself; null where it was not asked. */
+    readonly answeredMs: number | null;
+  }[];
+  /** Nodes that the registry has not heard of for a while, and what a lost host took along. */
+  readonly absent: readonly string[];
+}
+
 export interface FlipReport {
   readonly event: "report";
   readonly operationId: string;
@@ -87,6 +103,10 @@ export interface FlipReport {
   readonly lsns: { readonly checkpoint: string | null; readonly replayed: string | null };
   /** `none, proven by …`, or what may be lost, or why it is not known. */
   readonly loss: string;
+  /** How the names followed; left out where there are none, or they did not. */
+  readonly names?: FlipNames;
+  /** Who made the change, where it was asked of a monitor. */
+  readonly manager?: "pg_auto_failover";
   /** Whether the old primary streams from the new one again. */
   readonly rejoined: boolean;
   /** What failed, or failed without ending the flip. */

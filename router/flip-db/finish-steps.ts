@@ -63,7 +63,7 @@ const startNew: Row = {
   run: ({ plan, actions }, signal) => actions.startMember(plan.to, signal),
 };
 
-const verify: Row = {
+export const verify: Row = {
   ...locked,
   ...stepTimes.short,
   step: "verify",
@@ -116,6 +116,21 @@ const release: Row = {
   run: ({ plan, actions }, signal) => actions.releaseClients(plan.run, signal),
 };
 
+/** Clients go on already: names are for those that come anew, and a resolver away holds up nobody. */
+const names: Row = {
+  ...stepTimes.names,
+  step: "names",
+  needsLock: false,
+  undo: [],
+  looksAt: ["to"],
+  keepsLook: true,
+  mayFail: true,
+  once: true,
+  describe: ({ to }) => `the names lead to ${to}, at every resolver that is alive`,
+  whyNot: whyNotNew,
+  run: ({ plan, actions }, signal) => actions.moveNames(plan, signal),
+};
+
 const sweep: Row = {
   ...locked,
   ...stepTimes.short,
@@ -144,7 +159,8 @@ const awaitEnd: Row = {
   run: () => undefined,
 };
 
-function isFollowing(plan: FlipPlan, seen: FlipObservation): boolean {
+/** The old primary streams from the new one. */
+export function isFollowing(plan: FlipPlan, seen: FlipObservation): boolean {
   const { role, streamsFrom } = memberOf(seen, plan.from);
   return role === "standby" && streamsFrom === plan.to;
 }
@@ -252,6 +268,7 @@ export const finishSteps: readonly Row[] = [
   reconnect,
   route,
   release,
+  names,
   sweep,
   awaitEnd,
   rejoin,

@@ -28,6 +28,13 @@ export interface FlipPlan {
    * for the old primary to stream again, or go on without it after a moment. none: it asks for none.
    */
   readonly synchronous: "none" | "wait" | "relax";
+  /**
+   * Whether the flip waits for the names: none where there is no registry; try where the operator
+   * lets them stay behind.
+   */
+  readonly names: "none" | "wait" | "try";
+  /** Whose affair the change itself is: our own, or that of the monitor, which is asked for it. */
+  readonly manager: "none" | "pg_auto_failover";
   /** Of the old primary, when the flip was first planned. */
   readonly timeline: number;
   readonly systemIdentifier: string;
@@ -100,6 +107,12 @@ export interface FlipActions {
   readonly route: Act<[move: { readonly down: string; readonly up: string }]>;
   /** Closes what is still open to `member` on every router, in old workers too. {sessionsClosed} */
   readonly sweepSessions: Act<[member: string]>;
+  /** Asks the registry to look now, and waits until the names lead to the new primary. */
+  readonly moveNames: Act<[plan: FlipPlan]>;
+  /** Asks the monitor for the change: of a planned flip for `to`, else for a standby of its choice. */
+  readonly askMonitor: Act<[plan: FlipPlan]>;
+  /** Where the timeline of `member`, which was promoted, left the one before. {promotedAt} */
+  readonly forkOf: Act<[member: string]>;
   /** Empties synchronous_standby_names over the lock's session. */
   readonly relaxSynchronous: Act<[session: string]>;
 }

@@ -6,6 +6,7 @@ import type { RouterChannels } from "../haproxy/runtime/channels.ts";
 import { MemberChannels } from "../member/channels.ts";
 import { SessionLostError } from "../postgres/session.ts";
 import type { MemberSession } from "../postgres/session.ts";
+import { MonitorChannel } from "../monitor/ask.ts";
 import { Gates } from "./gates.ts";
 import { NodePoolers } from "./node-poolers.ts";
 import { gateWord, routerWord } from "./plan-cut-off.ts";
@@ -19,11 +20,13 @@ export interface FlipChannels {
   readonly routers: RouterChannels;
   readonly gates: Gates;
   readonly poolers: NodePoolers;
+  /** Where one runs the cluster. */
+  readonly monitor: MonitorChannel | undefined;
 }
 
 /** Names all the ways into a cluster; nothing is opened yet. */
 export function flipChannels(environment: Environment): FlipChannels {
-  const { members } = environment;
+  const { members, monitor, thresholds } = environment;
   const names = members.map((one) => one.name);
   return {
     environment,
@@ -31,6 +34,7 @@ export function flipChannels(environment: Environment): FlipChannels {
     routers: openRouterChannels(fleetOf(environment), names, { deadlineMs: routerDeadlineMs }),
     gates: new Gates(environment),
     poolers: new NodePoolers(environment),
+    monitor: monitor === undefined ? undefined : new MonitorChannel(monitor, thresholds.probe),
   };
 }
 
@@ -56,11 +60,13 @@ export function channelsWithout(channels: FlipChannels, parts: readonly string[]
 }
 
 /** Ends everything that was opened; leases that are still held end by themselves. */
-export function closeChannels({ members, routers, gates, poolers }: FlipChannels): void {
+export function closeChannels(channels: FlipChannels): void {
+  const { members, routers, gates, poolers, monitor } = channels;
   for (const one of members.values()) one.close();
   routers.close();
   gates.close();
   poolers.close();
+  monitor?.close();
 }
 
 /** The ways to one member. @throws TypeError for a name that is no member: a mistake of ours */

@@ -16,6 +16,7 @@ import type { FlipActions, FlipKind, FlipPlan } from "./flip-actions.ts";
 import { allParts } from "./observation.ts";
 import type { FlipObservation, FlipPart } from "./observation.ts";
 import { intentFacts, plan, undoable } from "./plan.ts";
+import { monitoredUndoable } from "./plan-monitored.ts";
 import type { FlipRequest, Refusal } from "./plan-request.ts";
 import { flipSteps, rowsNamed } from "./steps.ts";
 import type { FlipTable } from "./steps.ts";
@@ -52,8 +53,10 @@ export const flipMachine: FlipMachine = {
   table: flipSteps(),
   plan,
   // A lost primary stays down and armed: starting it is not for a failover to do by itself.
-  takeBack: (table, { cause }) =>
-    cause === "lost" ? [] : rowsNamed(table, undoable).flatMap((row) => row.undo),
+  takeBack: (table, { cause, manager }) => {
+    const undone = manager === "none" ? undoable : monitoredUndoable;
+    return cause === "lost" ? [] : rowsNamed(table, undone).flatMap((row) => row.undo);
+  },
 };
 
 export interface FlipOptions {

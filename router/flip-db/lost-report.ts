@@ -40,7 +40,7 @@ export function lostReport(
     ...basis,
     result,
     loss: losses[result],
-    rejoined: result === "done" && state.done.includes("rejoin"),
+    rejoined: result === "done" && ["rejoin", "follow"].some((one) => state.done.includes(one)),
     problems: result === "done" ? [] : [{ step: String(step), reason: String(reason) }],
     next:
       result === "stuck"

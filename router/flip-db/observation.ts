@@ -3,6 +3,7 @@
  * unknown, and the unknown proves nothing.
  */
 import type { MemberSeen } from "../member/seen.ts";
+import type { MonitorNode } from "../monitor/nodes.ts";
 import type { JournalRecord } from "../operation/records.ts";
 
 /**
@@ -10,7 +11,7 @@ import type { JournalRecord } from "../operation/records.ts";
  * members asked for; sessions: how many the routers have open to each member. Both take longer, so
  * they are asked for only where they count.
  */
-export type FlipPart = "from" | "to" | "processes" | "routers" | "sessions" | "gates";
+export type FlipPart = "from" | "to" | "processes" | "routers" | "sessions" | "gates" | "monitor";
 
 export const allParts: readonly FlipPart[] = [
   "from",
@@ -19,6 +20,7 @@ export const allParts: readonly FlipPart[] = [
   "routers",
   "sessions",
   "gates",
+  "monitor",
 ];
 
 export interface RouterSeen {
@@ -41,11 +43,15 @@ export interface GateSeen {
   readonly endsInMs?: number;
 }
 
+export type MonitorSeen = { readonly nodes: readonly MonitorNode[] } | { readonly fault: string };
+
 export interface FlipObservation {
   readonly members: Readonly<Record<string, MemberSeen>>;
   /** Empty where routers, or gates, were not asked for. */
   readonly routers: readonly RouterSeen[];
   readonly gates: readonly GateSeen[];
+  /** What the monitor says, or why it says nothing; left out where there is none, or it was not asked. */
+  readonly monitor?: MonitorSeen;
   /** The cluster's journal, as the members that answered have it. */
   readonly journal: readonly JournalRecord[];
 }

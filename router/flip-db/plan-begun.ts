@@ -6,7 +6,7 @@ import { parseSignature } from "../member/signature.ts";
 import type { Signature } from "../member/signature.ts";
 import type { OperationState } from "../operation/records.ts";
 import type { FlipObservation } from "./observation.ts";
-import { commandFor, synchronousOf } from "./plan-request.ts";
+import { commandFor, namesWish, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
 import { memberOf } from "./proof.ts";
 
@@ -34,6 +34,8 @@ export function fromIntent(open: OperationState, request: FlipRequest): Base | R
     cause: intent["cause"] === "lost" ? "lost" : "planned",
     operatorSaysDead: intent["operatorSaysDead"] === true,
     synchronous: synchronous === "wait" || synchronous === "relax" ? synchronous : "none",
+    names: intent["names"] === "try" && request.hasNames === true ? "try" : namesWish(request),
+    manager: intent["manager"] === "pg_auto_failover" ? "pg_auto_failover" : "none",
     timeline: Number(intent["timeline"]),
     systemIdentifier: text("systemIdentifier"),
     hadSlot: intent["hadSlot"] === true,
@@ -63,6 +65,8 @@ export function fromTraces(seen: FlipObservation, request: FlipRequest): Base | 
     cause: "planned",
     operatorSaysDead: false,
     synchronous: synchronousOf(seen, request, begun.to),
+    names: namesWish(request),
+    manager: "none",
     // Not known: a slot too many is bounded, one too few lets WAL go that is still needed.
     hadSlot: true,
     leftOut: [],

@@ -7,7 +7,7 @@ import type { MemberSeen } from "../member/seen.ts";
 import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 import { cutOff } from "./plan-cut-off.ts";
-import { commandFor, synchronousOf } from "./plan-request.ts";
+import { commandFor, namesWish, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
 import { finishAfter, startNewFirst } from "./plan-steps.ts";
 import { hasPromoted, isStoppedAndArmed, memberOf } from "./proof.ts";
@@ -70,7 +70,9 @@ function newFailover(seen: FlipObservation, request: FlipRequest): Base | Refusa
       ? lossWords(from, memberOf(seen, from), memberOf(seen, to))
       : `certain: ${fork}, and what only ${from} has is lost`;
   const leftOut = cutOff(seen, request);
-  return { operationId, run, asked: "failover", ...ends, synchronous, ...identity, leftOut, loss };
+  const names = namesWish(request);
+  const who = { operationId, run, asked: "failover", names, manager: "none" } as const;
+  return { ...who, ...ends, synchronous, ...identity, leftOut, loss };
 }
 
 /** The control file of the lost primary shows a history that the standby does not share. */

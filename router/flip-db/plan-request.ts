@@ -1,5 +1,6 @@
 /** What the planner is asked, and the words that all of its parts use. */
 import type { Environment } from "../../config/schema.ts";
+import { isMonitored } from "../cluster/managers.ts";
 import { unfinished } from "../operation/records.ts";
 import type { OperationState } from "../operation/records.ts";
 import type { FlipGoal, FlipPlan } from "./flip-actions.ts";
@@ -20,6 +21,10 @@ export interface FlipRequest {
   readonly members: readonly string[];
   /** flip.synchronous of the environment. */
   readonly synchronous?: "wait" | "relax";
+  /** The cluster has names, which a flip has to move: a registry is declared. */
+  readonly hasNames?: boolean;
+  /** The monitor is asked for the change: one is declared, and it runs the members. */
+  readonly manager?: FlipPlan["manager"];
   /** Names of risks that the operator accepts: what is cut off may then be left out. */
   readonly acceptedRisks?: readonly string[];
   /** failover: the operator has typed that the old primary is dead. */
@@ -49,10 +54,11 @@ export interface FlipRun {
 
 /** The request for a wish of the operator. */
 export function requestFor(
-  { name, members, flip }: Environment,
+  environment: Environment,
   wish: FlipWish,
   { operationId, run, mode, states }: FlipRun,
 ): FlipRequest {
+  const { name, members, flip } = environment;
   const { goal, to, acceptedRisks, operatorSaysDead = false } = wish;
   const isNew = goal === "flip" || goal === "failover";
   const id = isNew ? operationId : (wish.operationId ?? unfinished(states)?.operationId);
@@ -63,6 +69,8 @@ export function requestFor(
     environment: name,
     members: members.map((one) => one.name),
     synchronous: flip.synchronous,
+    hasNames: environment.registry !== undefined,
+    manager: isMonitored(environment) ? "pg_auto_failover" : "none",
     operatorSaysDead,
     acceptedRisks,
     ...(id === undefined ? {} : { operationId: id }),
@@ -82,6 +90,15 @@ export type Base = Omit<FlipPlan, "goal" | "crossed" | "steps">;
 /** The whole command line of `recovery`, for the operator to copy. */
 export function commandFor({ environment }: FlipRequest, words: string): string {
   return `bin/recovery ${environment} ${words}`;
+}
+
+/** The risk by whose name the operator lets the names stay behind. */
+export const namesRisk = "names";
+
+/** Whether a flip waits for the names. */
+export function namesWish({ hasNames, acceptedRisks = [] }: FlipRequest): FlipPlan["names"] {
+  if (hasNames !== true) return "none";
+  return acceptedRisks.includes(namesRisk) ? "try" : "wait";
 }
 
 /** Whether the new primary will ask for a standby's confirmation, and what clients then do. */

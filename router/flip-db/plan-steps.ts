@@ -1,7 +1,7 @@
 /** Which steps a flip has, in their order, by what kind of flip it is. */
 import type { FlipPlan } from "./flip-actions.ts";
 
-type Kind = Pick<FlipPlan, "mode" | "synchronous" | "cause">;
+type Kind = Pick<FlipPlan, "mode" | "synchronous" | "cause"> & Partial<Pick<FlipPlan, "names">>;
 
 /** Before the rest, where the new primary is found down. */
 export const startNewFirst: readonly string[] = ["await-new-end", "start-new"];
@@ -20,8 +20,42 @@ const early = {
   relax: ["await-end-briefly", "stream-briefly", "relax"],
 } as const;
 
+function namesAfter(names: FlipPlan["names"]): readonly string[] {
+  return names === "none" ? [] : ["names"];
+}
+
+/** With a monitor: what is done around the change, which it makes itself. */
+export function monitoredSteps(
+  kind: Pick<FlipPlan, "mode" | "cause" | "names">,
+): readonly string[] {
+  const gate = kind.mode === "seamless" ? ["hold"] : [];
+  const before = kind.cause === "lost" ? [] : ["record", "warm", ...gate];
+  return [...before, "ask", ...monitoredAfter(kind)];
+}
+
+/** The same once the monitor has been asked. */
+export function monitoredAfter({
+  cause,
+  names,
+}: Pick<FlipPlan, "cause" | "names">): readonly string[] {
+  const again = cause === "lost" ? [] : ["follow", "reconnect-old"];
+  return [
+    cause === "lost" ? "await-failover" : "switch",
+    "verify-new",
+    "compare",
+    "reconnect",
+    "route",
+    "release",
+    ...namesAfter(names),
+    "sweep",
+    ...again,
+    "settle",
+    "close",
+  ];
+}
+
 /** After the promotion. A lost primary is not started again: fence and rebuild-standby see to it. */
-export function finishAfter({ synchronous, cause }: Kind): readonly string[] {
+export function finishAfter({ synchronous, cause, names = "none" }: Kind): readonly string[] {
   const isLost = cause === "lost";
   const lostRelax = synchronous === "relax" ? ["relax"] : [];
   const first = isLost ? lostRelax : early[synchronous];
@@ -32,6 +66,7 @@ export function finishAfter({ synchronous, cause }: Kind): readonly string[] {
     "reconnect",
     "route",
     "release",
+    ...namesAfter(names),
     "sweep",
     ...again,
     "settle",

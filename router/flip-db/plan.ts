@@ -11,8 +11,15 @@ import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 import { fromIntent, fromTraces } from "./plan-begun.ts";
 import { planFailover } from "./plan-failover.ts";
-import { cutOff, gateWord, routerWord } from "./plan-cut-off.ts";
-import { commandFor, synchronousOf } from "./plan-request.ts";
+import { whyHeld, whyNotReachable } from "./plan-clients.ts";
+import { cutOff } from "./plan-cut-off.ts";
+import {
+  planMonitored,
+  planMonitoredAbort,
+  planMonitoredFailover,
+  planMonitoredRest,
+} from "./plan-monitored.ts";
+import { commandFor, namesWish, synchronousOf } from "./plan-request.ts";
 import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
 import { finishAfter, startNewFirst, wholeSteps } from "./plan-steps.ts";
 import { hasPromoted, hostWords, memberOf, oldWrites } from "./proof.ts";
@@ -24,7 +31,8 @@ export function plan(
   request: FlipRequest,
 ): FlipPlan | Refusal {
   const { goal, members } = request;
-  if (members.length !== 2) {
+  const isMonitored = request.manager === "pg_auto_failover";
+  if (!isMonitored && members.length !== 2) {
     const words = "a flip is between two data members; with more, change the primary by hand: ";
     const page = "docs/runbooks/flip-db.md";
     return { refused: `${words}${page} (there are ${members.length}: ${members.join(", ")})` };
@@ -37,10 +45,16 @@ export function plan(
     );
     return { refused: `flip ${open.operationId} is unfinished: ${resume} or ${abort}` };
   }
-  if (goal === "flip") return planNew(seen, request);
-  if (goal === "failover") return planFailover(seen, request);
+  if (goal === "flip") return isMonitored ? planMonitored(seen, request) : planNew(seen, request);
+  if (goal === "failover") {
+    return isMonitored ? planMonitoredFailover(seen, request) : planFailover(seen, request);
+  }
   const begun = open === undefined ? fromTraces(seen, request) : fromIntent(open, request);
   if ("refused" in begun) return begun;
+  if (begun.manager !== "none") {
+    const rest = goal === "abort" ? planMonitoredAbort : planMonitoredRest;
+    return rest(seen, begun, request);
+  }
   if (goal === "abort") return planAbort(seen, begun, request);
   return begun.cause === "lost"
     ? planFailover(seen, request, begun)
@@ -76,7 +90,17 @@ function planNew(seen: FlipObservation, request: FlipRequest): FlipPlan | Refusa
   }
   const [cause, operatorSaysDead, loss] = ["planned", false, "none"] as const;
   const synchronous = synchronousOf(seen, request, to);
-  const ends = { from, to, mode, cause, operatorSaysDead, synchronous };
+  const names = namesWish(request);
+  const ends = {
+    from,
+    to,
+    mode,
+    cause,
+    operatorSaysDead,
+    synchronous,
+    names,
+    manager: "none",
+  } as const;
   const hadSlot = memberOf(seen, to).slots?.includes(from) === true;
   const identity = { timeline, systemIdentifier, hadSlot, loss };
   const leftOut = cutOff(seen, request);
@@ -118,47 +142,6 @@ function whyNotFit(seen: FlipObservation, base: Base, request: FlipRequest): str
     return `${from} is armed by ${other}: ${commandFor(request, `unfence ${from}`)}`;
   }
   return whyNotReachable(seen, base, request);
-}
-
-function whyNotReachable(
-  seen: FlipObservation,
-  base: Base,
-  request: FlipRequest,
-): string | undefined {
-  const topology = commandFor(request, "topology");
-  const routers = seen.routers.filter((one) => !base.leftOut.includes(routerWord(one)));
-  const router = routers.find((one) => !one.reached);
-  if (router !== undefined) {
-    const without = commandFor(request, "flip-db --accept-risk=routers");
-    return `router ${router.name} does not answer: ${topology}, or without it ${without}`;
-  }
-  if (base.mode === "fast") return undefined;
-  const fast = commandFor(request, "flip-db --mode fast");
-  const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
-  const silent = gates.find((one) => !one.reached);
-  if (silent !== undefined) {
-    const without = commandFor(request, "flip-db --accept-risk=edge-poolers");
-    return `gate ${silent.name} does not answer: ${fast}, or without it ${without}`;
-  }
-  return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
-}
-
-/** A gate that somebody holds already, until the lease ends. */
-function whyHeld(seen: FlipObservation, base: Base, request: FlipRequest): string | undefined {
-  if (base.mode === "fast") return undefined;
-  const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
-  const paused = gates.find((one) => one.pausedBy !== null);
-  if (paused === undefined) return undefined;
-  const ends = `until its lease ends${againWhen(gates)}`;
-  return `gate ${paused.name} is paused by ${paused.pausedBy} ${ends}: ${commandFor(request, "topology")}`;
-}
-
-/** When every lease has ended unless somebody renews it; nothing where one does not say when. */
-function againWhen(gates: FlipObservation["gates"]): string {
-  const paused = gates.filter((one) => one.pausedBy !== null);
-  const left = paused.map((one) => one.endsInMs ?? Infinity);
-  const seconds = Math.ceil(Math.max(...left) / 1000);
-  return Number.isFinite(seconds) ? `; run this again in ${Math.max(1, seconds)} s, or see` : "";
 }
 
 function planResume(seen: FlipObservation, base: Base, request: FlipRequest): FlipPlan | Refusal {
@@ -213,9 +196,9 @@ function planAbort(seen: FlipObservation, base: Base, request: FlipRequest): Fli
 
 /** The intent as the journal keeps it; fromIntent reads it back. */
 export function intentFacts(flip: FlipPlan): Readonly<Record<string, string | number | boolean>> {
-  const { from, to, mode, cause, operatorSaysDead, synchronous, loss } = flip;
+  const { from, to, mode, cause, operatorSaysDead, synchronous, names, manager, loss } = flip;
   const { timeline, systemIdentifier, hadSlot, run, goal, asked } = flip;
-  const ends = { from, to, mode, cause, operatorSaysDead, synchronous, loss };
+  const ends = { from, to, mode, cause, operatorSaysDead, synchronous, names, manager, loss };
   const leftOut = flip.leftOut.join(", ");
   return { ...ends, timeline, systemIdentifier, hadSlot, leftOut, run, goal, asked };
 }

@@ -1,9 +1,11 @@
 /**
- * The table of prechecks: everything that is looked at before a flip. The numbers H1 to H15 group
+ * The table of prechecks: everything that is looked at before a flip. The numbers H1 to H16 group
  * the rows by what they are about; prechecks/help.ts says what helps. Pure: the facts are gathered
  * beforehand, and what could not be read never counts as fine.
  */
+import { isMonitored } from "../cluster/managers.ts";
 import { cutOffRisks } from "./plan-cut-off.ts";
+import { namesRisk } from "./plan-request.ts";
 import type { PrecheckFacts } from "./prechecks/facts.ts";
 import { helps } from "./prechecks/help.ts";
 import * as hosts from "./prechecks/hosts.ts";
@@ -12,6 +14,7 @@ import type { Precheck, PrecheckRequest, PrecheckRow } from "./prechecks/judge.t
 import * as load from "./prechecks/load.ts";
 import * as members from "./prechecks/members.ts";
 import * as mode from "./prechecks/mode.ts";
+import * as names from "./prechecks/names.ts";
 import * as poolers from "./prechecks/poolers.ts";
 import * as replication from "./prechecks/replication.ts";
 import * as routers from "./prechecks/routers.ts";
@@ -55,6 +58,7 @@ export const precheckRows: readonly PrecheckRow[] = [
   row("H1-identity", "names, addresses and hosts are of one cluster", members.identity),
   row("H1-pooler-target", "each node pooler leads to its own Postgres", members.poolerTargets),
   row("H1-manager", "no other manager runs a member", members.manager),
+  row("H1-monitor", "the monitor can be asked for the change", names.monitor),
   row("H1-control", "the hosts of both ends can be acted on", members.control),
   row("H1-superuser", "the login is a superuser", members.superuser),
   row("H1-health", "pg-health answers what Postgres is", members.health),
@@ -166,6 +170,8 @@ export const precheckRows: readonly PrecheckRow[] = [
   row("H13-armed", "the primary is not armed", members.armed),
   row("H14-restore", "restore_command is quick to say no", hosts.slowRestore, warn),
   row("H15-programs", "the hosts have what a rebuild needs", hosts.programs, warn),
+  row("H16-registry", "the names can follow", names.registry, risk(namesRisk)),
+  row("H16-resolvers", "every resolver answers", names.resolvers, warn),
   row("S1-cold-cache", "the standby's cache is warm", replication.coldCache, warn),
   row("S2-not-replicated", "what does not go along is known", replication.notReplicated, info),
 ];
@@ -175,7 +181,10 @@ export const risks: readonly string[] = [...new Set(precheckRows.flatMap((one) =
 
 /** Judges the facts by every row that applies, in the order of the table. */
 export function runPrechecks(facts: PrecheckFacts, request: PrecheckRequest): Precheck[] {
+  const { members: seen, monitor } = facts.view;
+  const isLeft = isMonitored({ members: seen.map(({ declared }) => declared), monitor });
   return precheckRows
     .filter(({ applies }) => applies === "both" || applies === request.mode)
+    .filter(({ code }) => !isLeft || !names.leftToMonitor.has(code))
     .map((one) => judge(one, facts, request));
 }

@@ -6,6 +6,8 @@ import { formatLsn } from "../../kit/lsn.ts";
 import { unknownMember } from "../member/seen.ts";
 import type { ControlSeen, MemberSeen } from "../member/seen.ts";
 import { signatureOf } from "../member/signature.ts";
+import { isMeantToWrite, isWriting } from "../monitor/nodes.ts";
+import type { MonitorNode } from "../monitor/nodes.ts";
 import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 
@@ -160,6 +162,42 @@ export function isArmed(plan: FlipPlan, seen: FlipObservation): boolean {
 export function isArmedByUs(plan: FlipPlan, seen: FlipObservation): boolean {
   const { armed } = memberOf(seen, plan.from);
   return armed !== null && armed !== "unknown" && armed.by === signatureOf(plan);
+}
+
+/** What a step says that failed for want of the monitor; the report knows it by these words. */
+export const silentMonitor = "the monitor does not answer";
+
+/** The monitor's nodes; undefined where it was not asked, or did not answer. */
+export function nodesSeen({ monitor }: FlipObservation): readonly MonitorNode[] | undefined {
+  return monitor !== undefined && "nodes" in monitor ? monitor.nodes : undefined;
+}
+
+/**
+ * Why the change that a monitor was asked for is not through: the new primary takes writes, the
+ * monitor gives them to it and to nobody else, and nothing shows that the old one still does.
+ */
+export function whyNotSwitched(plan: FlipPlan, seen: FlipObservation): string | undefined {
+  const [from, to] = [memberOf(seen, plan.from), memberOf(seen, plan.to)];
+  if (from.writable === true) return `${plan.from} takes writes`;
+  const nodes = nodesSeen(seen);
+  if (nodes === undefined) return silentMonitor;
+  const writer = nodes.find(isWriting);
+  if (writer?.name !== plan.to) return `the monitor has ${writer?.name ?? "nobody"} take writes`;
+  const other = nodes.find((one) => one.name !== plan.to && isMeantToWrite(one));
+  if (other !== undefined) return `the monitor gives writes to ${other.name} as well`;
+  if (!to.reached || to.role !== "primary") return `${plan.to} does not answer as a primary`;
+  if (to.writable !== true) return `${plan.to} is read-only`;
+  if (to.systemIdentifier !== plan.systemIdentifier) return `${plan.to} is of another cluster`;
+  // A failover may have been seen first when the monitor had begun it by itself.
+  const least = plan.cause === "lost" ? plan.timeline : plan.timeline + 1;
+  return to.timeline !== null && to.timeline >= least
+    ? undefined
+    : `${plan.to} is on timeline ${to.timeline ?? "unknown"}, not past ${plan.timeline}`;
+}
+
+/** The change that a monitor was asked for is through. */
+export function hasSwitched(plan: FlipPlan, seen: FlipObservation): boolean {
+  return whyNotSwitched(plan, seen) === undefined;
 }
 
 /** The lease of this very run, on every gate. */

@@ -3,29 +3,12 @@
  * the terminal, for --json and for history.
  */
 import { problemsOf } from "../operation/execute.ts";
-import type { Outcome } from "../operation/execute.ts";
-import type { StepEvent } from "../operation/run-step.ts";
-import type { Facts } from "../operation/step.ts";
 import type { FlipReport } from "./events.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-
-/** A step's event and when it came, in milliseconds of a time that never goes back. */
-export interface TimedStep extends StepEvent {
-  readonly at: number;
-}
-
-export interface ReportFacts {
-  readonly environment: string;
-  readonly plan: FlipPlan;
-  readonly outcome: Outcome;
-  readonly steps: readonly TimedStep[];
-  /** ISO 8601. */
-  readonly startedAt: string;
-  readonly tookMs: number;
-  readonly wasAborted: boolean;
-  /** Of earlier runs of this operation, from its journal: step by step. */
-  readonly before?: Readonly<Record<string, Facts>>;
-}
+import { earlier, known } from "./report-facts.ts";
+import type { ReportFacts, TimedStep } from "./report-facts.ts";
+import { isMonitorSilent, lossWithMonitor, lossWords } from "./report-loss.ts";
+import { namesLeft, namesReport } from "./report-names.ts";
 
 /** Where a problem is that the operator let something go that was cut off. */
 const leftOutStep = "left-out";
@@ -44,7 +27,9 @@ export function flipReport(facts: ReportFacts): FlipReport {
   const { plan, outcome, steps } = facts;
   const done = steps.filter((one) => one.phase === "done" || one.phase === "skipped");
   const isThere = (step: string): boolean => done.some((one) => one.step === step);
-  const rejoined = outcome.result === "done" && isThere("rejoin");
+  const rejoined = outcome.result === "done" && (isThere("rejoin") || isThere("follow"));
+  const names = namesReport(steps);
+  const left = namesLeft(steps, plan.from);
   return {
     event: "report",
     operationId: plan.operationId,
@@ -64,22 +49,47 @@ export function flipReport(facts: ReportFacts): FlipReport {
     sessionsClosed: done.reduce((sum, one) => sum + Number(one.facts?.["sessionsClosed"] ?? 0), 0),
     timelines: { before: plan.timeline, after: timelineAfter(facts, done) },
     lsns: { checkpoint: known(facts, "checkpoint"), replayed: known(facts, "replayed") },
-    loss: lossWords(facts),
+    loss: plan.manager === "none" ? lossWords(facts) : lossWithMonitor(facts),
+    ...(names === undefined ? {} : { names }),
+    ...(plan.manager === "none" ? {} : { manager: plan.manager }),
     rejoined,
     problems: [
-      ...problemsOf(outcome).filter((one, _, all) => !isConsequence(one.step, all)),
+      ...problemsOf(outcome)
+        .filter((one, _, all) => !isConsequence(one.step, all))
+        .concat(left.absent.map((reason) => ({ step: "names", reason })))
+        .map((one) => asAccepted(one, plan)),
+      ...left.gone.map((reason) => ({ step: leftOutStep, reason })),
       ...plan.leftOut.map((one) => ({ step: leftOutStep, reason: leftOutWords(one) })),
     ],
     next: nextCommand(facts, rejoined),
   };
 }
 
-/** The old primary's pooler cannot be told what its Postgres is before that follows. */
-function isConsequence(step: string, all: FlipReport["problems"]): boolean {
-  return step === "reconnect-old" && all.some((one) => one.step === "rejoin");
+/** Names that stay behind by an accepted risk are no problem of the flip's. */
+function asAccepted(
+  { step, reason }: FlipReport["problems"][number],
+  { names }: FlipPlan,
+): FlipReport["problems"][number] {
+  return step === "names" && names === "try"
+    ? { step: leftOutStep, reason: `${reason}; accepted: see to it when they are back` }
+    : { step, reason };
 }
 
-const heldFrom = ["hold", "stop"];
+/**
+ * The old primary's pooler cannot be told what its Postgres is before that follows; a flip is not
+ * closed while the monitor is at it.
+ */
+const consequences: Readonly<Record<string, readonly string[]>> = {
+  "reconnect-old": ["rejoin", "follow"],
+  "close-undone": ["ask", "switch"],
+};
+
+function isConsequence(step: string, all: FlipReport["problems"]): boolean {
+  const causes = consequences[step] ?? [];
+  return all.some((one) => causes.includes(one.step));
+}
+
+const heldFrom = ["hold", "stop", "ask"];
 const heldUntil = ["release", "release-back", "route", "start-old"];
 
 /** From the start of the hold (without one, of the stop) to the end of the last release. */
@@ -107,46 +117,28 @@ function timelineAfter(facts: ReportFacts, done: readonly TimedStep[]): number |
   return numberIn(done, "timeline") ?? (before === undefined ? null : Number(before));
 }
 
-/** An earlier run's facts count where this one only finishes; what it has yet to prove, it proves. */
-function earlier({ plan, before = {} }: ReportFacts): NonNullable<ReportFacts["before"]> {
-  return plan.goal === "forward" && !plan.steps.includes("prove") ? before : {};
-}
-
-/** What the steps of this run have told, or else the proof of an earlier one. */
-function known(facts: ReportFacts, key: string): string | null {
-  const { prove, drain, stop } = earlier(facts);
-  const value =
-    facts.steps.findLast((one) => one.facts?.[key] !== undefined)?.facts?.[key] ??
-    [prove, drain, stop].find((one) => one?.[key] !== undefined)?.[key];
-  return value === undefined ? null : String(value);
-}
-
-function lossWords(facts: ReportFacts): string {
-  const { plan, outcome, steps } = facts;
-  const { from, to } = plan;
-  if (outcome.result === "undone")
-    return `none: ${from} keeps every row, and ${to} was not promoted`;
-  if (plan.loss !== "none") return plan.loss;
-  const isProven =
-    steps.some((one) => one.step === "prove" && ["done", "skipped"].includes(one.phase)) ||
-    earlier(facts)["prove"] !== undefined;
-  if (isProven) {
-    const [checkpoint, replayed] = [known(facts, "checkpoint"), known(facts, "replayed")];
-    const at = checkpoint === null ? "" : `, its last checkpoint at ${checkpoint}`;
-    const to2 = replayed === null ? "past it" : `to ${replayed}, past it`;
-    return `none, proven by ${from} being shut down in good order${at}, and ${to} having replayed ${to2}, before ${to} was promoted`;
-  }
-  return outcome.result === "stuck"
-    ? `not decided: ${to} is promoted only once it has every row of ${from}`
-    : `not known here: ${to} had been promoted before this run began; a flip promotes only on the proof, which the history of the host that it ran on has`;
-}
-
-function nextCommand(
-  { environment, plan, outcome, steps }: ReportFacts,
+/** What the monitor is in the middle of, it goes on with by itself. */
+function nextWithMonitor(
+  { environment, plan, outcome }: ReportFacts,
   rejoined: boolean,
 ): string | null {
+  if (outcome.result === "stuck") {
+    const resume = `bin/recovery ${environment} flip-db --resume ${plan.operationId}`;
+    const isSilent = isMonitorSilent(outcome);
+    return isSilent ? `start the monitor (pg_autoctl run on its host), then ${resume}` : resume;
+  }
+  const isOver = rejoined || plan.cause === "lost";
+  return isOver ? null : "pg_autoctl show state, and pg_autoctl show events";
+}
+
+function nextCommand(facts: ReportFacts, rejoined: boolean): string | null {
+  const { environment, plan, outcome, steps } = facts;
   const flip = `bin/recovery ${environment} flip-db`;
-  if (outcome.result === "undone") return `bin/recovery ${environment} topology`;
+  const topology = `bin/recovery ${environment} topology`;
+  if (outcome.result === "undone") return topology;
+  if (plan.manager !== "none") return nextWithMonitor(facts, rejoined);
+  const staysBehind = problemsOf(outcome).some(({ step }) => step === "names");
+  if (outcome.result === "done" && rejoined && staysBehind && plan.names !== "try") return topology;
   if (outcome.result === "done") {
     return rejoined ? null : `bin/recovery ${environment} rebuild-standby --member ${plan.from}`;
   }

@@ -21,6 +21,7 @@ import {
   whyNotStandby,
   whyNotWriting,
 } from "./proof.ts";
+import { monitoredRows } from "./monitored-steps.ts";
 import { closeBack, dropSlot, releaseBack, revive, undivert } from "./undo-steps.ts";
 import { waitsForHold, waitsForRecord } from "./waiting-words.ts";
 
@@ -138,7 +139,8 @@ const divert: Row = {
 /** The table, in order. `proof` is whyNotProven; a test hands in a weaker one. */
 export function flipSteps(proof: Proof = whyNotProven): FlipTable {
   const before = [record, checkpoint, slot, warm, arm, hold, divert, stop];
-  return [...before, awaitShutdown, keepDown, drain, prove(proof), promote(proof), ...finishSteps];
+  const across = [awaitShutdown, keepDown, drain, prove(proof), promote(proof)];
+  return [...before, ...across, ...finishSteps, ...monitoredRows];
 }
 
 /** The rows that are called so, in the order of `names`. @throws TypeError for an unknown name */

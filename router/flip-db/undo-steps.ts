@@ -20,6 +20,7 @@ import { waitsForNewToEnd, waitsForOldToEnd } from "./waiting-words.ts";
 type Row = StepRow<FlipKind>;
 
 const bothEnds = { looksAt: ["from", "to", "processes"], undo: [] } as const;
+const briefly = { ...stepTimes.short, undo: [] } as const;
 
 const stopWhatIsArmed: Row["run"] = ({ plan, seen, actions }, signal) => {
   const { armed } = memberOf(seen, plan.from);
@@ -231,8 +232,7 @@ export const revive: readonly Row[] = [
 ];
 
 export const undivert: Row = {
-  ...stepTimes.short,
-  undo: [],
+  ...briefly,
   step: "undivert",
   looksAt: ["from", "routers"],
   needsLock: false,
@@ -246,8 +246,7 @@ export const undivert: Row = {
 };
 
 export const releaseBack: Row = {
-  ...stepTimes.short,
-  undo: [],
+  ...briefly,
   step: "release-back",
   looksAt: ["gates"],
   needsLock: false,
@@ -270,8 +269,7 @@ export const releaseEarly: Row = {
 };
 
 export const dropSlot: Row = {
-  ...stepTimes.short,
-  undo: [],
+  ...briefly,
   step: "drop-slot",
   looksAt: ["to"],
   needsLock: true,
@@ -284,10 +282,11 @@ export const dropSlot: Row = {
 };
 
 export const closeBack: Row = {
-  ...stepTimes.short,
-  undo: [],
+  ...briefly,
   closes: true,
   step: "close-undone",
+  // A monitor that was asked goes on: for seconds nobody takes writes who could have it written.
+  mayFailAborted: ({ manager }) => manager !== "none",
   looksAt: ["from"],
   needsLock: false,
   describe: () => "write into the cluster's journal that the flip was undone",

@@ -18,7 +18,7 @@ import { flipActions } from "./actions.ts";
 import { channelsWithout, closeChannels, flipChannels } from "./flip-channels.ts";
 import type { FlipChannels } from "./flip-channels.ts";
 import type { FlipWorld, LockEnds } from "./flip.ts";
-import type { FlipObservation, FlipPart, RouterSeen } from "./observation.ts";
+import type { FlipObservation, FlipPart, MonitorSeen, RouterSeen } from "./observation.ts";
 import { lookAtOldWorkers } from "./old-workers.ts";
 
 export interface FlipWorldOptions {
@@ -92,7 +92,7 @@ async function observe(
     if (ends === undefined) return true;
     return (name === ends.from && has("from")) || (name === ends.to && has("to"));
   });
-  const [members, routers, gates] = await Promise.all([
+  const [members, routers, gates, monitor] = await Promise.all([
     Promise.all(
       asked.map(
         async (one) => [one.member.name, await one.look(has("processes"), signal)] as const,
@@ -100,8 +100,10 @@ async function observe(
     ),
     has("routers") || has("sessions") ? lookAtRouters(channels, has("sessions"), signal) : [],
     has("gates") ? channels.gates.look(signal) : [],
+    has("monitor") ? lookAtMonitor(channels, signal) : undefined,
   ]);
-  const seen = { members: Object.fromEntries(members), routers, gates };
+  const said = monitor === undefined ? {} : { monitor };
+  const seen = { members: Object.fromEntries(members), routers, gates, ...said };
   if (ends !== undefined) return { ...seen, journal: [] };
   return { ...seen, journal: await clusterJournal(channels, seen.members, signal) };
 }
@@ -127,6 +129,18 @@ async function lookAtRouters(
       sessions: old === undefined ? {} : Object.fromEntries(all),
     };
   });
+}
+
+async function lookAtMonitor(
+  { monitor }: FlipChannels,
+  signal: AbortSignal,
+): Promise<MonitorSeen | undefined> {
+  try {
+    return monitor === undefined ? undefined : { nodes: await monitor.nodes(signal) };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { fault: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** What the members that answered have of the cluster's journal. */

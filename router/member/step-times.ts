@@ -46,6 +46,15 @@ export const stepTimes = {
   /** The same under `relax`: after this, clients go on without it. */
   briefly: { deadlineMs: 5000, lookEveryMs: 5 },
 
+  /** The names keep the environment's registry.deadline (a minute at most); this one is behind it. */
+  names: { deadlineMs: 65_000, lookEveryMs: 20 },
+
+  /** A monitor moves from state to state with its keepers, which report each second. */
+  monitor: { deadlineMs: 30_000, lookEveryMs: 20 },
+
+  /** The same where a keeper is dead: it is given up after some 20 s, and then 30 s to be demoted. */
+  monitorFailover: { deadlineMs: 120_000, lookEveryMs: 50 },
+
   /** Routers find out by their own checks: two in a row, over a slow line. */
   settle: { deadlineMs: 20_000, lookEveryMs: seldom },
 } as const satisfies Readonly<Record<string, StepTimes>>;

@@ -63,6 +63,8 @@ interface Progress<K extends OperationKind> {
   crossed: boolean;
   readonly started: StepRow<K>[];
   readonly left: { readonly step: string; readonly reason: string }[];
+  /** Undoing steps that failed, and that an operator who has aborted need not care about. */
+  readonly spared: { readonly step: string; readonly reason: string }[];
   /** Another operation has the lock, so nothing more is taken back: the cluster is its affair. */
   isTaken: boolean;
 }
@@ -89,7 +91,8 @@ export async function execute<K extends OperationKind>(
 ): Promise<Outcome & { readonly hold: LockHold }> {
   const { crossed, hold, direction } = operation;
   const looks = new Looks(operation.observe, operation.timing);
-  const progress: Progress<K> = { looks, hold, crossed, started: [], left: [], isTaken: false };
+  const lists = { started: [], left: [], spared: [] };
+  const progress: Progress<K> = { looks, hold, crossed, ...lists, isTaken: false };
   const outcome =
     direction === "forward"
       ? await goForward(operation, progress)
@@ -109,11 +112,13 @@ async function goForward<K extends OperationKind>(
   for (const [index, row] of operation.rows.entries()) {
     const isPast = !operation.rows.slice(index).some((one) => one.pointOfNoReturn === true);
     const result =
-      progress.crossed && isPast
+      progress.crossed && isPast && row.once !== true
         ? await insist(operation, row, progress)
         : await attempt(operation, row, progress, progress.crossed ? never : operation.signal);
     if (result.kind === "done") {
       if (row.pointOfNoReturn === true) progress.crossed = true;
+      // Who has it now, if anybody, is told by the next step that needs it.
+      if (row.mayEndLock === true) await keepLock(operation, progress);
       continue;
     }
     const failed = { step: row.step, reason: result.reason };
@@ -127,7 +132,7 @@ async function goForward<K extends OperationKind>(
       ? undoStarted(operation, progress)
       : undoAll(operation, operation.takeBack, progress));
     const result2 = progress.left.length === 0 ? "undone" : "stuck";
-    return { result: result2, failed, left: progress.left };
+    return { result: result2, failed, left: [...progress.left, ...progress.spared] };
   }
   return { result: "done", failed: null, left: progress.left };
 }
@@ -201,7 +206,9 @@ async function undoOne<K extends OperationKind>(
   }
   const result = await attempt(operation, row, progress, never, "unrecorded too");
   if (result.kind === "failed") {
-    progress.left.push({ step: row.step, reason: result.reason });
+    const isSpared = operation.signal.aborted && row.mayFailAborted?.(operation.plan) === true;
+    const list = isSpared ? progress.spared : progress.left;
+    list.push({ step: row.step, reason: result.reason });
     return;
   }
   // Undoing comes by the same row again, and what holds now is no longer left to be undone.

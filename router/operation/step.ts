@@ -42,6 +42,15 @@ export interface StepRow<K extends OperationKind> {
   readonly pointOfNoReturn?: true;
   /** Its failure is reported and does not end the operation. */
   readonly mayFail?: true;
+  /**
+   * Of what takes back: where the operator has called the operation off, its failure is reported and
+   * leaves nothing for him to do, since others see to it.
+   */
+  readonly mayFailAborted?: (plan: K["plan"]) => boolean;
+  /** It sees to its own tries, under a deadline of its own: past the point of no return too. */
+  readonly once?: true;
+  /** What others do meanwhile may end the session of the lock: then it is taken anew after it. */
+  readonly mayEndLock?: true;
   /** It closes the operation, so it is left out while anything before it is left to undo. */
   readonly closes?: true;
   /** For the operator: `stop Postgres on dal-01`. */

@@ -115,6 +115,9 @@ export const observeStatementUnprivileged = select({
   history: "NULL::text",
 });
 
+/** The timeline history of a primary, as its file has it; null where it has none. */
+export const historyStatement = select({ history: privileged.history });
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** Reads the row that observeStatement answers with. */

@@ -16,7 +16,7 @@ export function chooseEnds(
   members: readonly Candidate[],
   wanted: string | undefined,
 ): { readonly member: string; readonly source: string } | Refusal {
-  const managed = whyManaged(members, "rebuild");
+  const managed = whyManaged(members, "rebuild", wanted);
   if (managed !== undefined) return { refused: managed };
   if (wanted !== undefined && !members.some(({ name }) => name === wanted)) {
     return { refused: `there is no member ${wanted}` };

@@ -22,6 +22,7 @@ import { Secret } from "../../config/secret.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "../../config/units.ts";
 import { addressValue } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";
+import { isMonitored } from "../../router/cluster/managers.ts";
 import { base, contradictory, secretText, variables, withLogin, wrong } from "./wrong-files.ts";
 import type { Tree } from "./wrong-files.ts";
 
@@ -116,6 +117,8 @@ t.test("durations and sizes: read and written", (t) => {
 async function examples(t: Test): Promise<{ folder: string; production: string; kamal: string }> {
   const folder = t.testdir({ "pgbouncer.password": `${secretText}\n` });
   await chmod(join(folder, "pgbouncer.password"), 0o600);
+  await writeFile(join(folder, "registry.token"), `${secretText}\n`);
+  await chmod(join(folder, "registry.token"), 0o600);
   const text = await readFile("config/production.example.yml", "utf8");
   const production = text.replaceAll("file:/etc/switchyard/", `file:${folder}/`);
   await writeFile(join(folder, "production.yml"), production);
@@ -134,6 +137,8 @@ const exampleVariables = {
   EDGE_POOLER_PASSWORD: secretText,
   POOL_GATE_TOKEN: secretText,
   NODE_POOLER_PASSWORD: secretText,
+  REGISTRY_TOKEN: secretText,
+  DNS_RESOLVER_TOKEN: secretText,
 };
 
 t.test("both examples load, by name and by alias", async (t) => {
@@ -149,6 +154,14 @@ t.test("both examples load, by name and by alias", async (t) => {
     t.equal(environment.file, join(folder, `${name}.yml`));
     t.equal(environment.login.password.reveal(), secretText);
   }
+});
+
+t.test("the example with a monitor loads", async (t) => {
+  const text = await readFile("config/monitor.example.yml", "utf8");
+  const variables = { SWITCHYARD_PASSWORD: secretText, AUTOCTL_NODE_PASSWORD: secretText };
+  const read = await parseEnvironment(text, { name: "x", file: "x.yml", variables });
+  t.match(read.monitor, { formation: "default", group: 0, user: "autoctl_node" });
+  t.ok(isMonitored(read));
 });
 
 /** The paths of all keys in a parsed file, with [] for a place in a list. */
@@ -171,11 +184,12 @@ t.test("the Kamal example loads, with what Kamal knows", async (t) => {
   );
 });
 
-t.test("two examples have every key, and the reference describes every key", async (t) => {
+t.test("the examples have every key, and the reference describes every key", async (t) => {
   const { production, kamal } = await examples(t);
+  const monitor = await readFile("config/monitor.example.yml", "utf8");
   const keys = schemaKeys();
   t.same(
-    [...new Set([...pathsIn(parse(production)), ...pathsIn(parse(kamal))])].toSorted(),
+    [...new Set([production, kamal, monitor].flatMap((one) => pathsIn(parse(one))))].toSorted(),
     keys.map((key) => key.path).toSorted(),
   );
   const reference = await readFile("docs/configuration.md", "utf8");
@@ -204,7 +218,7 @@ t.test("no secret of an environment can be printed", async (t) => {
     else if (typeof value === "object" && value !== null) Object.values(value).forEach(walk);
   };
   walk(environment);
-  t.equal(secrets.length, 7, "login, two node poolers, two edge poolers, their gates");
+  t.equal(secrets.length, 8, "login, two node poolers, two edge poolers, their gates, registry");
   for (const secret of secrets) t.equal(secret.reveal(), secretText);
   const printed = {
     json: JSON.stringify(environment),
@@ -215,7 +229,7 @@ t.test("no secret of an environment can be printed", async (t) => {
     redacted: JSON.stringify(redactEnvironment(environment)),
   };
   for (const [how, text] of Object.entries(printed)) t.notMatch(text, secretText, how);
-  t.equal(printed.redacted.split("[redacted]").length - 1, 7);
+  t.equal(printed.redacted.split("[redacted]").length - 1, 8);
 });
 
 t.test("a redacted environment is written as the file is, and reads as the same", async (t) => {
@@ -323,8 +337,11 @@ t.test("secrets that another user's files hold are one line, with each key", asy
   await writeFile(join(folder, "mine"), secretText, { mode: 0o000 });
   const config = { folder, variables: exampleVariables };
   const { production } = await examples(t);
-  const text = production.replace(/password: .*/g, `password: "file:${join(folder, "mine")}"`);
-  const keys = text.match(/password: "file:/g)?.length ?? 0;
+  const mine = `"file:${join(folder, "mine")}"`;
+  const text = production
+    .replace(/password: .*/g, `password: ${mine}`)
+    .replace(/token: file:.*/g, `token: ${mine}`);
+  const keys = text.match(/(password|token): "file:/g)?.length ?? 0;
   await writeFile(join(folder, "production.yml"), `${text}\nnonsense: true\n`);
   await chmod(folder, 0o755);
   // Root reads everything: the test looks as the user nobody.

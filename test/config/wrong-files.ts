@@ -51,6 +51,7 @@ export function withLogin(more: Tree): Tree {
   return { ...base, login: { ...(base["login"] as Tree), ...more } };
 }
 
+const monitor = { address: "10.0.0.9:5432", password: "${PASSWORD}" };
 const guard = { inter: "1s", fastinter: "1s", downinter: "1s", rise: 2, fall: 2, timeout: "1s" };
 const anAddress =
   "expected host:port, such as 10.0.0.1:5432, db-1.example.com:5432 or [fd00::1]:5432";
@@ -271,6 +272,44 @@ export const contradictory: readonly { name: string; given: Tree; want: string }
     name: "two managers",
     given: { ...base, members: [member(1), member(2, { manager: "patroni" })] },
     want: "members[1].manager: expected the manager of members[0] (none): one manager runs a cluster; got patroni",
+  },
+  {
+    name: "a monitor without its keepers",
+    given: { ...base, monitor },
+    want: "monitor: is used with manager: pg_auto_failover alone, on every member",
+  },
+  {
+    name: "a monitor that is to be trusted, and no authority",
+    given: {
+      ...base,
+      members: [member(1, { manager: "pg_auto_failover" })],
+      monitor: { ...monitor, tls: "verify-full" },
+    },
+    want: "monitor.tlsCa: expected the path of a CA certificate, since tls is verify-full; it is missing",
+  },
+  {
+    name: "one address for two resolvers",
+    given: {
+      ...base,
+      registry: {
+        url: "http://10.0.0.1:8053",
+        token: "${PASSWORD}",
+        resolvers: ["a", "b"].map((name) => ({ name, address: "10.0.0.1:53" })),
+      },
+    },
+    want: "registry.resolvers[1].address: 10.0.0.1:53 stands twice; expected another than registry.resolvers[0].address",
+  },
+  {
+    name: "a resolver on a host that is not there",
+    given: {
+      ...base,
+      registry: {
+        url: "http://10.0.0.1:8053",
+        token: "${PASSWORD}",
+        resolvers: [{ name: "a", address: "10.0.0.1:53", host: "b" }],
+      },
+    },
+    want: "registry.resolvers[0].host: expected one of hosts (there is none); got b",
   },
   {
     name: "a site here and none there",

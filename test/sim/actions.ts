@@ -213,6 +213,10 @@ export function simActions(tool: Tool): FlipActions {
         hands.over(session);
         hands.writer(member);
       }),
+    // No flip of these stories has names, or a monitor.
+    moveNames: () => now("moveNames", () => undefined),
+    askMonitor: () => now("askMonitor", () => undefined),
+    forkOf: () => now("forkOf", () => undefined),
     reconnectPooler: () => now("reconnectPooler", () => undefined),
     sweepSessions: (member) =>
       perform(tool, "sweepSessions", () =>

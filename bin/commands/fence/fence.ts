@@ -7,7 +7,7 @@ import type { FenceOrder } from "./order.ts";
 
 /** 0 when every part is done and proven, 1 when a part is not; it can be run again. */
 export async function run(invocation: Invocation): Promise<number> {
-  return await withFenceOrder(invocation, async (order) => {
+  return await withFenceOrder(invocation, "fence", async (order) => {
     const { plan, endsWrites } = planFence(order.request, order.seen);
     await ask(order, endsWrites);
     return await carryOut(order, plan);

@@ -32,11 +32,12 @@ export interface FenceOrder {
  */
 export async function withFenceOrder(
   invocation: Invocation,
+  deed: "fence" | "unfence",
   work: (order: FenceOrder) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const environment = await environmentNamed(invocation.environment);
   const member = memberNamed(environment, invocation.arguments[0] ?? "").name;
-  refuseManaged(environment, "fence");
+  refuseManaged(environment, deed, member);
   const world = openFenceWorld(environment, member);
   try {
     const request: FenceRequest = {

@@ -14,7 +14,7 @@ const questions: Readonly<Record<Restores, (member: string) => string>> = {
 
 /** 0 when it is back, 1 when a part is not done, 3 when it would make two primaries, 75 when locked. */
 export async function run(invocation: Invocation): Promise<number> {
-  return await withFenceOrder(invocation, async (order) => {
+  return await withFenceOrder(invocation, "unfence", async (order) => {
     const decided = planUnfence(order.request, order.seen);
     if ("refused" in decided) {
       throw await refusal(order.environment, decided.refused, invocation.signal);

@@ -2,7 +2,7 @@
  * What is found out before a flip, without changing anything: the prechecks of a new one, and the
  * plan of each. The executor plans again, under the lock.
  */
-import { withDeadline } from "../../../kit/clock.ts";
+import { systemClock, withDeadline } from "../../../kit/clock.ts";
 import type { Environment } from "../../../config/schema.ts";
 import { lockHolder } from "../../../router/flip-db/history.ts";
 import type { LockHolder } from "../../../router/operation/lock.ts";
@@ -16,9 +16,10 @@ import type { FlipObservation } from "../../../router/flip-db/observation.ts";
 import { requestFor } from "../../../router/flip-db/plan-request.ts";
 import type { FlipRequest, Refusal } from "../../../router/flip-db/plan-request.ts";
 import { checkFlip } from "../../../router/flip-db/precheck-facts.ts";
-import type { FlipCheckRequest } from "../../../router/flip-db/precheck-facts.ts";
+import type { FlipCheck, FlipCheckRequest } from "../../../router/flip-db/precheck-facts.ts";
 import { plan } from "../../../router/flip-db/plan.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
+import { isSilenceAlone } from "../../../router/flip-db/prechecks/judge.ts";
 import { declaredMode } from "../../../router/flip-db/prechecks/mode.ts";
 import { openFlipWorld } from "../../../router/flip-db/world.ts";
 import type { Asked } from "./request.ts";
@@ -42,10 +43,15 @@ export interface Preparation {
   readonly operationId: string;
   readonly run: string;
   readonly signal: AbortSignal;
+  /** Says something to the operator, beside the result. */
+  readonly note: (line: string) => void;
 }
 
 /** Every part has a shorter one; this is for all of them together. */
 const lookDeadlineMs = 30_000;
+
+/** Before the second look, so that what kept the parts from answering may pass. */
+const calmMs = 500;
 
 /** No member can be reached, so nothing can be said or done. */
 export class FlipUnreachableError extends Error {
@@ -59,23 +65,14 @@ export class FlipUnreachableError extends Error {
 }
 
 /**
- * Looks, judges and plans.
+ * Looks, judges and plans; once more where parts were silent and nothing else is wrong.
  * @throws FlipUnreachableError when nothing of any member answers; what looking throws; the
  * signal's reason
  */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
   const { environment, asked, folder, operationId, run, signal } = preparation;
   const local = await openRecords(folder);
-  const [seen, check] = await withDeadline(
-    `look at ${environment.name}`,
-    lookDeadlineMs,
-    (inner) => {
-      const request = checkRequest({ ...preparation, signal: inner }, local);
-      const checks = asked.goal === "flip" ? checkFlip(environment, request) : null;
-      return Promise.all([lookOnce(environment, inner), checks]);
-    },
-    signal,
-  );
+  const { seen, check } = await lookAndJudge(preparation, local);
   const members = Object.values(seen.members);
   if (members.every((one) => !one.reached && one.process === "unknown")) {
     throw new FlipUnreachableError(environment.name);
@@ -89,6 +86,35 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   const isRefused = "refused" in chosen || prechecks.some((one) => one.refuses);
   const holder = isRefused ? await lockHolder(environment, signal) : null;
   return { request, plan: chosen, prechecks, holder };
+}
+
+interface Looked {
+  readonly seen: FlipObservation;
+  /** Of a new flip alone. */
+  readonly check: FlipCheck | null;
+}
+
+/** On hosts that are busy, all parts may be late at once: then, and only then, it looks once more. */
+async function lookAndJudge(
+  preparation: Preparation,
+  local: readonly JournalRecord[],
+): Promise<Looked> {
+  const first = await look(preparation, local);
+  if (first.check === null || !isSilenceAlone(first.check.prechecks)) return first;
+  preparation.note("some parts were silent; looking again");
+  await systemClock.sleep(calmMs, preparation.signal);
+  return await look(preparation, local);
+}
+
+async function look(preparation: Preparation, local: readonly JournalRecord[]): Promise<Looked> {
+  const { environment, asked, signal } = preparation;
+  const work = async (inner: AbortSignal): Promise<Looked> => {
+    const request = checkRequest({ ...preparation, signal: inner }, local);
+    const checks = asked.goal === "flip" ? checkFlip(environment, request) : null;
+    const [seen, check] = await Promise.all([observeOnce(environment, inner), checks]);
+    return { seen, check };
+  };
+  return await withDeadline(`look at ${environment.name}`, lookDeadlineMs, work, signal);
 }
 
 /** The records of the operations that this host has not seen the end of. */
@@ -107,7 +133,10 @@ function checkRequest(
   return { wanted, acceptedRisks, signal, localRecords, ...(to === undefined ? {} : { to }) };
 }
 
-async function lookOnce(environment: Environment, signal: AbortSignal): Promise<FlipObservation> {
+async function observeOnce(
+  environment: Environment,
+  signal: AbortSignal,
+): Promise<FlipObservation> {
   const world = await openFlipWorld(environment, { journalFile: null });
   try {
     return await world.observe(allParts, undefined, signal);

@@ -66,7 +66,8 @@ export async function flip(
     refuseManaged(environment, asked.goal === "failover" ? "failover" : "flip");
     const ids = { operationId: newOperationId(), run: newRun() };
     const folder = operationsPath(environment.name);
-    const preparation = { environment, asked, folder, ...ids, signal: invocation.signal };
+    const { output, signal } = invocation;
+    const preparation = { environment, asked, folder, ...ids, signal, note: output.note };
     if (asked.isDry) return await dryRun(invocation, preparation);
     if (!saidYes(invocation) && !canAsk(invocation)) {
       throw new RefusedError(

@@ -53,13 +53,22 @@ function otherLines(event: FlipEvent, style: Style): string[] {
   return [style.bold(printable(`${what}: ${from} to ${to}, ${mode}`))];
 }
 
+/** A change that a monitor was asked for is not ours to take back. */
+function undoneWords({ from, aborted, manager }: FlipReport): string {
+  const word = aborted ? "ABORTED" : "UNDONE";
+  return manager === undefined
+    ? `${word}  ${from} takes writes, as before`
+    : `${word}  clients go on; who takes writes is the monitor's affair`;
+}
+
 const headings: Readonly<Record<FlipReport["result"], (report: FlipReport) => string>> = {
-  done: ({ to, from, rejoined, kind }) => {
+  done: ({ to, from, rejoined, kind, problems }) => {
     const follows = rejoined ? `, and ${from} follows` : `; ${from} does not follow it`;
-    return `DONE  ${to} takes writes${kind === "failover" ? "" : follows}`;
+    const staysBehind = problems.some(({ step }) => step === "names");
+    const names = staysBehind ? `; NOT ALL NAMES LEAD TO ${to}` : "";
+    return `DONE  ${to} takes writes${kind === "failover" ? "" : follows}${names}`;
   },
-  undone: ({ from, aborted }) =>
-    `${aborted ? "ABORTED" : "UNDONE"}  ${from} takes writes, as before`,
+  undone: undoneWords,
   stuck: ({ from, to, loss }) =>
     `STUCK  between ${from} and ${to}; rows at risk: ${loss.startsWith("none") ? "none" : "see loss"}`,
   refused: () => "REFUSED  nothing was changed",
@@ -77,6 +86,7 @@ export function reportLines(report: FlipReport, style: Style, withSteps: boolean
     ["timelines", timelineWords(report)],
     ["LSNs", lsnWords(report)],
     ["loss", report.loss],
+    ["names", namesWords(report)],
     ...report.problems.map((one) => ["problem", problemWords(one)] as const),
     ["next", report.next],
   ];
@@ -96,6 +106,24 @@ function pauseWords({ pauseMs, longestHoldMs, mode }: FlipReport): string | null
 function sessionsWords({ sessionsClosed, mode }: FlipReport): string {
   if (sessionsClosed > 0) return `${sessionsClosed} closed at the routers`;
   return mode === "seamless" ? "none of the clients' was closed" : "none closed at the routers";
+}
+
+function namesWords({ names }: FlipReport): string | null {
+  if (names === undefined) return null;
+  const { generation, since, resolvers, absent } = names;
+  const times = resolvers.map(({ name, acknowledgedMs, answeredMs }) => {
+    const [said, seen] = [acknowledgedMs, answeredMs].map((ms) =>
+      ms === null ? null : `${ms} ms`,
+    );
+    if (said === null) return `${name} answered after ${seen}`;
+    return seen === null
+      ? `${name} acknowledged after ${said}`
+      : `${name} acknowledged after ${said}, answered after ${seen}`;
+  });
+  const from = since === "promotion" ? "the promotion" : "they were asked to";
+  const who = times.length === 0 ? "no resolver" : times.join("; ");
+  const missing = absent.length === 0 ? "" : `; not waited for: ${absent.join(", ")}`;
+  return `generation ${generation}, since ${from}: ${who}${missing}`;
 }
 
 function lsnWords({ lsns, from, to }: FlipReport): string | null {

@@ -1,5 +1,6 @@
 /** `recovery ENV history [ID]`: past flips, newest first, a line each; or all reports of one. */
 import { clusterRecords, localOperations, mergeHistory } from "../../../router/flip-db/history.ts";
+import { unaccepted } from "../../../router/flip-db/report.ts";
 import type { PastOperation } from "../../../router/flip-db/history.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
@@ -81,7 +82,7 @@ function cellsOf(one: PastOperation): { text: string }[] {
     one.from ?? "-",
     one.to ?? "-",
     one.mode ?? "-",
-    one.result,
+    last !== undefined && unaccepted(last).length > 0 ? `${one.result}, see it` : one.result,
     ms(last?.pauseMs),
     ms(last?.tookMs),
     last === undefined ? "-" : last.loss.replace(/[,:].*$/, ""),

@@ -1,7 +1,7 @@
 /** The JSON of topology: the contract is docs/cli-json.md, and its keys only ever grow. */
 import { formatAddress } from "../../../kit/address.ts";
 import { formatLsn } from "../../../kit/lsn.ts";
-import type { Report } from "../../../router/cluster/observation.ts";
+import type { NamesObservation, Report } from "../../../router/cluster/observation.ts";
 import type { Topology } from "../../../router/cluster/observe.ts";
 import type { MemberView, RouterView } from "../../../router/cluster/view.ts";
 
@@ -29,6 +29,8 @@ export function topologyJson({ view, findings, verdict, exitCode }: JudgedTopolo
           ? null
           : { address: `http://${formatAddress(declared.gate.url)}`, ...reportJson(gate) },
     })),
+    names: view.names === null ? null : namesJson(view.names),
+    monitor: view.monitor === null ? null : addressedJson(view.monitor),
     maintenance: view.maintenance,
     unfinished: view.unfinished,
     findings,
@@ -43,6 +45,21 @@ function reportJson<T>(report: Report<T>): object {
   return report.state === "known"
     ? { state, tookMs, error: null, facts: report.value }
     : { state, tookMs, error: report.error, facts: null };
+}
+
+function addressedJson<T>(report: Report<T> & { readonly address: string }): object {
+  return { address: report.address, ...reportJson(report) };
+}
+
+function namesJson({ primary, registry, resolvers }: NamesObservation): object {
+  return {
+    primary,
+    registry: addressedJson(registry),
+    resolvers: resolvers.map(({ name, address, said }) => ({
+      name,
+      ...addressedJson({ ...said, address }),
+    })),
+  };
 }
 
 function memberJson(member: MemberView): object {

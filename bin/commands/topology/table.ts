@@ -8,6 +8,7 @@ import type { PoolerFacts, PoolerPool } from "../../../router/pooler/console-rep
 import type { Style } from "../../cli/output.ts";
 import { tableLines } from "../../cli/table.ts";
 import type { Cell } from "../../cli/table.ts";
+import { monitorHeading, monitorRows, namesHeading, namesRows } from "./names-table.ts";
 
 /** The tables that have rows, each at most `columns` wide. */
 export function topologyTables(view: ClusterView, columns: number, style: Style): string[][] {
@@ -15,6 +16,8 @@ export function topologyTables(view: ClusterView, columns: number, style: Style)
     [memberHeading, view.members.map((one) => memberRow(one, style))],
     [routerHeading, view.routers.flatMap((one) => routerRows(one, style))],
     [edgeHeading, view.edgePoolers.map((one) => edgeRow(one, style))],
+    [namesHeading(view), namesRows(view, style)],
+    [monitorHeading, monitorRows(view, style)],
   ];
   return tables
     .filter(([, rows]) => rows.length > 0)

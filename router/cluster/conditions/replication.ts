@@ -133,7 +133,9 @@ export const slotInactive: Condition = (view) => {
   if (view.primary === null || facts === null) return [];
   const part = view.primary.name;
   const expected = new Set(followers(view).map(({ slot }) => slot));
+  const { manager } = view.primary.declared;
   return facts.slots
+    .filter(({ name }) => !isManagers(name, manager))
     .filter((slot) => isIdle(slot) && (expected.has(slot.name) || slot.restartLsn !== null))
     .map((slot) => ({ part, says: `nobody streams through slot ${slot.name}${retains(slot)}` }));
 };
@@ -147,11 +149,17 @@ function retains(slot: Slot): string {
 }
 
 /** A standby still keeps WAL for those who followed it when it was primary. */
-export const slotLeftover: Condition = eachStandby((facts) =>
+export const slotLeftover: Condition = eachStandby((facts, { declared }) =>
   facts.slots
+    .filter(({ name }) => !isManagers(name, declared.manager))
     .filter((slot) => isIdle(slot) && slot.type === "physical" && slot.restartLsn !== null)
     .map((slot) => `slot ${slot.name} is left from an earlier role${retains(slot)}`),
 );
+
+/** Keepers of pg_auto_failover make and drop these on every member, and keep them of a node that is away. */
+function isManagers(slot: string, manager: string): boolean {
+  return manager === "pg_auto_failover" && slot.startsWith("pgautofailover_standby_");
+}
 
 /** A slot whose WAL is gone. */
 export const slotLost: Condition = eachKnownMember((facts) =>

@@ -19,6 +19,8 @@ export const memberFindings = [
     condition: flipUnfinished,
     means: "A flip was begun and has not ended: members may be armed or stopped.",
     todo: "If nobody works on it: bin/recovery ENV flip-db --resume PART finishes it, bin/recovery ENV flip-db --abort PART takes it back.",
+    underMonitor:
+      "If nobody works on it: bin/recovery ENV flip-db --resume PART finishes it, once the monitor answers (pg_autoctl run starts it). Only while the old primary takes writes: bin/recovery ENV flip-db --abort PART closes it.",
   },
   {
     code: "no-primary",
@@ -26,6 +28,8 @@ export const memberFindings = [
     condition: members.noPrimary,
     means: "Writes wait in the routers, then fail.",
     todo: "Start the old primary if it is only stopped. If it is lost for good: bin/recovery ENV failover shows what may be lost, and promotes the standby.",
+    underMonitor:
+      "The monitor promotes a sound standby by itself, within a minute; bin/recovery ENV failover leads the clients after it. If the monitor is lost, too: The monitor is lost for good in docs/names.md.",
     duringFlip:
       "Start nothing by hand and promote nothing. End that flip: bin/recovery ENV flip-db --resume FLIP finishes it, bin/recovery ENV flip-db --abort FLIP takes it back.",
   },

@@ -18,6 +18,7 @@ export const replicationFindings = [
     condition: replication.standbyNotStreaming,
     means: "New commits do not reach it: it must not be promoted, and falls further behind.",
     todo: `Read its Postgres log; check primary_conninfo, the slot, and that it reaches the primary. If WAL is gone: ${rebuildIt}.`,
+    underMonitor: `Read its Postgres log and what its keeper says; check that both reach the primary and the monitor. Then ${rebuildIt}.`,
   },
   {
     code: "standby-silent",
@@ -61,6 +62,8 @@ export const replicationFindings = [
     condition: replication.slotMissing,
     means: "The primary may remove WAL that the standby still needs.",
     todo: "SELECT pg_create_physical_replication_slot('NAME', true) on PART.",
+    underMonitor:
+      "Keepers make their slots. A node that was joined anew has another number: correct members[].slot in the environment by pg_replication_slots on PART.",
   },
   {
     code: "slot-inactive",
@@ -82,6 +85,8 @@ export const replicationFindings = [
     condition: replication.slotRetainsWal,
     means: "The disk of this member fills up.",
     todo: "Find who should read the slot and why it does not. If nobody: SELECT pg_drop_replication_slot('NAME') on PART.",
+    underMonitor:
+      "Bring the standby back. If it will not come back: pg_autoctl drop node, and its keepers drop its slot. Any other slot that nobody reads: SELECT pg_drop_replication_slot('NAME') on PART.",
   },
   {
     code: "standby-settings-lower",

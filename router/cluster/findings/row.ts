@@ -20,4 +20,6 @@ export interface FindingRow {
   readonly todo: string;
   /** What to do in its place while a flip is unfinished; FLIP stands for that one's id. */
   readonly duringFlip?: string;
+  /** What to do in its place where pg_auto_failover runs the members, and no flip is in the way. */
+  readonly underMonitor?: string;
 }

@@ -11,6 +11,8 @@ export const helps = {
   "H1-pooler-target":
     "Correct [databases] of that PgBouncer: a node pooler leads to its own Postgres for ever.",
   "H1-manager": "Use the manager's own command.",
+  "H1-monitor":
+    "See pg_autoctl show state on its host; bin/recovery ENV topology shows it as well.",
   "H1-control": "Declare members[].control in the environment, and see that its shell works.",
   "H1-superuser": "Declare a superuser as login in the environment.",
   "H1-health": "Start or mend pg-health there: the routers follow it.",
@@ -75,6 +77,9 @@ export const helps = {
   "H13-armed": "An earlier flip left it: bin/recovery ENV flip-db --abort.",
   "H14-restore": "Each missing history file costs that much of the pause.",
   "H15-programs": "Install the server's programs there, and declare control.programs.",
+  "H16-registry":
+    "Start it on its host (bin/registry start), or correct registry in the environment; where it answers, bin/registry status says what it lacks; accepted, the names stay on FROM until it can follow.",
+  "H16-resolvers": "Start it there (bin/dns-resolver); until it is back it may answer with FROM.",
   "S1-cold-cache":
     "Warm it on TO with pg_prewarm before the flip, or expect slower reads at first.",
   "S2-not-replicated": "Autovacuum starts its counts anew.",

@@ -1,4 +1,5 @@
 /** One row of the prechecks, and what comes of judging the facts by it. */
+import { saysSilence } from "../../../kit/fault-words.ts";
 import { withoutCutOff } from "./cut-off.ts";
 import { UnreadError } from "./facts.ts";
 import type { PrecheckFacts } from "./facts.ts";
@@ -61,6 +62,18 @@ export function judge(row: PrecheckRow, all: PrecheckFacts, request: PrecheckReq
   if (isAccepted) return { ...base, outcome: "accepted", refuses: false, finding };
   const outcome = isKnown ? outcomes[weight] : "unknown";
   return { ...base, outcome, refuses: weight === "refuse", finding };
+}
+
+/**
+ * Whether nothing stands in the way but parts that did not answer in time, and what is not known
+ * because of them: another look may find them well.
+ */
+export function isSilenceAlone(prechecks: readonly Precheck[]): boolean {
+  const refusing = prechecks.filter((one) => one.refuses);
+  return (
+    refusing.some(({ finding }) => saysSilence(finding)) &&
+    refusing.every(({ finding, outcome }) => outcome === "unknown" || saysSilence(finding))
+  );
 }
 
 function ask(row: PrecheckRow, facts: PrecheckFacts): { finding?: string; isKnown: boolean } {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Environment, Member } from "../../../config/schema.ts";
 import { systemClock } from "../../../kit/clock.ts";
 import type { Report } from "../../cluster/observation.ts";
-import { reporter } from "../../cluster/observe.ts";
+import { reporter } from "../../cluster/look.ts";
 import { valueOf } from "../../cluster/view.ts";
 import type { HostControl } from "../../postgres/control/contract.ts";
 import { openHost } from "../../postgres/control/host.ts";

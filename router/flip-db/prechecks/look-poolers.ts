@@ -10,7 +10,7 @@ import type { AskPostgres } from "../../../kit/pg-session.ts";
 import { consoleTarget } from "../../../kit/pooler-console.ts";
 import type { ConsoleLogin } from "../../../kit/pooler-console.ts";
 import type { Report } from "../../cluster/observation.ts";
-import type { Look } from "../../cluster/observe.ts";
+import type { Look } from "../../cluster/look.ts";
 import { haproxyNames } from "../../haproxy/model.ts";
 import { fleetOf } from "../../haproxy/addresses.ts";
 import { showSessions } from "../../haproxy/runtime/client.ts";

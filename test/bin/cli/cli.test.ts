@@ -71,6 +71,12 @@ const demo: ProgramRow = {
   ],
 };
 
+const registry: ProgramRow = {
+  ...lab,
+  name: "registry",
+  commands: [{ ...cut, name: "node add", arguments: [{ name: "NAME" }] }],
+};
+
 const base = { command: "topology", environment: "prod", arguments: [] };
 
 const parsed: readonly {
@@ -132,6 +138,11 @@ const parsed: readonly {
     program: lab,
     line: "test",
     want: { command: "test", environment: "", arguments: [], flags: {} },
+  },
+  {
+    program: registry,
+    line: "node add app-01",
+    want: { command: "node add", environment: "", arguments: ["app-01"], flags: {} },
   },
   {
     program: demo,

@@ -420,6 +420,24 @@ t.test("a secret that cannot be read, a dead and a frozen member", async (t) => 
   await untilHealthy();
 });
 
+t.test("a part that was silent is looked at once more, and only once", async (t) => {
+  const again = "some parts were silent; looking again";
+  await lab.run("freeze", "app-01/router");
+  try {
+    const stays = recovery("flip-db", "--dry-run", "--json");
+    t.equal(await stays.end(), 3, stays.notes());
+    t.match(stays.out(), /H12-routers/);
+    t.equal(stays.notes().split(again).length, 2, "once");
+    t.match(JSON.parse(stays.out()), { event: "dry-run" }, "nothing but the object");
+    const passes = recovery("flip-db", "--dry-run");
+    await passes.says(new RegExp(again));
+    await lab.run("thaw", "app-01/router");
+    t.equal(await passes.end(), 0, passes.out() + passes.notes());
+  } finally {
+    await lab.run("thaw", "app-01/router");
+  }
+});
+
 t.test(
   "pitfall 11: failover wants the operator's word, shows the possible loss, and promotes",
   async (t) => {

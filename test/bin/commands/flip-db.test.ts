@@ -20,11 +20,14 @@ import { lostReport } from "../../../router/flip-db/lost-report.ts";
 import { mergeHistory } from "../../../router/flip-db/history.ts";
 import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
+import { isSilenceAlone } from "../../../router/flip-db/prechecks/judge.ts";
 import { flipReport } from "../../../router/flip-db/report.ts";
-import type { ReportFacts } from "../../../router/flip-db/report.ts";
+import type { ReportFacts } from "../../../router/flip-db/report-facts.ts";
 import { unfinishedOf } from "../../../router/cluster/conditions/operations.ts";
 import type { JournalRecord } from "../../../router/operation/records.ts";
 import { at, base, failed, plan, reportRows, whole } from "./flip-report-cases.ts";
+import { lateWords, noProgress } from "../../../router/names/progress.ts";
+import type { FollowProgress } from "../../../router/names/progress.ts";
 
 const { style: plain } = processOutput();
 
@@ -87,6 +90,45 @@ t.test("the report says what happened, and the exit code follows from it", async
   const locked = { event: "failure", code: "ERR_LOCKED", message: "held by ann" } as const;
   t.throws(() => exitCodeOfEnding(locked), { code: "ERR_LOCKED", message: "held by ann" });
   t.equal(exitCodeOf({ code: "ERR_LOCKED" }), 75);
+});
+
+t.test("names that are late: what is missing, and by whose fault", async (t) => {
+  const address = { host: "10.0.1.1", port: 53 };
+  const names = { deadlineMs: 3000, resolvers: [{ name: "app-01", address }] };
+  const published = { ...noProgress(), waiting: undefined, generation: 8 };
+  const rows: { given: FollowProgress; want: string }[] = [
+    {
+      given: { ...noProgress(), fault: "connection refused" },
+      want: "the registry does not answer (connection refused)",
+    },
+    {
+      given: { ...noProgress(), waiting: "the registry has no address of chi-02" },
+      want: "the registry has no address of chi-02",
+    },
+    {
+      given: {
+        ...published,
+        late: ["app-02"],
+        acknowledged: { "app-01": 9 },
+        answered: { "app-01": 9 },
+      },
+      want: "app-02 has not acknowledged generation 8; app-01 has it",
+    },
+    {
+      given: { ...published, faults: { "app-01": "refused" } },
+      want: "app-01 does not answer with it (refused)",
+    },
+    {
+      given: { ...published, fault: "no answer", answered: { "app-01": 9 } },
+      want: "the registry does not answer (no answer)",
+    },
+    {
+      given: { ...published, gone: new Set(["app-01"]), late: ["x"] },
+      want: "x has not acknowledged generation 8",
+    },
+  ];
+  for (const { given, want } of rows)
+    t.equal(lateWords(names, given), `still after 3000 ms ${want}`);
 });
 
 t.test("the keys of the JSON lines are those of docs/cli-json.md", async (t) => {
@@ -283,6 +325,26 @@ t.test("prechecks: what is not known for one reason is told once", async (t) => 
   const planned = { ...prepared, plan };
   t.match(dryLines(planned, plain).join("\n"), /record .*journal\n +stop +stop Postgres on dal-01/);
   t.match(dryObject(planned), { plan: { from: "dal-01", steps: [{ step: "record" }, {}] } });
+});
+
+t.test("prechecks: another look is for silence alone", async (t) => {
+  const one = (outcome: Precheck["outcome"], finding: string): Precheck => ({
+    ...{ code: "H1-a", title: "", help: "", risk: null, finding, outcome },
+    refuses: ["refused", "unknown"].includes(outcome),
+  });
+  const late = one("refused", "app-01: no answer within 1000 ms");
+  const derived = one("unknown", "the ends are not known");
+  for (const { name, given, want } of [
+    { name: "nothing refuses", given: [one("ok", "")], want: false },
+    { name: "a late part", given: [one("ok", ""), late], want: true },
+    { name: "a late router", given: [one("refused", "no reply within 1000 ms")], want: true },
+    { name: "late parts, and what hangs on them", given: [late, derived], want: true },
+    { name: "a late part that does not refuse", given: [{ ...late, refuses: false }], want: false },
+    { name: "something wrong besides", given: [late, one("refused", "far behind")], want: false },
+    { name: "a part that is down", given: [one("unknown", "connection refused")], want: false },
+  ]) {
+    t.equal(isSilenceAlone(given), want, name);
+  }
 });
 
 const record = (

@@ -1,6 +1,6 @@
 /** Flips as their steps tell of them, and what their reports say. */
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
-import type { ReportFacts, TimedStep } from "../../../router/flip-db/report.ts";
+import type { ReportFacts, TimedStep } from "../../../router/flip-db/report-facts.ts";
 
 export const plan: FlipPlan = {
   operationId: "op-1",
@@ -13,6 +13,8 @@ export const plan: FlipPlan = {
   cause: "planned",
   operatorSaysDead: false,
   synchronous: "none",
+  names: "none",
+  manager: "none",
   timeline: 4,
   systemIdentifier: "7000000000000000001",
   hadSlot: true,
@@ -60,6 +62,29 @@ const afterSent = [...whole.slice(0, 5), at("promote", "failed", 300)];
 const lost = "possible: what dal-01 wrote after that is lost";
 const left = [{ step: "rejoin", reason: "diverged" }];
 const unheard = { step: "reconnect-old", reason: "dal-01 does not answer as a standby" };
+const asked: Partial<FlipPlan> = { manager: "pg_auto_failover", steps: ["ask"] };
+/** A flip around a monitor; `held` says whether the gates held their clients all along. */
+const around = (held: boolean): readonly TimedStep[] => [
+  at("hold", "start", 100),
+  at("hold", "done", 110),
+  at("ask", "done", 130, { written: "0/3000060" }),
+  at("switch", "done", 3130, { timeline: 5 }),
+  at("verify-new", "done", 3140, { timeline: 5, held }),
+  at("compare", "done", 3145, { promotedAt: "0/30000D8" }),
+  at("release", "done", 3150, { longestHoldMs: 3040 }),
+  at("follow", "done", 5000),
+];
+const given = { step: "switch", reason: "switch: the monitor has given it up" };
+const named = [
+  ...whole,
+  at("names", "start", 200),
+  at("names", "done", 260, {
+    ...{ generation: 8, "acknowledged app-01": 40, "answered app-01": 45, "answered old-01": 50 },
+    absent: "app-02",
+  }),
+];
+const late = { step: "names", reason: "lead primary.x to chi-02: still after 3000 ms" };
+
 /** What each report says, and the exit code that follows. */
 export const reportRows: readonly {
   name: string;
@@ -67,6 +92,114 @@ export const reportRows: readonly {
   want: object;
   code: number;
 }[] = [
+  {
+    name: "names that followed",
+    facts: { steps: named },
+    want: {
+      names: {
+        ...{ generation: 8, since: "promotion", absent: ["app-02"] },
+        resolvers: [
+          { name: "app-01", acknowledgedMs: 60, answeredMs: 65 },
+          { name: "old-01", acknowledgedMs: null, answeredMs: 70 },
+        ],
+      },
+      problems: [
+        { step: "names", reason: /^nobody waited for the resolver of app-02, .* dal-01$/ },
+      ],
+    },
+    code: 1,
+  },
+  {
+    name: "a resolver that nobody waited for, where the names may stay",
+    facts: { plan: { ...plan, names: "try" }, steps: named },
+    want: { problems: [{ step: "left-out", reason: /app-02, .*; accepted: see to it/ }] },
+    code: 0,
+  },
+  {
+    name: "a resolver that went with the host of the lost primary",
+    facts: { steps: [...whole, at("names", "done", 260, { generation: 8, gone: "dal-01" })] },
+    want: {
+      problems: [{ step: "left-out", reason: /resolver of dal-01, which is away as dal-01/ }],
+    },
+    code: 0,
+  },
+  {
+    name: "names that did not follow",
+    facts: { outcome: { result: "done", failed: null, left: [late] } },
+    want: { problems: [late], result: "done" },
+    code: 1,
+  },
+  {
+    name: "names that did not follow, as accepted",
+    facts: {
+      plan: { ...plan, names: "try" },
+      outcome: { result: "done", failed: null, left: [late] },
+    },
+    want: { problems: [{ step: "left-out", reason: /still after 3000 ms; accepted: see to it/ }] },
+    code: 0,
+  },
+  {
+    name: "a flip that a monitor was asked for",
+    facts: { plan: { ...plan, ...asked }, steps: around(true) },
+    want: {
+      ...{ manager: "pg_auto_failover", pauseMs: 3050, rejoined: true, next: null },
+      timelines: { before: 4, after: 5 },
+      loss: "none of what came by the gates, proven: dal-01 had written up to 0/3000060, and chi-02 was promoted at 0/30000D8, past it",
+    },
+    code: 0,
+  },
+  {
+    name: "the same where a gate let its clients go on too early",
+    facts: { plan: { ...plan, ...asked }, steps: around(false) },
+    want: {
+      loss: /^none of what was written before the monitor was asked: .*waited for a standby$/,
+    },
+    code: 0,
+  },
+  {
+    name: "a monitor that gave the change up",
+    facts: {
+      plan: { ...plan, ...asked },
+      steps: [
+        ...around(true).slice(0, 3),
+        at("switch", "failed", 9000),
+        at("release-back", "done", 9010),
+      ],
+      outcome: { result: "undone", failed: given, left: [] },
+    },
+    want: { result: "undone", loss: /^not decided here/, next: /recovery lab topology$/ },
+    code: 1,
+  },
+  {
+    name: "a monitor that is not through in time",
+    facts: {
+      plan: { ...plan, ...asked },
+      steps: [...around(true).slice(0, 3), at("switch", "failed", 9000)],
+      outcome: {
+        ...{ result: "stuck", failed: given },
+        left: [{ step: "close-undone", reason: "dal-01 does not take writes" }],
+      },
+    },
+    want: { problems: [given], next: /^bin\/recovery lab flip-db --resume op-1$/ },
+    code: 1,
+  },
+  {
+    name: "a monitor that has died while it was at it",
+    facts: {
+      plan: { ...plan, ...asked },
+      steps: [...around(true).slice(0, 3), at("switch", "failed", 9000)],
+      outcome: {
+        result: "stuck",
+        failed: { step: "switch", reason: "switch: nobody (the monitor does not answer)" },
+        left: [{ step: "close-undone", reason: "dal-01 does not take writes" }],
+      },
+    },
+    want: {
+      loss: /^not decided here: the monitor does not answer, and nothing goes on before it runs/,
+      next: /^start the monitor \(pg_autoctl run on its host\), then .*flip-db --resume op-1$/,
+    },
+    code: 1,
+  },
   {
     name: "a whole flip",
     facts: {},

@@ -96,12 +96,14 @@ t.test("a lab that stands is compared with what is asked for, and with nothing e
       pooling: "transaction",
       sharedBuffers: "48MB",
     } as const),
+    ...({ cluster: "pair", memberCount: 2, names: false } as const),
     archiveCommand: null,
   };
   refuseUnlessAsWished(state, {});
   refuseUnlessAsWished(state, { ...state });
   const other = {
     driver: "docker",
+    names: true,
     appHosts: 1,
     sharedBuffers: "48MB",
     archiveCommand: "true",
@@ -109,6 +111,6 @@ t.test("a lab that stands is compared with what is asked for, and with nothing e
   t.throws(() => refuseUnlessAsWished(state, other), {
     code: "ERR_REFUSED",
     message:
-      /up already, with driver process instead of docker, app hosts 2 instead of 1, archive_command off instead of true; nothing was changed: bin\/lab down --name some-lab/,
+      /up already, with driver process instead of docker, names off instead of on, app hosts 2 instead of 1, archive_command off instead of true; nothing was changed: bin\/lab down --name some-lab/,
   });
 });

@@ -11,6 +11,7 @@ import { findingsOf } from "../../../router/cluster/findings.ts";
 import { verdictOf } from "../../../router/cluster/verdict.ts";
 import { healthyWorld, partsOf, unreachable, viewOf } from "../../support/cluster-world.ts";
 import type { World } from "../../support/cluster-world.ts";
+import { answer, name, node, published, watch } from "../../router/cluster/cases-names.ts";
 
 const same = (text: string): string => text;
 const plain = { good: same, bad: same, warn: same, dim: same, bold: same };
@@ -43,6 +44,46 @@ t.test("a healthy cluster on one screen", async (t) => {
     "app-01       ok     transaction  3        0        2        1.24.1     open",
     "app-02       ok     transaction  3        0        2        1.24.1     open",
   ]);
+});
+
+t.test("names and a monitor, on the screen and as JSON", async (t) => {
+  const world = healthyWorld();
+  name(world, published(), answer({ serial: 6, addresses: ["10.0.0.2"] }));
+  const draining = node("dal-01", "draining", { reported: "primary" });
+  watch(world, [draining, node("chi-02", "secondary", { health: 0 })]);
+  const lines = screenOf(world);
+  const from = lines.findIndex((line) => line.startsWith("NAMES"));
+  t.same(lines.slice(from, from + 7), [
+    "NAMES     primary.orders.temps.local  LEADS TO  GENERATION  STATE",
+    "registry  10.0.0.1                    dal-01    7           published",
+    "app-01    10.0.0.2                    chi-02    6           answers",
+    "",
+    "MONITOR  STATE                    SOUND  REPORTED",
+    "dal-01   primary, to be draining  yes    1 s ago",
+    "chi-02   secondary                no     1 s ago",
+  ]);
+  name(world, published({ addresses: ["10.0.0.2"] }), answer({ addresses: ["10.9.0.1"] }));
+  const wrong = screenOf(world).join("\n");
+  t.match(wrong, /^registry +10\.0\.0\.2 +chi-02 /m, "whose address it is, not whose it shall be");
+  t.match(wrong, /^app-01 +10\.9\.0\.1 +- /m);
+  name(world, published(), answer({ serial: 6, addresses: ["10.0.0.2"] }));
+  t.match(JSON.parse(topologyJson(topologyOf(world))), {
+    names: {
+      primary: "primary.orders.temps.local",
+      registry: { address: "10.0.0.9:8053", state: "known", facts: { primary: "dal-01" } },
+      resolvers: [{ name: "app-01", address: "10.0.1.1:53", facts: { serial: 6 } }],
+    },
+    monitor: { address: "10.0.0.8:5432", facts: [{ goal: "draining" }, { lsn: "0/5000000" }] },
+  });
+  name(world, new Error("refused"), new Error("silent"));
+  watch(world, new Error("refused"));
+  const dark = screenOf(world).join("\n");
+  t.match(dark, /^registry +- +- +- +unreachable$/m);
+  t.match(dark, /^app-01 +- +- +- +silent$/m);
+  t.match(dark, /^monitor +unreachable$/m);
+  name(world, { kind: "denied", says: "no" }, answer({ rcode: "SERVFAIL", addresses: [] }));
+  t.match(screenOf(world).join("\n"), /^registry +- +- +- +denies the token\napp-01 .*SERVFAIL$/m);
+  t.match(JSON.parse(topologyJson(topologyOf(healthyWorld()))), { names: null, monitor: null });
 });
 
 t.test("the verdict comes first, then its reasons, then everything else", async (t) => {

@@ -23,6 +23,12 @@ import {
   stopped,
 } from "./plan-cases.ts";
 import type { PlanCase } from "./plan-cases.ts";
+import {
+  askedAlready,
+  monitoredPlans,
+  monitoredRefusals,
+  monitorLost,
+} from "./plan-monitored-cases.ts";
 import { refusals } from "./plan-refusals.ts";
 
 const open = "record checkpoint slot warm arm";
@@ -126,12 +132,23 @@ const plans: readonly PlanCase[] = [
   },
 ];
 
-for (const { name, seen, asked, journal, want } of plans) {
+for (const { name, seen, asked, journal, want } of [...plans, ...monitoredPlans]) {
   t.test(name, (t) => {
     const chosen = plan(seen, fold(journal ?? []), request(asked));
     t.equal("steps" in chosen ? chosen.steps.join(" ") : chosen.refused, want);
     if ("steps" in chosen)
       t.equal(rowsNamed(flipSteps(), chosen.steps).length, chosen.steps.length);
+    t.end();
+  });
+}
+
+for (const { name, seen, want } of askedAlready) {
+  t.test(`whether a monitor has to be asked for a failover: ${name}`, (t) => {
+    const asked = { manager: "pg_auto_failover", goal: "failover" } as const;
+    const chosen = plan(monitorLost, [], request(asked));
+    if (!("steps" in chosen)) throw new Error(chosen.refused);
+    const [ask] = rowsNamed(flipSteps(), ["ask"]);
+    t.equal(ask?.isDone?.(chosen, seen), want);
     t.end();
   });
 }
@@ -144,6 +161,16 @@ for (const { name, seen, asked, journal, want } of refusals) {
     t.match(words, /bin\/recovery prod [a-z-]+|docs\/runbooks\//, "it names what helps");
     const passes = "refused" in chosen && chosen.passing === true;
     t.equal(passes, words.includes("until its lease ends"), "a watcher waits for a lease alone");
+    t.end();
+  });
+}
+
+for (const { name, seen, asked, journal, want, passes } of monitoredRefusals) {
+  t.test(`refused with a monitor: ${name}`, (t) => {
+    const chosen = plan(seen, fold(journal ?? []), request(asked));
+    t.match("refused" in chosen ? chosen.refused : chosen.steps.join(" "), want);
+    const isPassing = "refused" in chosen && chosen.passing === true;
+    t.equal(isPassing, passes === true, "whether a watcher waits for it");
     t.end();
   });
 }

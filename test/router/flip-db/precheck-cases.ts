@@ -1,6 +1,8 @@
 /** What makes each row of the prechecks fire. */
 import { unreachable } from "../../support/cluster-world.ts";
 import type { JournalRecord } from "../../../router/operation/records.ts";
+import { node, watch } from "../cluster/cases-names.ts";
+import { namesCases } from "./precheck-cases-names.ts";
 import { backend } from "./precheck-world.ts";
 import type { Handles } from "./precheck-world.ts";
 
@@ -101,6 +103,13 @@ export const precheckCases: readonly PrecheckCase[] = [
     },
     says: /pg_auto_failover runs chi-02: pg_autoctl perform switchover/,
   },
+  {
+    code: "H1-monitor",
+    breaks: ({ world }) =>
+      watch(world, [node("dal-01", "primary"), node("chi-02", "maintenance", { health: 0 })]),
+    says: /^chi-02 is in maintenance: on its host pg_autoctl disable maintenance$/,
+  },
+  ...namesCases,
   {
     code: "H1-control",
     breaks: ({ environment, extra }) => {

@@ -193,6 +193,46 @@ t.test("past the point of no return a step is tried again, before it is not", as
   t.same(tries, { before: 1, after: 2 });
 });
 
+t.test(
+  "a row that sees to its own tries is not tried again, also past the point of no return",
+  async (t) => {
+    for (const [once, want] of [
+      [{ once: true }, 1],
+      [{}, 3],
+    ] as const) {
+      let tries = 0;
+      const own = row("own", {
+        ...{ mayFail: true, isDone: () => false, deadlineMs: 5000 },
+        ...once,
+        whyNot: () => {
+          tries += 1;
+          return "not now";
+        },
+      });
+      const crossing = row("cross", { pointOfNoReturn: true });
+      const { result } = await execute(operationOf([crossing, own, row("last")], new Set()));
+      t.equal(result, "done");
+      t.equal(tries, want);
+    }
+  },
+);
+
+t.test(
+  "a lock whose session others may end is taken anew after that row, and only then",
+  async (t) => {
+    const taken: string[] = [];
+    const actions = new Set<string>();
+    const rows = [row("one"), row("two", { mayEndLock: true }), row("three")];
+    const relock = () => {
+      taken.push([...actions].join(" "));
+      return Promise.reject(new Error("not to be had"));
+    };
+    const { result } = await execute(operationOf(rows, actions, { relock }));
+    t.equal(result, "done");
+    t.same(taken, ["one two"]);
+  },
+);
+
 t.test("what is taken back without a lock, and what another operation stops", async (t) => {
   const held = { holder: "ann@desk", since: "2026-11-21T02:00:00Z", why: "abort one" };
   const ours = { holder: "bob@desk", why: "flip one" };
@@ -301,6 +341,31 @@ t.test("an abort is heard before the point of no return, and not once that is se
     t.equal(outcome.result, result, `interrupted in ${at}`);
   }
 });
+
+t.test(
+  "what others see to may stay undone where the operator has aborted, and only there",
+  async (t) => {
+    for (const { isAborted, isTheirs, result } of [
+      { isAborted: true, isTheirs: true, result: "undone" },
+      { isAborted: true, isTheirs: false, result: "stuck" },
+      { isAborted: false, isTheirs: true, result: "stuck" },
+    ]) {
+      const interruption = new AbortController();
+      const close = row("close", { whyNot: () => "nobody writes", mayFailAborted: () => isTheirs });
+      const asks = row("ask", {
+        undo: [close],
+        run: () => {
+          if (isAborted) interruption.abort(new Error("interrupted"));
+          return Promise.reject(new Error("no"));
+        },
+      });
+      const { signal } = interruption;
+      const outcome = await execute(operationOf([asks], new Set(), { signal }));
+      t.equal(outcome.result, result, `aborted: ${isAborted}, theirs: ${isTheirs}`);
+      t.same(outcome.left, [{ step: "close", reason: "close: nobody writes" }], "it is told");
+    }
+  },
+);
 
 t.test("a slow step says what it waits for, in its act and after it", async (t) => {
   const events: StepEvent[] = [];
