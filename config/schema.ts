@@ -28,6 +28,7 @@ import {
   slotValue,
   socketPathValue,
   wholeNumber,
+  zoneValue,
 } from "./values.ts";
 import { Secret } from "./secret.ts";
 
@@ -238,14 +239,13 @@ const resolver = mapping({
   upstreams: listOf(ipAddressValue, "name servers", { min: 0, max: 8 }).default([]),
 });
 
-/** The registry that gives this cluster its names. */
 const registry = mapping({
   url: healthUrlValue,
   /** An admin token of the registry. */
   token: secretValue,
   /** What the registry calls this cluster; `cluster` when not given. */
   cluster: nameValue.optional(),
-  zone: hostValue.default("temps.local"),
+  zone: zoneValue.default("temps.local"),
   /** How long a flip waits until every resolver answers with the new primary. */
   deadline: durationValue({ minMs: 100, maxMs: minute }).default(3 * second),
   resolvers: listOf(resolver, "resolvers", { min: 0, max: 64 }).default([]),

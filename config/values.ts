@@ -46,6 +46,12 @@ export const nameValue = matching(
   "a name: 1 to 40 lower-case letters, digits and dashes, a letter first, no dash last",
 );
 
+/** A name of DNS, and no address. */
+export const zoneValue = matching(
+  new RegExp(`^(?=.{1,253}$)(?!.*\\.[0-9]+$)${label}(\\.${label})*$`),
+  "a domain name such as temps.local",
+);
+
 /** A Postgres role or database name as it may stand in generated files. */
 export const identifierValue = matching(
   /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/,

@@ -1,7 +1,7 @@
 /** `recovery ENV history [ID]`: past flips, newest first, a line each; or all reports of one. */
 import { clusterRecords, localOperations, mergeHistory } from "../../../router/flip-db/history.ts";
-import { unaccepted } from "../../../router/flip-db/report.ts";
 import type { PastOperation } from "../../../router/flip-db/history.ts";
+import { unaccepted } from "../../../router/flip-db/report.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Invocation } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
@@ -65,11 +65,23 @@ function linesOf(
     right: ["PAUSE", "TOOK"],
     whole: ["OPERATION", "STARTED", "RESULT"],
   });
+  const marked = operations.some(hasProblems);
+  const foot = marked && !isOne ? ["", "* with problems: history OPERATION says which"] : [];
   const reports = isOne ? operations.flatMap((one) => one.reports) : [];
-  return [...table, ...reports.flatMap((one) => ["", ...reportLines(one, output.style, true)])];
+  return [
+    ...table,
+    ...foot,
+    ...reports.flatMap((one) => ["", ...reportLines(one, output.style, true)]),
+  ];
 }
 
 const heading = ["OPERATION", "STARTED", "FROM", "TO", "MODE", "RESULT", "PAUSE", "TOOK", "LOSS"];
+
+/** Done, and not as it should be; every other result says so itself. */
+function hasProblems({ result, reports }: PastOperation): boolean {
+  const last = reports.at(-1);
+  return result === "done" && last !== undefined && unaccepted(last).length > 0;
+}
 
 function cellsOf(one: PastOperation): { text: string }[] {
   const last = one.reports.at(-1);
@@ -82,7 +94,7 @@ function cellsOf(one: PastOperation): { text: string }[] {
     one.from ?? "-",
     one.to ?? "-",
     one.mode ?? "-",
-    last !== undefined && unaccepted(last).length > 0 ? `${one.result}, see it` : one.result,
+    hasProblems(one) ? `${one.result} *` : one.result,
     ms(last?.pauseMs),
     ms(last?.tookMs),
     last === undefined ? "-" : last.loss.replace(/[,:].*$/, ""),
