@@ -9,7 +9,7 @@ import { eventually } from "../../../kit/clock.ts";
 import { reconcile } from "../../../registry/client.ts";
 import { ask } from "../../support/health-process.ts";
 import { soon } from "./fake-registry.ts";
-import { startResolverProcess, variablesOf } from "./resolver-process.ts";
+import { programPath, startResolverProcess, variablesOf } from "./resolver-process.ts";
 import type { ResolverProcess } from "./resolver-process.ts";
 import { testFolder } from "./sync-rig.ts";
 
@@ -26,7 +26,7 @@ const adminToken = join(folder, "admin.token");
 async function registry(...words: readonly string[]): Promise<string> {
   const { stdout } = await runChild(process.execPath, [program, ...words], {
     deadlineMs: 20_000,
-    env: { PATH: "/usr/bin:/bin", REGISTRY_URL: url, REGISTRY_TOKEN_FILE: adminToken },
+    env: { PATH: programPath, REGISTRY_URL: url, REGISTRY_TOKEN_FILE: adminToken },
   });
   return stdout;
 }
@@ -34,7 +34,7 @@ async function registry(...words: readonly string[]): Promise<string> {
 async function startRegistry(): Promise<(signal: NodeJS.Signals) => Promise<void>> {
   const child = spawn(process.execPath, [program, "start", "--data", data], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: "/usr/bin:/bin", REGISTRY_LISTEN: `${host}:8053` },
+    env: { PATH: programPath, REGISTRY_LISTEN: `${host}:8053` },
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {

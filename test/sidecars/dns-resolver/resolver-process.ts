@@ -1,5 +1,6 @@
 /** A real dns-resolver process for tests. */
 import { spawn } from "node:child_process";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually } from "../../../kit/clock.ts";
 import { askName, fetchResolverStatus } from "../../../sidecars/dns-resolver/client.ts";
@@ -15,6 +16,8 @@ import type { Teardown } from "./fake-registry.ts";
 
 const launcher = fileURLToPath(new URL("../../../bin/dns-resolver", import.meta.url));
 const port = 5300;
+/** The launchers take the Node that is new enough, which may be this one alone. */
+export const programPath = `${dirname(process.execPath)}:/usr/bin:/bin`;
 
 export interface ResolverProcess {
   readonly pid: number;
@@ -55,7 +58,7 @@ export async function startResolverProcess(
 ): Promise<ResolverProcess> {
   const child = spawn(launcher, [], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: "/usr/bin:/bin", ...variables },
+    env: { PATH: programPath, ...variables },
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -102,7 +105,7 @@ export async function runResolver(
 ): Promise<{ readonly code: number | null; readonly output: string }> {
   const child = spawn(launcher, [...words], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: "/usr/bin:/bin", ...variables },
+    env: { PATH: programPath, ...variables },
     timeout: 20_000,
   });
   let output = "";
