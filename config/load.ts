@@ -6,6 +6,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { nearest } from "../kit/nearest.ts";
+import { ConfigError } from "./config-error.ts";
 import { contradictions } from "./consistency.ts";
 import { parseMapping, YamlError } from "./document.ts";
 import { formatPath, problemsOf } from "./explain.ts";
@@ -17,16 +18,6 @@ import { schemaKeys } from "./schema-keys.ts";
 import { Secret } from "./secret.ts";
 import { resolveSecret, SecretError } from "./secret-source.ts";
 import { nameValue } from "./values.ts";
-
-/** Configuration that cannot be used; the message is one line for each thing that is wrong. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-  readonly code: "ERR_CONFIG" | "ERR_CONFIG_UNKNOWN_ENVIRONMENT";
-  constructor(message: string, options: { code?: ConfigError["code"]; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.code = options.code ?? "ERR_CONFIG";
-  }
-}
 
 export interface LoadOptions {
   /** The folder with the environment files. */

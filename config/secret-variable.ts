@@ -3,7 +3,7 @@
  * file that the variable with _FILE names.
  */
 import { readFile } from "node:fs/promises";
-import { ConfigError } from "./load.ts";
+import { ConfigError } from "./config-error.ts";
 import { Secret } from "./secret.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** What a registry process is told by its environment variables: which store, which zone, where. */
-import { ConfigError } from "../config/load.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { secretVariable } from "../config/secret-variable.ts";
 import type { Secret } from "../config/secret.ts";
 import { readVariables } from "../config/variables.ts";

@@ -46,6 +46,7 @@ async function start(settings: Settings, logger: Logger, signal: AbortSignal): P
   try {
     const started = await startResolver({ settings, clock: systemClock, logger }, signal);
     resolver = started;
+    keepHeapSmall();
     // Since the settings were read, the file may have changed.
     if (isReloadAsked) void started.reloadUpstreams();
     // Node writes it at its end, which may be a kill.
@@ -67,6 +68,15 @@ async function start(settings: Settings, logger: Logger, signal: AbortSignal): P
   }
 }
 
+/**
+ * Each new state of the zone leaves the old one as garbage; it is collected before the heap doubles.
+ * Not before the threads run: compiled code is kept apart by these flags, and they would have none.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString("--heap-growing-percent=25");
+  setFlagsFromString("--optimize-for-size");
+}
+
 async function run(): Promise<void> {
   const source = sidecarSource(sidecar, process.argv.slice(2), process.env);
   if (source === undefined) {
@@ -82,11 +92,6 @@ async function run(): Promise<void> {
     logger,
   });
 }
-
-// Each new state of the zone leaves the old one as garbage; it is collected before the heap doubles,
-// and the heap stays as small as it can.
-setFlagsFromString("--heap-growing-percent=25");
-setFlagsFromString("--optimize-for-size");
 
 try {
   await run();

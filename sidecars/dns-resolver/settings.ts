@@ -1,5 +1,5 @@
 /** What dns-resolver is told by its environment variables. */
-import { ConfigError } from "../../config/load.ts";
+import { ConfigError } from "../../config/config-error.ts";
 import { needed, secretVariable } from "../../config/secret-variable.ts";
 import type { Secret } from "../../config/secret.ts";
 import type { SidecarSource } from "../../config/sidecar-words.ts";

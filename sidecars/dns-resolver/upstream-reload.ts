@@ -2,7 +2,7 @@
  * The upstreams of a running resolver, read anew from their file when that is asked for (SIGHUP). What
  * cannot be used is told, and the old ones stay.
  */
-import { ConfigError } from "../../config/load.ts";
+import { ConfigError } from "../../config/config-error.ts";
 import { faultWords } from "../../kit/fault-words.ts";
 import type { Logger } from "../../kit/logger.ts";
 import type { OpenForwarder } from "./forward/forwarder.ts";

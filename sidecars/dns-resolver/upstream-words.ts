@@ -3,7 +3,7 @@
  * else; a zone with nobody behind it is asked nowhere. It stands in a variable, or in a file that is
  * read again while the resolver runs. Lists of addresses and names of zones are read here too.
  */
-import { ConfigError } from "../../config/load.ts";
+import { ConfigError } from "../../config/config-error.ts";
 import { contentOf } from "../../config/secret-variable.ts";
 import { hostValue, ipAddressValue, isIpAddress } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";

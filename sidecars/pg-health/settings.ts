@@ -1,5 +1,6 @@
 /** What pg-health is told: by its environment variables, or by a member of an environment file. */
-import { ConfigError, loadEnvironment } from "../../config/load.ts";
+import { ConfigError } from "../../config/config-error.ts";
+import { loadEnvironment } from "../../config/load.ts";
 import type { Environment, Member } from "../../config/schema.ts";
 import { contentOf, needed, secretVariable } from "../../config/secret-variable.ts";
 import type { Secret } from "../../config/secret.ts";

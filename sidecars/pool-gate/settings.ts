@@ -1,5 +1,6 @@
 /** What pool-gate is told: by its environment variables, or by an edge pooler of an environment file. */
-import { ConfigError, loadEnvironment } from "../../config/load.ts";
+import { ConfigError } from "../../config/config-error.ts";
+import { loadEnvironment } from "../../config/load.ts";
 import type { Environment } from "../../config/schema.ts";
 import { needed, secretVariable } from "../../config/secret-variable.ts";
 import type { Secret } from "../../config/secret.ts";

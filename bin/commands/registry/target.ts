@@ -1,6 +1,6 @@
 /** What the client verbs of `registry` have alike: which registry, as whom, and advice where it says no. */
 import { resolve } from "node:path";
-import { ConfigError } from "../../../config/load.ts";
+import { ConfigError } from "../../../config/config-error.ts";
 import { resolveSecret } from "../../../config/secret-source.ts";
 import type { RegistryTarget } from "../../../registry/client.ts";
 import { ownVariables } from "../../../registry/settings.ts";
