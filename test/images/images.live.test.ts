@@ -155,7 +155,7 @@ const rows: readonly Row[] = [
     process: /^\S*node \S*sidecars\/dns-resolver\/main\.ts $/,
     health: ["switchyard-healthcheck"],
     ask: ["/switchyard/bin/dns-resolver", "status"],
-    answer: /0\.0\.0\.0:53\s+bound\s+batched/,
+    answer: /127\.0\.0\.1:53\s+bound\s+batched/,
   },
   {
     name: "registry",
