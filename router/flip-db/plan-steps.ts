@@ -20,8 +20,10 @@ const early = {
   relax: ["await-end-briefly", "stream-briefly", "relax"],
 } as const;
 
-function namesAfter(names: FlipPlan["names"]): readonly string[] {
-  return names === "none" ? [] : ["names"];
+/** From the proof that the new primary takes writes to the end; `again`: what the old one comes back by. */
+function leadOver(names: FlipPlan["names"], again: readonly string[]): readonly string[] {
+  const follow = names === "none" ? [] : ["names"];
+  return ["reconnect", "route", "release", ...follow, "sweep", ...again, "settle", "close"];
 }
 
 /** With a monitor: what is done around the change, which it makes itself. */
@@ -39,19 +41,8 @@ export function monitoredAfter({
   names,
 }: Pick<FlipPlan, "cause" | "names">): readonly string[] {
   const again = cause === "lost" ? [] : ["follow", "reconnect-old"];
-  return [
-    cause === "lost" ? "await-failover" : "switch",
-    "verify-new",
-    "compare",
-    "reconnect",
-    "route",
-    "release",
-    ...namesAfter(names),
-    "sweep",
-    ...again,
-    "settle",
-    "close",
-  ];
+  const change = cause === "lost" ? "await-failover" : "switch";
+  return [change, "verify-new", "compare", ...leadOver(names, again)];
 }
 
 /** After the promotion. A lost primary is not started again: fence and rebuild-standby see to it. */
@@ -60,16 +51,5 @@ export function finishAfter({ synchronous, cause, names = "none" }: Kind): reado
   const lostRelax = synchronous === "relax" ? ["relax"] : [];
   const first = isLost ? lostRelax : early[synchronous];
   const again = isLost ? [] : ["await-end", "rejoin", "reconnect-old"];
-  return [
-    "verify",
-    ...first,
-    "reconnect",
-    "route",
-    "release",
-    ...namesAfter(names),
-    "sweep",
-    ...again,
-    "settle",
-    "close",
-  ];
+  return ["verify", ...first, ...leadOver(names, again)];
 }

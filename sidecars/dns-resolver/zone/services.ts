@@ -26,10 +26,7 @@ function serviceAbove(labels: string): string | undefined {
 export function growRoles(tree: NameTree, labels: string): void {
   const service = serviceAbove(labels);
   if (service === undefined) return;
-  for (const role of roles) {
-    const name = `${role}${service}`;
-    if (tree.find(name) === undefined) tree.grow(name);
-  }
+  for (const role of roles) tree.grow(`${role}${service}`);
 }
 
 /** True for the name of a service whose names have been grown. */
