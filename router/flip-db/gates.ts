@@ -18,6 +18,8 @@ interface Gate {
   readonly name: string;
   readonly databases: readonly string[];
   readonly client: GateClient;
+  /** The lease that the run asks for; another one once the first has ended before this process held. */
+  lease: "first" | "second";
   /** When its clients began to wait (monotonic ms); undefined while they do not. */
   heldSince: number | undefined;
   /** How it was by its answer to the last act, and when that came; undefined when it failed. */
@@ -85,8 +87,19 @@ export class Gates {
         const { databases } = gate;
         const terms = { ttlMs: this.#ttlMs, deadlineMs: this.#deadlineMs };
         const holder = `${holderPrefix}${run}`;
-        const asked = { ...terms, databases: [...databases], holder, lease: leaseOf(run) };
-        await telling(gate, run, () => gate.client.pause(asked, signal));
+        const asked = { ...terms, databases: [...databases], holder };
+        const pause = (): Promise<unknown> =>
+          gate.client.pause({ ...asked, lease: leaseOf(gate, run) }, signal);
+        await telling(gate, run, async () => {
+          try {
+            await pause();
+          } catch (error) {
+            // A watcher goes on under the run of the dead executor, whose lease is never given again.
+            if (gate.lease === "second" || !hasEnded(error)) throw error;
+            gate.lease = "second";
+            await pause();
+          }
+        });
       });
     } catch (error) {
       await this.release(run).catch(() => undefined);
@@ -105,7 +118,9 @@ export class Gates {
     this.#stopRenewing = undefined;
     const held: number[] = [];
     await this.#each("let the clients go on", async (gate) => {
-      await telling(gate, null, () => gate.client.resume(leaseOf(run), signal).catch(passEnded));
+      await telling(gate, null, () =>
+        gate.client.resume(leaseOf(gate, run), signal).catch(passEnded),
+      );
       if (gate.heldSince !== undefined) held.push(systemClock.monotonic() - gate.heldSince);
       gate.heldSince = undefined;
     });
@@ -121,7 +136,7 @@ export class Gates {
     // A lease that could not be renewed shows itself in the next look.
     await Promise.allSettled(
       this.#gates.map((gate) =>
-        telling(gate, run, () => gate.client.renew(leaseOf(run), this.#ttlMs)),
+        telling(gate, run, () => gate.client.renew(leaseOf(gate, run), this.#ttlMs)),
       ),
     );
   }
@@ -140,7 +155,7 @@ export class Gates {
 function gateOf({ name, databases, gate }: EdgePooler): Gate | undefined {
   if (gate === undefined) return undefined;
   const client = openGate({ name, url: gate.url, token: () => gate.token.reveal() });
-  return { name, databases, client, heldSince: undefined, told: undefined };
+  return { name, databases, client, lease: "first", heldSince: undefined, told: undefined };
 }
 
 /** Does `act` and keeps what its answer says of the gate. */
@@ -155,13 +170,17 @@ async function telling(
 }
 
 /** The same for every gate: each knows only its own leases. */
-function leaseOf(run: string): string {
-  return `flip-db-${run}`;
+function leaseOf({ lease }: Gate, run: string): string {
+  return `flip-db-${run}${lease === "second" ? "-again" : ""}`;
+}
+
+function hasEnded(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "ERR_GATE_LEASE_LOST";
 }
 
 /** A lease that has ended holds nobody. */
 function passEnded(error: unknown): void {
-  if ((error as { code?: unknown }).code !== "ERR_GATE_LEASE_LOST") throw error;
+  if (!hasEnded(error)) throw error;
 }
 
 /** While a gate still waits for transactions, its clients are not held yet. */

@@ -6,6 +6,7 @@
 import t from "tap";
 import type { Test } from "tap";
 import { eventually } from "../../../kit/clock.ts";
+import { Gates } from "../../../router/flip-db/gates.ts";
 import { chanceOf } from "../../sim/random.ts";
 import { endFlip, isWhole, killedFlip } from "./kill-stage.ts";
 import { startProber } from "./kill-prober.ts";
@@ -102,6 +103,27 @@ t.test("the executor is killed as the stop begins: the watcher goes on", async (
   await isWhole(hands, [app]);
   await provesLossless(t, app);
   await prober.proves(t);
+});
+
+t.test("who goes on in a run whose lease has ended holds the clients again", async (t) => {
+  const app = await hands.app(t);
+  const never = new AbortController().signal;
+  const dead = new Gates(lab.environment);
+  const heir = new Gates(lab.environment);
+  const holders = async (): Promise<(string | null)[]> =>
+    (await heir.look(never)).map(({ pausedBy }) => pausedBy);
+  await dead.hold("a-dead-run", never);
+  dead.close();
+  t.same([...new Set(await holders())], ["a-dead-run"]);
+  await eventually("the lease of the dead ends", soon, async () =>
+    (await holders()).every((one) => one === null) ? true : undefined,
+  );
+  await heir.hold("a-dead-run", never);
+  t.same([...new Set(await holders())], ["a-dead-run"]);
+  await heir.release("a-dead-run");
+  t.same([...new Set(await holders())], [null]);
+  heir.close();
+  await isWhole(hands, [app]);
 });
 
 /** With both gone nobody goes on by itself, and the operator does. */
