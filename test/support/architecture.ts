@@ -19,7 +19,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   lab: ["kit", "config", "router", "registry", "services"],
   bin: ["kit", "config", "router", "registry", "services", "lab", "sidecars"],
   // What starts real programs for tests serves the benches too.
-  bench: ["kit", "config", "router", "registry", "services", "lab", "sidecars", "test"],
+  bench: ["kit", "config", "router", "registry", "services", "lab", "sidecars", "client", "test"],
   client: [],
 };
 

@@ -1,6 +1,6 @@
 /**
  * A DNS server on a real socket that answers A questions for the names it is given, and can be made
- * to fail: NXDOMAIN for everything, or silence. RFC 1035, section 4.
+ * to fail: NXDOMAIN for everything, or silence for all or for one name. RFC 1035, section 4.
  */
 import { createSocket } from "node:dgram";
 
@@ -12,11 +12,16 @@ export interface FakeDns {
 }
 
 const headerBytes = 12;
+/** In the place of addresses: questions for this name get no answer at all. */
+export const noAnswer = "no answer";
 
-/** Starts it on `host`, port 53; `names` maps a name to an IPv4 address. */
+/**
+ * Starts it on `host`, port 53. `names` maps a name to an IPv4 address or to several, in the order in
+ * which they are answered, or to `noAnswer`; it is looked at anew for each question.
+ */
 export async function startFakeDns(
   host: string,
-  names: Readonly<Record<string, string>>,
+  names: Readonly<Record<string, string | readonly string[]>>,
 ): Promise<FakeDns> {
   const socket = createSocket("udp4");
   let asked = 0;
@@ -29,38 +34,36 @@ export async function startFakeDns(
     asked += 1;
     if (server.mode === "silent") return;
     const { name, type, end } = readQuestion(query);
-    const address = server.mode === "answer" && type === 1 ? names[name] : undefined;
+    const known = names[name] ?? [];
+    if (known === noAnswer) return;
+    const addresses = server.mode === "answer" && type === 1 ? [known].flat() : [];
     const header = Buffer.from(query.subarray(0, headerBytes));
     header.writeUInt16BE(server.mode === "nxdomain" ? 0x81_83 : 0x81_80, 2);
     header.writeUInt16BE(1, 4);
-    header.writeUInt16BE(address === undefined ? 0 : 1, 6);
+    header.writeUInt16BE(addresses.length, 6);
     header.writeUInt32BE(0, 8);
     const question = query.subarray(headerBytes, end);
-    const record =
-      address === undefined
-        ? Buffer.alloc(0)
-        : Buffer.from([
-            0xc0,
-            headerBytes,
-            0,
-            1,
-            0,
-            1,
-            0,
-            0,
-            0,
-            1,
-            0,
-            4,
-            ...address.split(".").map(Number),
-          ]);
-    socket.send(Buffer.concat([header, question, record]), from.port, from.address);
+    const records = Buffer.concat(addresses.map(addressRecord));
+    socket.send(Buffer.concat([header, question, records]), from.port, from.address);
   });
   await new Promise<void>((resolve, reject) => {
     socket.once("error", reject);
     socket.bind(53, host, resolve);
   });
   return server;
+}
+
+/** One A record of the name asked for, to be kept for one second. RFC 1035, sections 3.4.1 and 4.1.4. */
+function addressRecord(address: string): Buffer {
+  const [toTheQuestion, type, internet, ttl, length] = [
+    [0xc0, headerBytes],
+    [0, 1],
+    [0, 1],
+    [0, 0, 0, 1],
+    [0, 4],
+  ];
+  const octets = address.split(".").map(Number);
+  return Buffer.from([toTheQuestion, type, internet, ttl, length, octets].flat());
 }
 
 function readQuestion(query: Buffer): { name: string; type: number; end: number } {

@@ -33,6 +33,8 @@ export async function cannotHaveOwn(): Promise<string | false> {
 export interface OwnNames {
   /** What a program prints that asks this name server. @throws ChildError, DeadlineError */
   run(words: Words, env: Readonly<Record<string, string>>): Promise<string>;
+  /** What to start so that a program asks this name server: a program and its arguments. */
+  command(words: Words): readonly [string, ...string[]];
   /**
    * Starts a PgBouncer as the user `uid`; it ends with the test.
    * @param settings lines of its file, without the address that it listens on
@@ -41,16 +43,24 @@ export interface OwnNames {
   pooler(program: string, settings: Words, users: string, uid: number): Promise<Address>;
 }
 
-/** A folder with a resolv.conf that names `host` alone, for as long as the test runs. */
-export async function ownNames(t: Pick<Test, "teardown">, host: string): Promise<OwnNames> {
+/**
+ * A folder with a resolv.conf that names `host` alone, for as long as the test runs.
+ * @param options what else it says, as in resolv.conf(5): `timeout:4 attempts:1`
+ */
+export async function ownNames(
+  t: Pick<Test, "teardown">,
+  host: string,
+  options = "",
+): Promise<OwnNames> {
   const folder = await mkdtemp(join(tmpdir(), "switchyard-names-"));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
   const names = join(folder, "resolv.conf");
-  await writeFile(names, `nameserver ${host}\n`);
+  await writeFile(names, `nameserver ${host}\n${options && `options ${options}\n`}`);
   const script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
   const within = (words: Words): string[] => ["--mount", "sh", "-c", script, "sh", names, ...words];
   return {
+    command: (words) => [unshare, ...within(words)],
     run: async (words, env) => {
       const options = { deadlineMs, env: { PATH: path, ...env } };
       return (await runChild(unshare, within(words), options)).stdout.trim();

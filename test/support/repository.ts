@@ -38,7 +38,7 @@ export function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
 }
 
-const skippedFolders = new Set([".git", "node_modules", ".runtime", ".tap"]);
+const skippedFolders = new Set([".git", "node_modules", ".runtime", ".tap", "dist"]);
 const textFile =
   /(^|\/)[^/.]+$|\.(ts|js|json|md|yml|yaml|mustache|cfg|ini|sql|sh|txt)$|^\.[a-z]+(rc|ignore)(\.json)?$/;
 

@@ -1,0 +1,95 @@
+/** A pool of 20 under load in a lab that is flipped there and back, and when each client was back. */
+import { createPool } from "../client/index.ts";
+import type { Pool } from "../client/index.ts";
+import { formatAddress } from "../kit/address.ts";
+import { inCheckout } from "../kit/checkout.ts";
+import { runChild } from "../kit/child.ts";
+import { eventually, systemClock } from "../kit/clock.ts";
+import { labDown } from "../lab/down.ts";
+import { labPlace } from "../lab/place.ts";
+import type { LabSummary } from "../lab/summary.ts";
+import { labUp, upDefaults } from "../lab/up.ts";
+import { verifyWorkload } from "../lab/workload.ts";
+import { firstWrite, PoolApp } from "../test/support/pool-app.ts";
+
+export interface FlipFigures {
+  /** For each client: from the first moment of writing to its first answer, in ms. */
+  readonly followMs: readonly number[];
+  /** How long nobody could write at all: the flip's share. */
+  readonly outageMs: number;
+  readonly acknowledged: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly doubled: number;
+}
+
+const clients = 20;
+const rate = 50;
+const settleMs = 1500;
+const soon = { deadlineMs: 30_000, intervalMs: 10 };
+
+/** Brings up a lab, flips it `flips` times under a pool, and takes it down. */
+export async function measureFlips(flips: number, signal: AbortSignal): Promise<FlipFigures[]> {
+  const place = await labPlace();
+  const name = `bench-${process.pid}`;
+  try {
+    const options = { note: () => undefined, signal };
+    const lab = await labUp(place, { ...upDefaults, name, names: true }, options);
+    const pool = createPool({
+      connectionString: `postgresql://${lab.user}:${encodeURIComponent(lab.password)}@${name}.temps.local/${lab.database}?target_session_attrs=read-write`,
+      max: clients,
+      dns: { servers: lab.resolvers.map(({ dns }) => formatAddress(dns)) },
+    });
+    try {
+      await pool.query("CREATE TABLE witness (id bigint NOT NULL)");
+      const all: FlipFigures[] = [];
+      while (all.length < flips) all.push(await flip(lab, pool, all.length, signal));
+      return all;
+    } finally {
+      await pool.end();
+    }
+  } finally {
+    await labDown(place, name);
+  }
+}
+
+async function flip(
+  lab: LabSummary,
+  pool: Pool,
+  index: number,
+  signal: AbortSignal,
+): Promise<FlipFigures> {
+  const { user, password, database } = lab;
+  const login = { user, password, database };
+  const old = lab.members.find(({ postgres }) => postgres.host === pool.primary?.address);
+  const next = lab.members.find((one) => one !== old);
+  if (old === undefined || next === undefined) throw new TypeError("the pool has no primary");
+  const table = `run_${index}`;
+  await pool.query(`CREATE TABLE ${table} (id bigint NOT NULL)`);
+  const app = new PoolApp({ pool, table, workers: clients, rate });
+  // At a random moment of every interval that the tools have.
+  await systemClock.sleep(settleMs + Math.random() * 1000, signal);
+  const stopping = AbortSignal.any([signal]);
+  const writable = firstWrite(next.postgres, login, "witness", stopping);
+  await runChild(
+    inCheckout("bin/recovery"),
+    [lab.environment, "flip-db", "--yes", "--json", "--mode", "fast"],
+    { deadlineMs: 120_000, signal },
+  );
+  const since = await writable;
+  const firsts = await eventually("every client writes again", soon, () => {
+    const all = app.firstFrom(next.postgres.host);
+    return all.every((at) => at !== undefined) ? all : undefined;
+  });
+  await systemClock.sleep(settleMs, signal);
+  const report = await app.stop();
+  const found = await verifyWorkload(next.postgres, login, table, report);
+  return {
+    followMs: firsts.map((at) => at - since),
+    outageMs: since - (report.nodes[old.postgres.host]?.lastAt ?? Number.NaN),
+    acknowledged: report.acknowledgedIds.length,
+    failed: report.failedIds.length,
+    lost: found.missing.length,
+    doubled: found.doubled.length,
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * Which connections of a pool are still good. Each server that is left begins a new epoch: what was
+ * connected to it, or was on its way while that happened, is stale from then on and for ever. It knows
+ * no sockets: connections are keys, and what is seen of them comes in by calls.
+ */
+import { codeOf, stalenessOf } from "./staleness.ts";
+import type { StaleReason } from "./staleness.ts";
+
+/** Why the pool left a server. */
+export interface Staleness<A> {
+  /** The epoch that begins with it. */
+  readonly epoch: number;
+  readonly reason: StaleReason;
+  /** SQLSTATE or errno, where an error told it. */
+  readonly code: string | undefined;
+  /** The server that is left; undefined where it is not known which. */
+  readonly address: A | undefined;
+}
+
+/** The server that takes writes is another one now. */
+export interface PrimaryChange<A> {
+  readonly from: A;
+  readonly to: A;
+}
+
+export interface EpochOptions<A> {
+  /** True where one server at a time is the right one: for read-write and primary. */
+  readonly single: boolean;
+  isSame(one: A, other: A): boolean;
+  /** Monotonic milliseconds. */
+  now(): number;
+}
+
+export interface Met<A> {
+  readonly staleness: Staleness<A> | undefined;
+  readonly change: PrimaryChange<A> | undefined;
+}
+
+interface Standing<A> {
+  address: A | undefined;
+  isStale: boolean;
+}
+
+const firstQuietMs = 10_000;
+const longestQuietMs = 300_000;
+
+export class Epochs<C extends object, A> {
+  readonly #options: EpochOptions<A>;
+  readonly #standings = new Map<C, Standing<A>>();
+  #epoch = 0;
+  #primary: A | undefined;
+  /** A refused write can also be the app's own READ ONLY: then it is not believed again for a while. */
+  #quietMs = 0;
+  #quietUntil = Number.NEGATIVE_INFINITY;
+  #doubted: A | undefined;
+
+  constructor(options: EpochOptions<A>) {
+    this.#options = options;
+  }
+
+  /** How many times a server was left. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** The last server that passed as the primary; undefined before the first, and where many may pass. */
+  get primary(): A | undefined {
+    return this.#primary;
+  }
+
+  /** A connection that begins to look for its server. */
+  add(connection: C): void {
+    this.#standings.set(connection, { address: undefined, isStale: false });
+  }
+
+  /** It has ended. */
+  remove(connection: C): void {
+    this.#standings.delete(connection);
+  }
+
+  /** True for one that must not be used for anything new, and for one that was never added. */
+  isStale(connection: C): boolean {
+    return this.#standings.get(connection)?.isStale ?? true;
+  }
+
+  /** Those that are connected to `address`. */
+  at(address: A): C[] {
+    return [...this.#standings].flatMap(([connection, standing]) =>
+      standing.address !== undefined && this.#options.isSame(standing.address, address)
+        ? [connection]
+        : [],
+    );
+  }
+
+  /**
+   * A connection found its server. Where that is another primary than before, whatever is connected
+   * elsewhere is stale from now on.
+   */
+  met(connection: C, address: A): Met<A> {
+    const standing = this.#standings.get(connection);
+    if (standing === undefined || standing.isStale)
+      return { staleness: undefined, change: undefined };
+    standing.address = address;
+    this.#judgeDoubt(address);
+    const from = this.#primary;
+    if (!this.#options.single || (from !== undefined && this.#options.isSame(from, address))) {
+      return { staleness: undefined, change: undefined };
+    }
+    this.#primary = address;
+    if (from === undefined) return { staleness: undefined, change: undefined };
+    const isElsewhere = (one: Standing<A>): boolean =>
+      one.address !== undefined && !this.#options.isSame(one.address, address);
+    const left = { reason: "moved", code: undefined, address: from } as const;
+    return { staleness: this.#mark(isElsewhere, left), change: { from, to: address } };
+  }
+
+  /**
+   * An error of a connection; what of it is news. One that is stale already has nothing to tell.
+   * @param isLost whether the connection broke, so that an error without a code counts as well
+   */
+  failed(connection: C, error: unknown, isLost = false): Staleness<A> | undefined {
+    const standing = this.#standings.get(connection);
+    const reason = stalenessOf(error) ?? (isLost ? "lost" : undefined);
+    if (standing === undefined || standing.isStale || reason === undefined) return undefined;
+    if (reason === "read-only") {
+      if (!this.#options.single) return undefined;
+      standing.isStale = true;
+      if (this.#options.now() < this.#quietUntil) return undefined;
+      this.#doubted = standing.address;
+    }
+    standing.isStale = true;
+    return this.leave({ reason, code: codeOf(error), address: standing.address });
+  }
+
+  /** Leaves a server: whatever is connected to it, or not yet connected, is stale from now on. */
+  leave(left: Omit<Staleness<A>, "epoch">): Staleness<A> {
+    const { address } = left;
+    const isThere = (one: Standing<A>): boolean =>
+      one.address === undefined ||
+      address === undefined ||
+      this.#options.isSame(one.address, address);
+    return this.#mark(isThere, left) ?? this.#begin(left);
+  }
+
+  #mark(
+    which: (standing: Standing<A>) => boolean,
+    left: Omit<Staleness<A>, "epoch">,
+  ): Staleness<A> | undefined {
+    const found = [...this.#standings.values()].filter((one) => !one.isStale && which(one));
+    for (const one of found) one.isStale = true;
+    return found.length === 0 ? undefined : this.#begin(left);
+  }
+
+  #begin(left: Omit<Staleness<A>, "epoch">): Staleness<A> {
+    this.#epoch += 1;
+    return { epoch: this.#epoch, ...left };
+  }
+
+  /** After a refused write: the same server again means that it was the app's own doing. */
+  #judgeDoubt(address: A): void {
+    const doubted = this.#doubted;
+    if (doubted === undefined) return;
+    this.#doubted = undefined;
+    const isSame = this.#options.isSame(doubted, address);
+    this.#quietMs = isSame
+      ? Math.min(Math.max(this.#quietMs * 2, firstQuietMs), longestQuietMs)
+      : 0;
+    this.#quietUntil = isSame ? this.#options.now() + this.#quietMs : Number.NEGATIVE_INFINITY;
+  }
+}

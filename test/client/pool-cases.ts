@@ -1,0 +1,150 @@
+/** Which connections of a pool are still good, and which errors say that they are not. */
+import t from "tap";
+import { Epochs } from "../../client/epochs.ts";
+import { codeOf, stalenessOf } from "../../client/staleness.ts";
+import "./checkouts-cases.ts";
+
+const coded = (code: unknown): Error => Object.assign(new Error("it failed"), { code });
+
+t.test("what an error says of its server", (t) => {
+  const rows = [
+    { name: "a refused write", given: "25006", want: "read-only" },
+    { name: "fast shutdown", given: "57P01", want: "shutdown" },
+    { name: "a crash", given: "57P02", want: "shutdown" },
+    { name: "a start", given: "57P03", want: "shutdown" },
+    { name: "a dropped database", given: "57P04", want: undefined },
+    { name: "an idle session's end", given: "57P05", want: undefined },
+    { name: "a connection failure", given: "08006", want: "lost" },
+    { name: "a wrong number of values", given: "08P01", want: undefined },
+    { name: "a duplicate key", given: "23505", want: undefined },
+    { name: "a cancelled statement", given: "57014", want: undefined },
+    { name: "a reset", given: "ECONNRESET", want: "lost" },
+    { name: "a broken pipe", given: "EPIPE", want: "lost" },
+    { name: "no way there", given: "EHOSTUNREACH", want: "lost" },
+    { name: "a code that holds one", given: "X57P01", want: undefined },
+    { name: "a number", given: 25006, want: undefined },
+  ];
+  for (const { name, given, want } of rows) t.equal(stalenessOf(coded(given)), want, name);
+  t.equal(stalenessOf(new Error("no code")), undefined);
+  t.equal(stalenessOf(undefined), undefined);
+  t.equal(codeOf(coded("25006")), "25006");
+  t.end();
+});
+
+interface Connection {
+  readonly name: string;
+}
+
+function start(single = true): {
+  epochs: Epochs<Connection, string>;
+  at: (address: string) => Connection;
+  pass: (ms: number) => void;
+} {
+  let now = 0;
+  let made = 0;
+  const epochs = new Epochs<Connection, string>({
+    single,
+    isSame: (one, other) => one === other,
+    now: () => now,
+  });
+  const at = (address: string): Connection => {
+    const connection = { name: `${(made += 1)}` };
+    epochs.add(connection);
+    epochs.met(connection, address);
+    return connection;
+  };
+  return { epochs, at, pass: (ms) => void (now += ms) };
+}
+
+t.test("the first error of many leaves the server once", (t) => {
+  const { epochs, at } = start();
+  const [one, two] = [at("a"), at("a")];
+  const coming: Connection = { name: "coming" };
+  epochs.add(coming);
+  t.same(epochs.failed(one, coded("57P01")), {
+    ...{ epoch: 1, reason: "shutdown", code: "57P01", address: "a" },
+  });
+  t.same(
+    [one, two, coming].map((each) => epochs.isStale(each)),
+    [true, true, true],
+    "what was on its way then is not trusted either",
+  );
+  t.equal(epochs.failed(two, coded("57P01")), undefined, "nothing new");
+  t.equal(epochs.failed(one, new Error("gone"), true), undefined);
+  t.equal(epochs.epoch, 1);
+  const fresh: Connection = { name: "fresh" };
+  epochs.add(fresh);
+  t.notOk(epochs.isStale(fresh));
+  t.same(epochs.met(fresh, "b").change, { from: "a", to: "b" });
+  t.equal(epochs.epoch, 1, "the change was no news to anybody who is left");
+  t.equal(epochs.primary, "b");
+  t.end();
+});
+
+t.test("another primary makes stale what is connected elsewhere, and nothing on its way", (t) => {
+  const { epochs, at } = start();
+  const old = at("a");
+  const [coming, found] = [{ name: "coming" }, { name: "found" }];
+  epochs.add(coming);
+  epochs.add(found);
+  const { staleness, change } = epochs.met(found, "b");
+  t.same(staleness, { epoch: 1, reason: "moved", code: undefined, address: "a" });
+  t.same(change, { from: "a", to: "b" });
+  t.ok(epochs.isStale(old));
+  t.notOk(epochs.isStale(coming));
+  t.notOk(epochs.isStale(found));
+  t.same(epochs.met(old, "a"), { staleness: undefined, change: undefined }, "it does not go back");
+  t.equal(epochs.primary, "b");
+  t.same(epochs.met(coming, "b"), { staleness: undefined, change: undefined });
+  t.end();
+});
+
+t.test("an app's own READ ONLY does not empty the pool each time", (t) => {
+  const { epochs, at, pass } = start();
+  t.ok(epochs.failed(at("a"), coded("25006")), "believed at first");
+  const [next, other] = [at("a"), at("a")];
+  t.equal(epochs.failed(next, coded("25006")), undefined, "the same server again: not believed");
+  t.ok(epochs.isStale(next), "but that one connection goes");
+  t.notOk(epochs.isStale(other));
+  pass(10_000);
+  t.ok(epochs.failed(other, coded("25006")), "believed again after a while");
+  const third = at("a");
+  pass(19_999);
+  t.equal(epochs.failed(third, coded("25006")), undefined, "which is longer each time");
+  t.equal(epochs.epoch, 2);
+  t.ok(epochs.failed(at("a"), coded("57P01")), "other errors are believed at once");
+  t.end();
+});
+
+t.test("after a real change the next refused write is believed at once", (t) => {
+  const { epochs, at } = start();
+  t.ok(epochs.failed(at("a"), coded("25006")));
+  const fresh = at("b");
+  t.ok(epochs.failed(fresh, coded("25006")));
+  t.equal(epochs.epoch, 2);
+  t.end();
+});
+
+t.test("where many servers may pass, each is left alone", (t) => {
+  const { epochs, at } = start(false);
+  const [a, b] = [at("a"), at("b")];
+  t.equal(epochs.primary, undefined);
+  t.notOk(epochs.isStale(a), "another address is no change");
+  t.equal(epochs.failed(a, coded("25006")), undefined, "nor is a refused write");
+  t.notOk(epochs.isStale(a));
+  t.ok(epochs.failed(a, new Error("gone"), true));
+  t.ok(epochs.isStale(a));
+  t.notOk(epochs.isStale(b));
+  t.same(epochs.at("b"), [b]);
+  t.end();
+});
+
+t.test("a connection that has ended is of no use, and tells nothing", (t) => {
+  const { epochs, at } = start();
+  const gone = at("a");
+  epochs.remove(gone);
+  t.ok(epochs.isStale(gone));
+  t.equal(epochs.failed(gone, coded("57P01")), undefined);
+  t.same(epochs.at("a"), []);
+  t.end();
+});
