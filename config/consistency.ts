@@ -6,6 +6,7 @@ import { formatAddress } from "../kit/address.ts";
 import { formatPath } from "./explain.ts";
 import type { Path, Problem } from "./explain.ts";
 import type { EnvironmentFile } from "./schema.ts";
+import { backendRules } from "./backend-rules.ts";
 import { hostRules } from "./host-rules.ts";
 import { nameRules } from "./name-rules.ts";
 import { formatDuration } from "./units.ts";
@@ -115,6 +116,7 @@ const rules: Readonly<Record<string, Rule>> = {
 
   ...hostRules,
   ...nameRules,
+  ...backendRules,
 
   oneManager: ({ members: [first, ...others] }) =>
     others.flatMap(({ manager }, index): Problem[] =>

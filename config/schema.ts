@@ -30,34 +30,19 @@ import {
   wholeNumber,
   zoneValue,
 } from "./values.ts";
-import { Secret } from "./secret.ts";
+import { backend } from "./backend-keys.ts";
+import {
+  checkCount,
+  checkTime,
+  hour,
+  listOf,
+  mapping,
+  minute,
+  second,
+  secretValue,
+} from "./shapes.ts";
 
-const secretNotation = "${NAME} or file:/absolute/path";
-/** A secret as it stands in the file; load.ts has resolved it to a Secret before this sees it. */
-const secretValue = z
-  .instanceof(Secret, { error: `expected ${secretNotation}` })
-  .meta({ kind: "secret", notation: secretNotation });
-
-const second = 1000;
-const minute = 60 * second;
-const hour = 60 * minute;
 const mebibyte = 1024 ** 2;
-const checkTime = durationValue({ minMs: 50, maxMs: minute });
-const checkCount = wholeNumber({ min: 1, max: 20 });
-
-/** A mapping that takes these keys and no others. */
-function mapping<const T extends z.ZodRawShape>(shape: T) {
-  return z.strictObject(shape, {
-    // Undefined leaves the issue of an unknown key to zod, which lists the keys.
-    error: (issue) => (issue.code === "invalid_type" ? "expected a mapping of keys" : undefined),
-  });
-}
-
-/** A list with a bounded number of entries; `what` names them in the plural. */
-function listOf<T extends z.ZodType>(entry: T, what: string, limits: { min: number; max: number }) {
-  const error = `expected a list of ${limits.min} to ${limits.max} ${what}`;
-  return z.array(entry, { error }).min(limits.min, error).max(limits.max, error);
-}
 
 const login = mapping({
   user: identifierValue,
@@ -273,6 +258,7 @@ export const environmentSchema = mapping({
   routers: listOf(router, "routers", { min: 0, max: 64 }).default([]),
   edgePoolers: listOf(edgePooler, "edge poolers", { min: 0, max: 64 }).default([]),
   haproxy: haproxy.prefault({}),
+  backends: listOf(backend, "backends", { min: 0, max: 64 }).default([]),
   pgHealth: pgHealth.prefault({}),
   thresholds: thresholds.prefault({}),
   flip: flip.prefault({}),
@@ -297,4 +283,6 @@ export type RegistryKeys = NonNullable<EnvironmentFile["registry"]>;
 export type MonitorKeys = NonNullable<EnvironmentFile["monitor"]>;
 export type MaintenanceStep = EnvironmentFile["maintenance"]["steps"][number];
 export type FlapGuard = z.infer<typeof flapGuard>;
+export type BackendKeys = EnvironmentFile["backends"][number];
+export type BackendTargetKeys = BackendKeys["targets"][number];
 export type Login = EnvironmentFile["login"];

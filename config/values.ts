@@ -227,6 +227,18 @@ export const queryValue = matching(
   "an SQL query of at most 4000 characters",
 );
 
+/** What stands before a name to ask for its SRV records (RFC 2782). */
+export const srvPrefixValue = matching(
+  /^_[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\._(tcp|udp)$/,
+  "a service and a protocol, such as _http._tcp",
+);
+
+/** The path of an HTTP check, as it may stand in an HAProxy configuration. */
+export const checkUriValue = matching(
+  /^\/[A-Za-z0-9._~/?=&-]{0,199}$/,
+  "a path such as /health: letters, digits and ._~/?=&-, at most 200 characters",
+);
+
 /** A whole number within limits. */
 export function wholeNumber(limits: { min: number; max: number }) {
   const notation = `a whole number from ${limits.min} to ${limits.max}`;

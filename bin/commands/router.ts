@@ -94,6 +94,27 @@ const program: ProgramRow = {
       load: () => import("./router/watch.ts"),
     },
     {
+      name: "backends",
+      summary: "keep the servers of backends in step with DNS, until Ctrl-C",
+      options: {
+        router,
+        json,
+        listen: {
+          type: "string",
+          value: "IP:PORT",
+          summary: "answer /livez, /readyz, /status and /metrics there",
+        },
+        state: {
+          type: "string",
+          value: "FILE",
+          summary: "keep last good answers there, for a start while DNS is down",
+        },
+      },
+      details:
+        "SIGHUP asks for every name now. When it ends, the routers keep the servers that they have.\ndocs/backends.md has the rest.",
+      load: () => import("./router/backends.ts"),
+    },
+    {
       name: "set",
       summary: "bring a server to ready, drain or maint",
       arguments: [{ name: "BACKEND/SERVER" }, { name: "ready|drain|maint" }],

@@ -1,5 +1,6 @@
 /** Looks at one router: what its HAProxy says, and how its file compares to the environment. */
 import type { Environment, Router } from "../../config/schema.ts";
+import { isFoundByDns } from "../haproxy/backend-sections.ts";
 import { fenceMarksIn, keepFences } from "../haproxy/fence-marks.ts";
 import { readInstalled, renderRouter } from "../haproxy/install.ts";
 import type { RunningVersion } from "../haproxy/install.ts";
@@ -65,11 +66,17 @@ function serverOf(view: ServerView): RouterServer {
   };
 }
 
-/** Own flags only: what a server copies from the one that it tracks is reported there. */
+/**
+ * Own flags only: what a server copies from the one that it tracks is reported there. Of a server that
+ * was found by DNS weight 0 is the mark of its coming and going, and whether it is checked is the
+ * environment's.
+ */
 function forcedBy(view: ServerView): string[] {
+  const isDynamic = isFoundByDns(view.server);
+  if (isDynamic && view.weight === 0) return [];
   const flags = view.admin.filter((flag) => flag === "maint" || flag === "drain");
   const shouldBeChecked =
-    view.tracks === undefined && !view.backup && view.server !== haproxyNames.hold;
+    view.tracks === undefined && !view.backup && view.server !== haproxyNames.hold && !isDynamic;
   return [
     ...flags,
     ...(view.weight === 0 && flags.length === 0 ? ["weight 0"] : []),

@@ -7,6 +7,7 @@
 import type { Environment, Router } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
 import { masterAddressOf, runtimeAddressOf } from "./addresses.ts";
+import { isFoundByDns } from "./backend-sections.ts";
 import { serverDrift, serversIn } from "./drift.ts";
 import { keepFences } from "./fence-marks.ts";
 import { checkText, InstallError, readInstalled, runProgram, writeInstalled } from "./install.ts";
@@ -47,6 +48,8 @@ export interface ApplyPlan {
   /** Members that take writes now, as the router sees it. */
   readonly up: readonly string[];
   readonly forced: readonly ForcedServer[];
+  /** Servers that were found by DNS; a new worker begins without them. */
+  readonly found: number;
   readonly warnings: readonly string[];
 }
 
@@ -87,6 +90,7 @@ export async function planApply(
     serves: view.servers.some((one) => one.backend === haproxyNames.write),
     up: onWrite.filter((one) => one.state === "up").map((one) => one.server),
     forced: forcedServers(view),
+    found: view.servers.filter((one) => isFoundByDns(one.server)).length,
     warnings,
   };
 }
@@ -110,8 +114,10 @@ export function isApplied(plan: ApplyPlan): boolean {
   return plan.installed === plan.text && plan.drift.length === 0;
 }
 
+/** Those that were found by DNS go with the reload, whatever state they are in. */
 function forcedServers({ servers }: RuntimeView): ForcedServer[] {
   return servers.flatMap(({ backend, server, admin }): ForcedServer[] => {
+    if (isFoundByDns(server)) return [];
     const state = (["maint", "drain"] as const).find((one) => admin.includes(one));
     return state === undefined ? [] : [{ backend, server, state }];
   });

@@ -1,6 +1,7 @@
 /** Whether a running worker has the servers that a configuration text names, at their addresses. */
 import { isIpAddress } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";
+import { isFoundByDns } from "./backend-sections.ts";
 
 export interface NamedServer {
   readonly backend: string;
@@ -26,7 +27,8 @@ export function serversIn(text: string): NamedServer[] {
 
 /**
  * What differs between the servers of a text and those that run; one line each, empty when none
- * does. A server that is addressed by name is compared by port alone.
+ * does. A server that is addressed by name is compared by port alone; one that was found by DNS stands
+ * in no text, and belongs where its section does.
  */
 export function serverDrift(
   rendered: readonly NamedServer[],
@@ -35,6 +37,9 @@ export function serverDrift(
   const key = (one: NamedServer): string => `${one.backend}/${one.server}`;
   const byKey = new Map(running.map((one) => [key(one), one]));
   const wanted = new Set(rendered.map(key));
+  const sections = new Set(rendered.map((one) => one.backend));
+  const belongs = (one: NamedServer): boolean =>
+    wanted.has(key(one)) || (isFoundByDns(one.server) && sections.has(one.backend));
   return [
     ...rendered.flatMap((one) => {
       const seen = byKey.get(key(one));
@@ -43,6 +48,6 @@ export function serverDrift(
       if (sameHost && one.port === seen.port) return [];
       return [`${key(one)} runs at ${formatAddress(seen)} instead of ${formatAddress(one)}`];
     }),
-    ...running.filter((one) => !wanted.has(key(one))).map((one) => `${key(one)} runs, unasked`),
+    ...running.filter((one) => !belongs(one)).map((one) => `${key(one)} runs, unasked`),
   ];
 }

@@ -3,10 +3,8 @@
  * text checked once more by the allow-list of its kind, because a newline in a value would add a
  * directive and still pass `haproxy -c`.
  */
-import type { z } from "zod";
 import type { Environment, FlapGuard, Member, Router } from "../../config/schema.ts";
 import {
-  addressValue,
   identifierValue,
   isIpAddress,
   nameValue,
@@ -16,19 +14,10 @@ import {
 import { formatAddress, formatHost } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import type { TemplateModel } from "../../kit/template.ts";
+import { addressText, checked, HaproxyModelError, wholeNumbers } from "./model-values.ts";
+import { backendSections } from "./backend-sections.ts";
 import { flapGuardOf } from "./flap-guard.ts";
 import type { HaproxyFeatures } from "./version.ts";
-
-/** An environment from which no HAProxy configuration can be made; `path` is where it is wrong. */
-export class HaproxyModelError extends Error {
-  override readonly name = "HaproxyModelError";
-  readonly code = "ERR_HAPROXY_MODEL";
-  readonly path: string;
-  constructor(path: string, message: string) {
-    super(`${path}: ${message}`);
-    this.path = path;
-  }
-}
 
 /** Names in the rendered configuration that tools look for. */
 export const haproxyNames = {
@@ -86,6 +75,7 @@ export function haproxyModel(
     servers,
     probes: servers.filter((one) => one.tracked),
     prometheus: features.prometheus,
+    backends: backendSections(environment, router),
     ...resolverModel(environment, router, members),
   };
 }
@@ -107,7 +97,7 @@ function processModel(environment: Environment, router: Router, path: string): T
     user: optional(haproxy.user, "user"),
     group: optional(haproxy.group, "group"),
     maxConnections,
-    maxConnectionsInAll: 2 * maxConnections + spareSessions,
+    maxConnectionsInAll: (2 + environment.backends.length) * maxConnections + spareSessions,
     connectTimeoutMs: connectTimeout,
     queueTimeoutMs: queueTimeout,
     clientTimeoutMs: clientTimeout,
@@ -216,24 +206,4 @@ function resolverModel(
     throw new HaproxyModelError("haproxy.resolver", `expected an IP address, got ${resolver.host}`);
   }
   return { resolver: addressText(resolver, "haproxy.resolver") };
-}
-
-function addressText(address: Address, path: string): string {
-  const text = formatAddress(address);
-  checked(addressValue, text, path);
-  return text;
-}
-
-function wholeNumbers<T extends object>(values: T, path: string): T {
-  for (const [key, value] of Object.entries(values) as [string, unknown][]) {
-    if (typeof value === "number" && Number.isInteger(value) && value >= 0) continue;
-    throw new HaproxyModelError(`${path}.${key}`, `expected a whole number, got ${String(value)}`);
-  }
-  return values;
-}
-
-function checked<T>(kind: z.ZodType<T>, value: string, path: string): T {
-  const result = kind.safeParse(value);
-  if (result.success) return result.data;
-  throw new HaproxyModelError(path, result.error.issues[0]?.message ?? "not allowed");
 }

@@ -24,6 +24,7 @@ import { addressValue } from "../../config/values.ts";
 import { formatAddress } from "../../kit/address.ts";
 import { isMonitored } from "../../router/cluster/managers.ts";
 import { base, contradictory, secretText, variables, withLogin, wrong } from "./wrong-files.ts";
+import { contradictoryBackends } from "./wrong-backends.ts";
 import type { Tree } from "./wrong-files.ts";
 
 /** Parses a tree (JSON is YAML) or a text; returns the lines of the error, "" when there is none. */
@@ -62,7 +63,7 @@ t.test("a file with very many problems stays readable", async (t) => {
 
 t.test("values that contradict each other are refused", async (t) => {
   t.equal(await complaints(base), "", "the file that the cases start from is right");
-  for (const { name, given, want } of contradictory) {
+  for (const { name, given, want } of [...contradictory, ...contradictoryBackends]) {
     await t.test(name, async (t) => {
       const [line = "", ...others] = (await complaints(given)).split("\n");
       t.ok(line.startsWith(`x.yml: ${want}`), line);

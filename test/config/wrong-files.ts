@@ -16,7 +16,7 @@ function member(ordinal: number, more: Tree = {}): Tree {
   };
 }
 
-function router(number: number, more: Tree = {}): Tree {
+export function router(number: number, more: Tree = {}): Tree {
   return {
     name: `app-0${number}`,
     listen: { write: "0.0.0.0:6433", read: "0.0.0.0:6434", stats: "0.0.0.0:8404" },
@@ -26,7 +26,7 @@ function router(number: number, more: Tree = {}): Tree {
   };
 }
 
-function edge(number: number): Tree {
+export function edge(number: number): Tree {
   return {
     name: `edge-0${number}`,
     address: `10.0.1.${number}:6432`,

@@ -23,6 +23,8 @@ export interface EnvironmentWishes {
   readonly memberKeys?: readonly [string, string];
   /** The router's Runtime API; its admin socket here when not given. */
   readonly runtime?: string;
+  /** Backends, as YAML flow text. */
+  readonly backends?: readonly string[];
 }
 
 /** Parses the environment as the tools do. @throws ConfigError */
@@ -46,6 +48,7 @@ export function environmentText(wishes: EnvironmentWishes = {}): string {
 cluster: heatwave
 login: { user: switchyard, password: "\${PASSWORD}" }
 haproxy: { adminSocket: ${socket}, ${wishes.haproxy ?? ""} }
+backends: [${(wishes.backends ?? []).join(", ")}]
 hosts: [${(wishes.engineHosts ?? []).map((name) => `{ name: ${name} }`).join(", ")}]
 members:
 ${member(0, "dal-01", near)}

@@ -181,7 +181,7 @@ function exitCodeOfFates(told: Fates): ExitCode {
 
 /** What an apply is about to do, for an operator to read before it happens. */
 function forecast(environment: Environment, plan: ApplyPlan): string[] {
-  const { sessions, forced } = plan;
+  const { sessions, forced, found } = plan;
   const path = plan.router.configuration.path;
   const hardStop = formatDuration(environment.haproxy.hardStopAfter);
   return [
@@ -189,6 +189,11 @@ function forecast(environment: Environment, plan: ApplyPlan): string[] {
     sessions === 0
       ? "reloads; no write session is open"
       : `reloads; ${sessions} write ${sessions === 1 ? "session stays" : "sessions stay"} in the old worker, unwatched, and ${sessions === 1 ? "is" : "are"} cut ${hardStop} later`,
+    ...(found === 0
+      ? []
+      : [
+          `${found === 1 ? "1 server" : `${found} servers`} found by DNS ${found === 1 ? "goes" : "go"} with the reload; bin/router ${environment.name} backends, where it runs, adds them to the new worker, and clients wait until then`,
+        ]),
     ...forced.map((one) => `keeps ${one.backend}/${one.server} in ${one.state}`),
   ];
 }

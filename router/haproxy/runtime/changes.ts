@@ -67,5 +67,5 @@ export function stateWords(view: ServerView): string {
   if (view.admin.some((flag) => flag === "maint-dns" || flag === "maint-fqdn")) {
     return `${view.state} (its name does not resolve)`;
   }
-  return view.state;
+  return view.state === "up" && view.weight === 0 ? "up (weight 0: takes nobody new)" : view.state;
 }

@@ -7,8 +7,8 @@ import { eventually } from "../../../kit/clock.ts";
 import { oldestVersion } from "../version.ts";
 import { addressAt } from "./address.ts";
 import type { RuntimeAddress, RuntimePlace } from "./address.ts";
-import { CommandError, commands } from "./commands.ts";
-import type { Command } from "./commands.ts";
+import { CommandError, commands, levels } from "./commands.ts";
+import type { Command, Level } from "./commands.ts";
 import { isAtLeast, parseInfo } from "./info.ts";
 import type { ProcessInfo } from "./info.ts";
 import { firstLine, refusalOf, ReplyError, splitReplies } from "./replies.ts";
@@ -130,6 +130,16 @@ export async function showInfo(runtime: Runtime): Promise<ProcessInfo> {
   return parseReply(runtime, "show info", () => parseInfo(info?.text ?? ""));
 }
 
+/** The level of this socket: user, operator or admin. @throws HaproxyError */
+export async function showLevel(runtime: Runtime): Promise<Level> {
+  const [reply] = await send(runtime, [commands.showLevel()]);
+  return parseReply(runtime, "show cli level", () => {
+    const level = levels.find((one) => one === reply?.text.trim());
+    if (level !== undefined) return level;
+    throw new TypeError(`it said ${JSON.stringify((reply?.text ?? "").slice(0, 60))}`);
+  });
+}
+
 export interface RuntimeView {
   readonly info: ProcessInfo;
   readonly servers: readonly ServerView[];
@@ -233,8 +243,9 @@ function missing(
           ],
     ),
   );
-  for (const { of, holds, line } of last.values()) {
+  for (const { of, about, holds, line } of last.values()) {
     const seen = findServer(view.servers, of);
+    if (seen === undefined && about === "absence") continue;
     if (seen === undefined) return [line, "no such server"];
     if (!holds(seen)) {
       const shown = `${formatServerName(seen)} ${formatAddress(seen)} ${seen.status}`;

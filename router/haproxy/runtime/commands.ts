@@ -5,10 +5,13 @@
  * here. HAProxy Management Guide, 9.3 "Unix Socket commands".
  */
 import { isIpAddress } from "../../../config/values.ts";
+import { formatAddress } from "../../../kit/address.ts";
 import { formatServerName } from "./servers.ts";
 import type { ServerName, ServerView } from "./servers.ts";
 
-export type Level = "user" | "operator" | "admin";
+/** How much a socket lets its clients do, the least first. */
+export const levels = ["user", "operator", "admin"] as const;
+export type Level = (typeof levels)[number];
 export type AdminState = "ready" | "drain" | "maint";
 export type HealthState = "up" | "down";
 
@@ -25,9 +28,29 @@ export interface Command {
   /** The server that the readback looks at, and what it must show. */
   readonly proof?: {
     readonly of: ServerName;
-    readonly about: "state" | "health" | "address" | "weight" | "maxconn";
+    readonly about: "state" | "health" | "address" | "weight" | "maxconn" | "checks" | "absence";
+    /** Of "absence" it is asked only where the server is still there. */
     readonly holds: (seen: ServerView) => boolean;
   };
+}
+
+/** How HAProxy checks a server that is added at run time; times in milliseconds. */
+export interface CheckWords {
+  readonly inter: number;
+  readonly fastinter: number;
+  readonly downinter: number;
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** A server to add at run time. Nothing of `default-server` holds for it, so all is said. */
+export interface AddedServer {
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly maxConnections: number;
+  /** Without it the server is not checked. */
+  readonly check?: CheckWords | undefined;
 }
 
 /** A value that must not be put on a Runtime API line. */
@@ -66,6 +89,14 @@ function pointerWord(pointer: string): string {
   throw new CommandError(`expected a session pointer; got ${JSON.stringify(pointer)}`);
 }
 
+function checkWords(check: CheckWords | undefined): string {
+  if (check === undefined) return "";
+  const ms = (key: "inter" | "fastinter" | "downinter"): string =>
+    `${key} ${integer(key, check[key], [1, 86_400_000])}ms`;
+  const count = (key: "rise" | "fall"): string => `${key} ${integer(key, check[key], [1, 1000])}`;
+  return ` check ${ms("inter")} ${ms("fastinter")} ${ms("downinter")} ${count("rise")} ${count("fall")}`;
+}
+
 function ipWord(address: string): string {
   // HAProxy would take a name for an address, and resolve it once.
   if (isIpAddress(address)) return address;
@@ -94,6 +125,8 @@ const stateProof: Readonly<Record<AdminState, (seen: ServerView) => boolean>> = 
 };
 
 export const commands = {
+  /** Answers with one word, as text and no data. */
+  showLevel: (): Command => ({ ...show("show cli level", "user"), answers: false }),
   showInfo: () => show("show info", "user"),
   showServersState: () => show("show servers state", "user"),
   showStat: () => show("show stat", "user"),
@@ -135,6 +168,30 @@ export const commands = {
       `set maxconn frontend ${word({ backend: frontend, server: "x" }).slice(0, -2)} ${integer("maxconn", count, [0, 1_000_000])}`,
     ),
     since: "3.0.6",
+  }),
+  /**
+   * Adds a server. It begins in maint, with its checks switched off, and takes nobody until it is
+   * told to (docs/router.md, Backends).
+   */
+  addServer: (
+    of: ServerName,
+    { host, port, weight, maxConnections, check }: AddedServer,
+  ): Command => ({
+    ...change(
+      `add server ${word(of)} ${formatAddress({ host: ipWord(host), port: integer("port", port, [1, 65_535]) })}` +
+        ` weight ${integer("weight", weight, [0, 256])}` +
+        ` maxconn ${integer("maxconn", maxConnections, [1, 1_000_000])}${checkWords(check)}`,
+      { of, about: "address", holds: (seen) => seen.port === port },
+    ),
+    idempotent: false,
+  }),
+  /** Switches the checks of an added server on. */
+  enableServerHealth: (of: ServerName) =>
+    change(`enable health ${word(of)}`, { of, about: "checks", holds: (seen) => seen.checked }),
+  /** Only of one that was added, is in maint and has no connection left. */
+  deleteServer: (of: ServerName): Command => ({
+    ...change(`del server ${word(of)}`, { of, about: "absence", holds: () => false }),
+    idempotent: false,
   }),
   shutdownServerSessions: (of: ServerName) => change(`shutdown sessions server ${word(of)}`),
   /** A pointer can be given to a new session once its own has ended, so never sent twice. */

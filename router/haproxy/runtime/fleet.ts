@@ -3,6 +3,7 @@
  * deadline and no more.
  */
 import { withDeadline } from "../../../kit/clock.ts";
+import { isFoundByDns } from "../backend-sections.ts";
 import type { RuntimePlace } from "./address.ts";
 import { connectRuntime, showRouter } from "./client.ts";
 import type { Runtime, RuntimeView } from "./client.ts";
@@ -87,11 +88,15 @@ const probePattern = /^(replica-)?probe-/;
 /**
  * Servers whose state differs between routers that answer, one line each. Probe backends are not
  * the same on every router: each has those of the members that it reaches by name, and a difference
- * that matters shows on the servers that follow them.
+ * that matters shows on the servers that follow them. Nor are servers that were found by DNS: each router
+ * gets and loses them at a time of its own, and the backends process says what it lacks.
  */
 export function disagreements(results: readonly RouterResult[]): string[] {
   const answered = results.filter((one) => "value" in one);
-  const names = new Set(answered.flatMap((one) => one.value.servers.map(formatServerName)));
+  const compared = answered
+    .flatMap((one) => one.value.servers)
+    .filter((one) => !isFoundByDns(one.server));
+  const names = new Set(compared.map(formatServerName));
   return [...names].flatMap((name) => {
     const every = answered.map(({ router, value }) => {
       const server = value.servers.find((one) => formatServerName(one) === name);

@@ -74,9 +74,9 @@ export function upForWrites(servers: readonly ServerView[]): ServerView[] {
   );
 }
 
-/** True for the server that holds clients in the queue while no member is up. */
-export function isHold({ backend, server }: ServerName): boolean {
-  return backend === haproxyNames.write && server === haproxyNames.hold;
+/** True for a server that holds clients in the queue while no other of its section is up. */
+export function isHold({ server }: ServerName): boolean {
+  return server === haproxyNames.hold;
 }
 
 /**

@@ -58,6 +58,16 @@ const goldens: readonly { name: string; given: EnvironmentWishes; build?: Haprox
     },
     build: { ...build, services: [] },
   },
+  {
+    name: "with-backends",
+    given: {
+      backends: [
+        "{ name: search, port: 9200, mode: http, balance: leastconn, check: { uri: /health }, maxConnections: 50, targets: [{ hostname: search.example.com, port: 9200 }] }",
+        "{ name: cache, port: 6379, check: {}, targets: [{ hostname: cache.example.com, srv: _cache._tcp }] }",
+        "{ name: mail, port: 2525, targets: [{ hostname: mail.example.com, port: 25 }] }",
+      ],
+    },
+  },
 ];
 
 for (const golden of goldens) {
@@ -74,7 +84,7 @@ for (const golden of goldens) {
 t.test("every server has its own maxconn, and the hold server one slot (G7)", async (t) => {
   for (const { name, given } of goldens) {
     const text = await haproxyConfiguration(await testEnvironment(given), "app-01", { build });
-    const sections = text.split(/\n(?=\S)/).filter((one) => one.startsWith("listen "));
+    const sections = text.split(/\n(?=\S)/).filter((one) => one.startsWith("listen pg-"));
     t.equal(sections.length, 2, name);
     for (const section of sections) t.match(section, /^ {2}default-server maxconn 2000/m, name);
     t.match(sections[0], /^ {2}server hold \S+ backup maxconn 1$/m, name);
@@ -160,6 +170,12 @@ t.test("drift between a text and what runs", async (t) => {
     "pg-replica/chi-02 runs at 127.50.0.2:6000 instead of 127.50.0.2:6432",
   ]);
   t.strictSame(serverDrift([], rendered.slice(0, 1)), ["boot-window/open runs, unasked"]);
+  const hold = { backend: "search", server: "hold", host: "127.50.1.1", port: 9200 };
+  const found = { ...hold, server: "dns.10.0.0.1:9200", host: "10.0.0.1" };
+  t.strictSame(serverDrift([hold], [hold, found]), [], "found by DNS, in a section that is there");
+  t.strictSame(serverDrift([], [found]), ["search/dns.10.0.0.1:9200 runs, unasked"]);
+  const byHand = { ...found, server: "by-hand" };
+  t.strictSame(serverDrift([hold], [hold, byHand]), ["search/by-hand runs, unasked"]);
 });
 
 t.test("unified diff", async (t) => {

@@ -12,6 +12,8 @@ import type { ServerView } from "../../../../router/haproxy/runtime/servers.ts";
 import { serverView as server } from "../../../support/server-view.ts";
 
 const dal = { backend: "pg-primary", server: "dal-01" };
+const check = { inter: 1000, fastinter: 500, downinter: 1000, rise: 2, fall: 3 };
+const added = { host: "fd00::1", port: 9200, weight: 0, maxConnections: 50, check };
 
 void t.test("no word can end a command, and no silent nonsense is sent", async (t) => {
   const bad = ["a;b/c", "a/b\n", "a/b c", "a\\/b", "a/", "/b", "a", "a/b/c", "a/b$", "ä/b", ""];
@@ -30,11 +32,24 @@ void t.test("no word can end a command, and no silent nonsense is sent", async (
     () => commands.setFrontendMaxConnections("a b", 1),
     () => commands.setFrontendMaxConnections("a", Number.NaN),
     () => commands.shutdownSession("0x12;quit"),
+    () => commands.addServer({ backend: "a", server: "b check" }, added),
+    () => commands.addServer(dal, { ...added, host: "db.example" }),
+    () => commands.addServer(dal, { ...added, port: 0 }),
+    () => commands.addServer(dal, { ...added, weight: 257 }),
+    () => commands.addServer(dal, { ...added, maxConnections: 0 }),
+    () => commands.addServer(dal, { ...added, check: { ...check, rise: 0 } }),
+    () => commands.addServer(dal, { ...added, check: { ...check, inter: 0.5 } }),
+    () => commands.deleteServer({ backend: "a", server: "b;quit" }),
+    () => commands.enableServerHealth({ backend: "a b", server: "c" }),
   ];
   for (const build of wrong) t.throws(build, CommandError, String(build));
   t.equal(
     commands.setServerAddress(dal, "fd00::1", 5432).line,
     "set server pg-primary/dal-01 addr fd00::1 port 5432",
+  );
+  t.equal(
+    commands.addServer(dal, added).line,
+    "add server pg-primary/dal-01 [fd00::1]:9200 weight 0 maxconn 50 check inter 1000ms fastinter 500ms downinter 1000ms rise 2 fall 3",
   );
   t.equal(
     commands.setFrontendMaxConnections("pg-primary", 5).line,
@@ -153,6 +168,11 @@ void t.test("changes in an operator's words", async (t) => {
       name: "a flap between two looks",
       given: changesBetween(look([up]), look([up]), flap),
       want: /^b\/s up again after: Server b\/s is DOWN/,
+    },
+    {
+      name: "it leaves",
+      given: changesBetween(look([up]), look([{ ...up, weight: 0 }]), []),
+      want: /^b\/s up → up \(weight 0: takes nobody new\)/,
     },
     { name: "nothing", given: changesBetween(look([up]), look([up]), []), want: /^$/ },
     { name: "still lost", given: changesBetween(gone, gone, []), want: /^$/ },
