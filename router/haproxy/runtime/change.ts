@@ -90,7 +90,9 @@ export async function shutdownSessions(runtime: Runtime, of: ServerName): Promis
   const swept = new Set<string>();
   const left = { count: 0 };
   try {
-    await eventually("sweep", { deadlineMs: sweepDeadlineMs, intervalMs: 20 }, async () => {
+    const { signal } = runtime;
+    const patience = { deadlineMs: sweepDeadlineMs, intervalMs: 20, ...(signal && { signal }) };
+    await eventually("sweep", patience, async () => {
       const rest = (await showSessions(runtime)).filter(isOurs);
       left.count = rest.length;
       if (rest.length === 0) return true;
@@ -99,6 +101,7 @@ export async function shutdownSessions(runtime: Runtime, of: ServerName): Promis
       return undefined;
     });
   } catch (error) {
+    runtime.signal?.throwIfAborted();
     if (left.count === 0) throw error;
     throw new HaproxyError("ERR_HAPROXY_READBACK", {
       address: runtime.address,

@@ -13,7 +13,7 @@ import { isAtLeast, parseInfo } from "./info.ts";
 import type { ProcessInfo } from "./info.ts";
 import { firstLine, refusalOf, ReplyError, splitReplies } from "./replies.ts";
 import type { Refusal, Reply } from "./replies.ts";
-import { findServer, formatServerName, joinServers } from "./servers.ts";
+import { formatServerName, joinServers, serversByName } from "./servers.ts";
 import type { ServerView } from "./servers.ts";
 import { parseServersState } from "./servers-state.ts";
 import { parseSessions } from "./sessions.ts";
@@ -179,12 +179,12 @@ function readView(runtime: Runtime, replies: readonly Reply[]): RuntimeView {
 
 /** A backend's line counts its own queue alone: servers have queues of their own. */
 function queuesOf(rows: readonly StatRow[]): RuntimeView["queues"] {
-  return rows
-    .filter((row) => row.kind === "backend")
-    .map(({ backend, queued }) => {
-      const servers = rows.filter((row) => row.kind === "server" && row.backend === backend);
-      return { backend, waiting: servers.reduce((sum, row) => sum + row.queued, queued) };
-    });
+  const waiting = new Map<string, number>();
+  for (const { kind, backend, queued } of rows) {
+    if (kind !== "server" && kind !== "backend") continue;
+    waiting.set(backend, (waiting.get(backend) ?? 0) + queued);
+  }
+  return [...waiting].map(([backend, count]) => ({ backend, waiting: count }));
 }
 
 /** All servers of all backends. @throws HaproxyError */
@@ -207,7 +207,7 @@ const settleMs = 500;
 export async function change(runtime: Runtime, list: readonly Command[]): Promise<RuntimeView> {
   const replies = await send(runtime, [...list, ...viewCommands]);
   const first = readView(runtime, replies.slice(list.length));
-  if (missing(list, first) === undefined) return first;
+  if (unproven(list, serversByName(first.servers)) === undefined) return first;
   // Some versions apply a change a moment after the answer.
   const last = { view: first };
   const settled = await eventually(
@@ -215,41 +215,45 @@ export async function change(runtime: Runtime, list: readonly Command[]): Promis
     { deadlineMs: settleMs, intervalMs: 20, ...(runtime.signal && { signal: runtime.signal }) },
     async () => {
       last.view = await showRouter(runtime);
-      return missing(list, last.view) === undefined ? last.view : undefined;
+      return unproven(list, serversByName(last.view.servers)) === undefined ? last.view : undefined;
     },
   ).catch((error: unknown) => {
     if (runtime.signal?.aborted === true) throw error;
     return undefined;
   });
   if (settled !== undefined) return settled;
-  const [tried = "", shown = ""] = missing(list, last.view) ?? [];
+  const [tried = "", shown = ""] = unproven(list, serversByName(last.view.servers)) ?? [];
   throw failure(runtime, "ERR_HAPROXY_READBACK", tried, `HAProxy took it, but reads ${shown}`);
 }
 
-function missing(
+/**
+ * The first command of which the readback shows no proof, and what it shows; undefined when all hold.
+ * @param servers as serversByName makes them
+ */
+export function unproven(
   list: readonly Command[],
-  view: RuntimeView,
+  servers: ReadonlyMap<string, ServerView>,
 ): readonly [tried: string, shown: string] | undefined {
   // Of two orders to one server the later one decides.
-  const last = new Map(
-    list.flatMap((one) =>
-      one.proof === undefined
-        ? []
-        : [
-            [
-              `${formatServerName(one.proof.of)} ${one.proof.about}`,
-              { ...one.proof, line: one.line },
-            ],
-          ],
-    ),
-  );
-  for (const { of, about, holds, line } of last.values()) {
-    const seen = findServer(view.servers, of);
-    if (seen === undefined && about === "absence") continue;
-    if (seen === undefined) return [line, "no such server"];
-    if (!holds(seen)) {
-      const shown = `${formatServerName(seen)} ${formatAddress(seen)} ${seen.status}`;
-      return [line, `${shown}, weight ${seen.weight}, maxconn ${seen.maxConnections ?? "none"}`];
+  const last = new Map<string, { readonly name: string; readonly command: Command }>();
+  const gone = new Set<string>();
+  for (const command of list) {
+    if (command.proof === undefined) continue;
+    const name = formatServerName(command.proof.of);
+    if (command.proof.about === "absence") gone.add(name);
+    last.set(`${name} ${command.proof.about}`, { name, command });
+  }
+  for (const { name, command } of last.values()) {
+    const seen = servers.get(name);
+    // Of a server that was to be deleted its absence is enough.
+    if (seen === undefined && gone.has(name)) continue;
+    if (seen === undefined) return [command.line, "no such server"];
+    if (command.proof?.holds(seen) === false) {
+      const shown = `${name} ${formatAddress(seen)} ${seen.status}`;
+      return [
+        command.line,
+        `${shown}, weight ${seen.weight}, maxconn ${seen.maxConnections ?? "none"}`,
+      ];
     }
   }
   return undefined;

@@ -37,17 +37,21 @@ export function parseServersState(text: string): ServerStateRow[] {
   const [version, header = "", ...lines] = text.split("\n");
   if (version !== "1") throw new TypeError(`show servers state: format ${version}, expected 1`);
   const names = header.replace(/^# /, "").split(" ");
-  return lines.filter((line) => line !== "").map((line) => parseRow(names, line.split(" ")));
+  const columns: Columns = new Map(names.map((name, index) => [name, index]));
+  return lines.filter((line) => line !== "").map((line) => parseRow(columns, line.split(" ")));
 }
 
-function parseRow(names: readonly string[], words: readonly string[]): ServerStateRow {
-  if (words.length !== names.length) {
+/** Where the column of a name stands. */
+type Columns = ReadonlyMap<string, number>;
+
+function parseRow(columns: Columns, words: readonly string[]): ServerStateRow {
+  if (words.length !== columns.size) {
     throw new TypeError(
-      `show servers state: a line has ${words.length} of ${names.length} columns`,
+      `show servers state: a line has ${words.length} of ${columns.size} columns`,
     );
   }
   const text = (name: string): string => {
-    const value = words[names.indexOf(name)];
+    const value = words[columns.get(name) ?? words.length];
     if (value === undefined) throw new TypeError(`show servers state: no column ${name}`);
     return value;
   };

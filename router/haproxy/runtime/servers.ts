@@ -102,6 +102,11 @@ export function findServer(
   return servers.find((one) => one.backend === name.backend && one.server === name.server);
 }
 
+/** The servers by `backend/server`. */
+export function serversByName(servers: readonly ServerView[]): ReadonlyMap<string, ServerView> {
+  return new Map(servers.map((one) => [formatServerName(one), one]));
+}
+
 /** The servers that copy the state of `name`. */
 export function trackersOf(servers: readonly ServerView[], name: ServerName): ServerView[] {
   return servers.filter((one) => one.tracks === formatServerName(name));

@@ -34,15 +34,22 @@ export function parseStat(text: string): StatRow[] {
   const [header = "", ...lines] = text.split("\n");
   if (!header.startsWith("# ")) throw new TypeError("show stat: no header line");
   const names = splitCsv(header.slice(2));
-  return lines.filter((line) => line !== "").map((line) => parseRow(names, splitCsv(line)));
+  const columns = { count: names.length, at: new Map(names.map((name, index) => [name, index])) };
+  return lines.filter((line) => line !== "").map((line) => parseRow(columns, splitCsv(line)));
 }
 
-function parseRow(names: readonly string[], fields: readonly string[]): StatRow {
-  if (fields.length !== names.length) {
-    throw new TypeError(`show stat: a line has ${fields.length} of ${names.length} columns`);
+interface Columns {
+  readonly count: number;
+  /** Where the column of a name stands. */
+  readonly at: ReadonlyMap<string, number>;
+}
+
+function parseRow({ count, at }: Columns, fields: readonly string[]): StatRow {
+  if (fields.length !== count) {
+    throw new TypeError(`show stat: a line has ${fields.length} of ${count} columns`);
   }
   const text = (name: string): string => {
-    const value = fields[names.indexOf(name)];
+    const value = fields[at.get(name) ?? count];
     if (value === undefined) throw new TypeError(`show stat: no column ${name}`);
     return value;
   };
@@ -72,6 +79,7 @@ function parseRow(names: readonly string[], fields: readonly string[]): StatRow 
 
 /** Splits one CSV line; quotes are doubled inside quoted fields (RFC 4180 §2). */
 export function splitCsv(line: string): string[] {
+  if (!line.includes('"')) return line.split(",");
   const fields: string[] = [];
   let at = 0;
   while (at <= line.length) {
