@@ -7,9 +7,9 @@ import { checkCount, checkTime, hour, listOf, mapping, minute, second } from "./
 import {
   choice,
   durationValue,
-  hostValue,
   ipAddressValue,
   nameValue,
+  rootedHostValue,
   srvPrefixValue,
   checkUriValue,
   wholeNumber,
@@ -23,8 +23,9 @@ const check = mapping({
   /** Without it a server is well when it takes a TCP connection. */
   uri: checkUriValue.optional(),
   inter: checkTime.default(second),
-  fastinter: checkTime.default(500),
-  downinter: checkTime.default(second),
+  /** Where they are not given, 500 ms and 1 s, or `inter` where that is less. */
+  fastinter: checkTime.optional(),
+  downinter: checkTime.optional(),
   rise: checkCount.default(2),
   fall: checkCount.default(3),
   timeout: checkTime.default(2 * second),
@@ -42,7 +43,7 @@ const policy = z.union([choice(["keep", "drop"]), dropAfter], {
 
 /** A name that is asked for, and what its addresses get: the options of router/backends/target.ts. */
 const target = mapping({
-  hostname: hostValue,
+  hostname: rootedHostValue,
   /** Needed unless `srv` is given: then the records say it. */
   port: portNumber.optional(),
   weight: wholeNumber({ min: 1, max: 256 }).default(100),
@@ -78,7 +79,10 @@ export const backend = mapping({
   mode: choice(["tcp", "http"]).default("tcp"),
   balance: choice(["roundrobin", "leastconn", "random"]).default("roundrobin"),
   check: check.optional(),
+  maxClients: wholeNumber({ min: 10, max: 100_000 }).default(250),
   maxConnections: wholeNumber({ min: 1, max: 100_000 }).optional(),
   drainGrace: durationValue({ minMs: 0, maxMs: 24 * hour }).default(30 * second),
+  /** Of a backend with `check`. */
+  keepUntilUp: durationValue({ minMs: 0, maxMs: hour }).default(10 * second),
   targets: listOf(target, "targets", { min: 1, max: 64 }),
 });

@@ -2,7 +2,9 @@
  * What must hold within `backends` of an environment file, and between them and the routers: rows for
  * consistency.ts.
  */
+import { isIP } from "node:net";
 import { formatAddress } from "../kit/address.ts";
+import { isHostAddress } from "./host-address.ts";
 import { formatPath } from "./explain.ts";
 import type { Path, Problem } from "./explain.ts";
 import type { EnvironmentFile } from "./schema.ts";
@@ -25,10 +27,13 @@ function eachTarget(look: (target: Target, path: Path) => Problem[]): BackendRul
   );
 }
 
-/** A problem at the second of two that have the same value. */
+/** A problem at the second of two that have the same value; names are one in whatever case. */
 function twice(values: readonly (string | number)[], pathOf: (index: number) => Path): Problem[] {
+  const alike = values.map((one) =>
+    typeof one === "string" ? one.toLowerCase().replace(/\.$/, "") : one,
+  );
   return values.flatMap((value, index) => {
-    const first = values.indexOf(value);
+    const first = alike.findIndex((one) => one === alike[index]);
     if (first === index) return [];
     const message = `${value} stands twice; expected another than ${formatPath(pathOf(first))}`;
     return [{ path: pathOf(index), message }];
@@ -87,7 +92,7 @@ export const backendRules: Readonly<Record<string, BackendRule>> = {
     check === undefined
       ? []
       : (["fastinter", "downinter"] as const).flatMap((key) =>
-          atMost([...path, "check", key], check[key], "inter", check.inter),
+          atMost([...path, "check", key], check[key] ?? 0, "inter", check.inter),
         ),
   ),
 
@@ -103,6 +108,25 @@ export const backendRules: Readonly<Record<string, BackendRule>> = {
     return [
       { path: [...path, "port"], message: "expected a port, since there is no srv; it is missing" },
     ];
+  }),
+
+  targetsAreOfHosts: eachTarget(({ hostname }, path) => {
+    if (isIP(hostname) === 0 || isHostAddress(hostname)) return [];
+    const message = `expected an address that a server can have; got ${hostname}`;
+    return [{ path: [...path, "hostname"], message }];
+  }),
+
+  namesHaveSrvRecords: eachTarget(({ hostname, srv }, path) => {
+    if (srv === undefined || isIP(hostname) === 0) return [];
+    const message = `expected none beside an IP address; ${hostname} has no SRV records`;
+    return [{ path: [...path, "srv"], message }];
+  }),
+
+  addressesAreOfTheFamily: eachTarget(({ hostname, family }, path) => {
+    const own = { 0: family, 4: "ipv4", 6: "ipv6" }[isIP(hostname)];
+    if (family === "both" || own === family) return [];
+    const message = `expected a name or an ${family} address, since family is ${family}; got ${hostname}`;
+    return [{ path: [...path, "hostname"], message }];
   }),
 
   targetTimesAreOrdered: eachTarget(({ minRefresh, maxRefresh, backoff }, path) => [

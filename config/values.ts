@@ -200,6 +200,12 @@ export const hostValue = parsed(
   "a host name or an IP address",
 );
 
+/** The same, and a name may end with the dot of DNS's root. */
+export const rootedHostValue = parsed((text) => {
+  const name = text.replace(/\.$/, "");
+  return isHost(name) && (name === text || !isIpAddress(name)) ? text : undefined;
+}, "a host name or an IP address");
+
 /** The name of an accessory of deploy.yml. */
 export const accessoryValue = matching(
   /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/,

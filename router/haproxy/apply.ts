@@ -8,15 +8,24 @@ import type { Environment, Router } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
 import { masterAddressOf, runtimeAddressOf } from "./addresses.ts";
 import { isFoundByDns } from "./backend-sections.ts";
+import { refuseTooMany } from "./descriptors.ts";
+import { stranded, waitForFound } from "./found-servers.ts";
 import { serverDrift, serversIn } from "./drift.ts";
 import { keepFences } from "./fence-marks.ts";
-import { checkText, InstallError, readInstalled, runProgram, writeInstalled } from "./install.ts";
+import {
+  checkText,
+  InstallError,
+  isRemote,
+  readInstalled,
+  runProgram,
+  writeInstalled,
+} from "./install.ts";
 import { haproxyNames } from "./model.ts";
 import { setServerState } from "./runtime/change.ts";
 import { connectRuntime, showRouter } from "./runtime/client.ts";
 import type { Runtime, RuntimeView } from "./runtime/client.ts";
 import { reloadThroughMaster } from "./runtime/master.ts";
-import type { ServerName } from "./runtime/servers.ts";
+import type { ServerName, ServerView } from "./runtime/servers.ts";
 
 const reloadDeadlineMs = 20_000;
 
@@ -50,6 +59,12 @@ export interface ApplyPlan {
   readonly forced: readonly ForcedServer[];
   /** Servers that were found by DNS; a new worker begins without them. */
   readonly found: number;
+  /** Their sessions, which stay in the old worker as those that write do. */
+  readonly foundSessions: number;
+  /** The backends whose servers those are, as far as the text has them still. */
+  readonly foundIn: readonly string[];
+  /** What would be lost of backends, whose clients wait: a sentence each. */
+  readonly stranded: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -73,10 +88,12 @@ export async function planApply(
   const text = keepFences(wanted, installed);
   const warnings = await checkText(environment, router, text, signal);
   const view = await showRouter(runtimeOf(environment, router, signal));
+  if (!isRemote(router)) await refuseTooMany(router, text, view.info.pid);
   const onWrite = view.servers.filter(
     (one) => one.backend === haproxyNames.write && one.server !== haproxyNames.hold,
   );
   const onFallback = view.servers.filter(isReadFallback);
+  const found = view.servers.filter((one) => isFoundByDns(one.server));
   const rendered = serversIn(text);
   const isWrite = (one: ServerName): boolean => one.backend === haproxyNames.write;
   return {
@@ -86,13 +103,22 @@ export async function planApply(
     drift: serverDrift(rendered, view.servers),
     movesWrites: serverDrift(rendered.filter(isWrite), view.servers.filter(isWrite)).length > 0,
     pid: view.info.pid,
-    sessions: [...onWrite, ...onFallback].reduce((sum, one) => sum + one.sessions, 0),
+    sessions: sumOfSessions([...onWrite, ...onFallback]),
     serves: view.servers.some((one) => one.backend === haproxyNames.write),
     up: onWrite.filter((one) => one.state === "up").map((one) => one.server),
     forced: forcedServers(view),
-    found: view.servers.filter((one) => isFoundByDns(one.server)).length,
+    found: found.length,
+    foundSessions: sumOfSessions(found),
+    foundIn: [...new Set(found.map((one) => one.backend))].filter((name) =>
+      rendered.some((one) => one.backend === name),
+    ),
+    stranded: environment.backends.flatMap(({ name }) => stranded(name, view)),
     warnings,
   };
+}
+
+function sumOfSessions(servers: readonly ServerView[]): number {
+  return servers.reduce((sum, one) => sum + one.sessions, 0);
 }
 
 /** True for the server by which the read backend reaches the primary where there is no standby. */
@@ -105,8 +131,10 @@ function isReadFallback({ backend, server }: ServerName): boolean {
  * keeps its queue but no longer checks its servers, so nobody in the queue would ever be served.
  */
 export function objectionTo(plan: ApplyPlan): string | undefined {
-  if (plan.up.length > 0 || !plan.serves) return undefined;
-  return `${plan.router.name}: no member is up for writes: clients that wait in its queue would be left waiting in the old worker until their time is over`;
+  const isIdle = plan.up.length === 0 && plan.serves;
+  const writes = `no member is up for writes: clients that wait in its queue would be left waiting in the old worker until their time is over`;
+  const all = [...(isIdle ? [writes] : []), ...plan.stranded];
+  return all.length === 0 ? undefined : `${plan.router.name}: ${all.join("; ")}`;
 }
 
 /** True when neither the file nor the running worker differs from the text. */
@@ -131,10 +159,20 @@ export interface Applied {
 }
 
 /**
- * Carries a plan out.
+ * Carries a plan out, and waits until backends have servers again.
  * @throws InstallError; RELOAD says whether the file from before is back
  */
 export async function applyPlan(
+  environment: Environment,
+  plan: ApplyPlan,
+  signal: AbortSignal,
+): Promise<Applied> {
+  const applied = await loadPlan(environment, plan, signal);
+  await waitForFound(environment, plan, runtimeOf(environment, plan.router, signal));
+  return applied;
+}
+
+async function loadPlan(
   environment: Environment,
   plan: ApplyPlan,
   signal: AbortSignal,

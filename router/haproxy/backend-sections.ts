@@ -28,13 +28,19 @@ export function isFoundByDns(server: string): boolean {
 /** How HAProxy checks the servers of a backend; undefined where it does not. */
 export function checkOf({ check }: BackendKeys): CheckWords | undefined {
   if (check === undefined) return undefined;
-  const { inter, fastinter, downinter, rise, fall } = check;
+  const { inter, rise, fall } = check;
+  const { fastinter = Math.min(inter, 500), downinter = Math.min(inter, 1000) } = check;
   return { inter, fastinter, downinter, rise, fall };
 }
 
 /** How many connections a server of a backend gets at once; the others wait. */
-export function maxConnectionsOf(environment: Environment, backend: BackendKeys): number {
-  return backend.maxConnections ?? environment.haproxy.maxConnections;
+export function maxConnectionsOf({ maxConnections, maxClients }: BackendKeys): number {
+  return maxConnections ?? maxClients;
+}
+
+/** Connections that the listeners of all backends take at once, and those of their hold servers. */
+export function backendConnections({ backends }: Environment): number {
+  return backends.reduce((sum, { maxClients }) => sum + maxClients + 1, 0);
 }
 
 /**
@@ -46,6 +52,7 @@ export function backendSections(environment: Environment, router: Router): Templ
     const path = `backends[${index}]`;
     const { mode, balance, check, port } = backend;
     const address = { host: router.listen.write.host, port };
+    const { maxClients } = wholeNumbers({ maxClients: backend.maxClients }, path);
     const words = wholeNumbers(checkOf(backend) ?? {}, `${path}.check`);
     return {
       name: checked(nameValue, backend.name, `${path}.name`),
@@ -54,7 +61,8 @@ export function backendSections(environment: Environment, router: Router): Templ
       http: mode === "http",
       address: addressText(address, `${path}.port`),
       holdAddress: addressText(reachableAddress(address), `${path}.port`),
-      perServer: maxConnectionsOf(environment, backend),
+      perServer: maxConnectionsOf(backend),
+      maxClients,
       check: check !== undefined && {
         ...words,
         timeout: check.timeout,

@@ -15,7 +15,7 @@ import { formatAddress, formatHost } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import type { TemplateModel } from "../../kit/template.ts";
 import { addressText, checked, HaproxyModelError, wholeNumbers } from "./model-values.ts";
-import { backendSections } from "./backend-sections.ts";
+import { backendConnections, backendSections } from "./backend-sections.ts";
 import { flapGuardOf } from "./flap-guard.ts";
 import type { HaproxyFeatures } from "./version.ts";
 
@@ -97,7 +97,7 @@ function processModel(environment: Environment, router: Router, path: string): T
     user: optional(haproxy.user, "user"),
     group: optional(haproxy.group, "group"),
     maxConnections,
-    maxConnectionsInAll: (2 + environment.backends.length) * maxConnections + spareSessions,
+    maxConnectionsInAll: 2 * maxConnections + backendConnections(environment) + spareSessions,
     connectTimeoutMs: connectTimeout,
     queueTimeoutMs: queueTimeout,
     clientTimeoutMs: clientTimeout,

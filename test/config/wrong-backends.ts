@@ -69,6 +69,29 @@ export const contradictoryBackends: readonly { name: string; given: Tree; want: 
     want: "backends[0].targets[1].hostname: a.b stands twice; expected another than backends[0].targets[0].hostname",
   },
   {
+    name: "a host name twice, in another case and with the root's dot",
+    given: {
+      ...base,
+      backends: [backend({ targets: ["a.b", "A.B."].map((hostname) => ({ hostname, port: 80 })) })],
+    },
+    want: "backends[0].targets[1].hostname: A.B. stands twice; expected another than backends[0].targets[0].hostname",
+  },
+  {
+    name: "an address that is no host's",
+    given: { ...base, backends: [backend({}, { hostname: "0.0.0.0" })] },
+    want: "backends[0].targets[0].hostname: expected an address that a server can have; got 0.0.0.0",
+  },
+  {
+    name: "SRV records of an address",
+    given: { ...base, backends: [backend({}, { hostname: "10.0.0.1", srv: "_http._tcp" })] },
+    want: "backends[0].targets[0].srv: expected none beside an IP address; 10.0.0.1 has no SRV records",
+  },
+  {
+    name: "an address of the other family",
+    given: { ...base, backends: [backend({}, { hostname: "10.0.0.1", family: "ipv6" })] },
+    want: "backends[0].targets[0].hostname: expected a name or an ipv6 address, since family is ipv6; got 10.0.0.1",
+  },
+  {
     name: "a target without a port",
     given: { ...base, backends: [backend({ targets: [{ hostname: "a.b" }] })] },
     want: "backends[0].targets[0].port: expected a port, since there is no srv; it is missing",

@@ -9,6 +9,7 @@ import type { Test } from "tap";
 import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
+import { descriptorLimit } from "../../../router/haproxy/descriptors.ts";
 import { fenceMarksIn, withFenceMarks } from "../../../router/haproxy/fence-marks.ts";
 import { runtimeAddressOf } from "../../../router/haproxy/addresses.ts";
 import { checkText, readInstalled, runProgram } from "../../../router/haproxy/install.ts";
@@ -118,6 +119,30 @@ for (const program of programs) {
       // The old worker has the hard-stop-after of the configuration that it was started with.
       session.socket.destroy();
       reader.socket.destroy();
+    });
+
+    t.test("what its worker could not start for want of descriptors is refused", async (t) => {
+      const { rendered, haproxy } = await running(t, program);
+      const { environment, router, text } = rendered;
+      const limit = await descriptorLimit(
+        Number(/^Pid: (\d+)$/m.exec(await haproxy.askAdmin("show info"))?.[1]),
+      );
+      t.equal(await descriptorLimit(process.pid), undefined, "of no HAProxy nothing is known");
+      if (limit === undefined) {
+        t.pass("this machine lets it raise its limits");
+        return;
+      }
+      const many = text.replace(/^ {2}maxconn \d+$/m, `  maxconn ${limit}`);
+      t.strictSame(
+        await checkText(environment, router, many, signal),
+        [],
+        "haproxy -c says nothing",
+      );
+      await t.rejects(planApply(environment, router, many, signal), {
+        code: "ERR_HAPROXY_CONFIGURATION",
+        message:
+          /^app-01: its worker would not start: .* descriptors.*lower haproxy\.maxConnections/,
+      });
     });
 
     t.test("a fenced member stays down over every reload, until its mark is gone", async (t) => {

@@ -11,6 +11,8 @@ import {
   guardTimes,
   overlapMs,
 } from "../../../router/haproxy/flap-guard.ts";
+import { descriptorsOf } from "../../../router/haproxy/descriptors.ts";
+import { haproxyConfiguration } from "../../../router/haproxy/files.ts";
 import { haproxyModel } from "../../../router/haproxy/model.ts";
 import { HaproxyModelError } from "../../../router/haproxy/model-values.ts";
 import { testEnvironment } from "../../support/environment.ts";
@@ -317,4 +319,24 @@ t.test("a flap guard of its own that makes down slower than up elsewhere is name
     t.equal(said.length, want.length, `${name}: ${said.join("; ")}`);
     for (const [index, pattern] of want.entries()) t.match(said[index], pattern, name);
   }
+});
+
+t.test("backends cost what their clients may be, and a worker says what it needs", async (t) => {
+  const one = (at: number, keys = ""): string =>
+    `{ name: web-${at}, port: ${9200 + at}, ${keys} targets: [{ hostname: web-${at}.example.com, port: 80 }] }`;
+  const many = Array.from({ length: 16 }, (_, at) => one(at));
+  const sixteen = await testEnvironment({ backends: many });
+  const text = await haproxyConfiguration(sixteen, "app-01", {
+    build: { version: "2.6.12", services: undefined },
+  });
+  t.match(text, /^ {2}maxconn 8116$/m, "2 x 2000, 16 x (250 and one for the hold server), 100");
+  const needed = descriptorsOf(text) ?? 0;
+  t.ok(needed > 16_232 && needed < 16_332, `${needed} descriptors: two each, and a few`);
+  const [wide] = [await testEnvironment({ backends: [one(1, "maxClients: 1000,")] })];
+  const model = haproxyModel(wide, "app-01", features);
+  t.match(model, { maxConnectionsInAll: 5101, backends: [{ maxClients: 1000, perServer: 1000 }] });
+  const sum = await testEnvironment({ backends: [one(1, "check: { inter: 200ms },")] });
+  t.match(haproxyModel(sum, "app-01", features), {
+    backends: [{ check: { inter: 200, fastinter: 200, downinter: 200 } }],
+  });
 });
