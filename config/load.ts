@@ -15,7 +15,7 @@ import { fillFromKamal } from "./kamal.ts";
 import { environmentSchema } from "./schema.ts";
 import type { Environment } from "./schema.ts";
 import { schemaKeys } from "./schema-keys.ts";
-import { Secret } from "./secret.ts";
+import { Secret, UnreadSecret } from "./secret.ts";
 import { resolveSecret, SecretError } from "./secret-source.ts";
 import { nameValue } from "./values.ts";
 
@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly folder: string;
   /** Where ${NAME} secrets come from; the process's own environment when not given. */
   readonly variables?: Readonly<Record<string, string | undefined>>;
+  /** For a command that needs none: its user need not be one who may read them. */
+  readonly withoutSecrets?: boolean;
 }
 
 /** Where the text of an environment comes from. */
@@ -31,6 +33,7 @@ export interface Source {
   readonly name: string;
   readonly file: string;
   readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly withoutSecrets?: boolean;
 }
 
 const suffix = ".yml";
@@ -50,6 +53,7 @@ export async function loadEnvironment(name: string, options: LoadOptions): Promi
     name: actual,
     file,
     variables: options.variables ?? process.env,
+    withoutSecrets: options.withoutSecrets === true,
   });
 }
 
@@ -212,6 +216,7 @@ async function resolveSecrets(
     return Object.fromEntries(entries);
   }
   if (!secretKeys.has(path.at(-1))) return value;
+  if (source.withoutSecrets === true) return new UnreadSecret();
   return await resolveSecret(value, source.variables).catch((error: Error) => {
     const denied = error instanceof SecretError ? error.denied : undefined;
     problems.push({ path, message: error.message, ...(denied === undefined ? {} : { denied }) });

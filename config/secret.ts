@@ -25,3 +25,13 @@ export class Secret {
     return redacted;
   }
 }
+
+/** In the place of a secret that was not read, for a command that needs none. */
+export class UnreadSecret extends Secret {
+  constructor() {
+    super("");
+  }
+  override reveal(): never {
+    throw new TypeError("a secret that was left unread is needed after all");
+  }
+}

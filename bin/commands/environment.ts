@@ -11,8 +11,11 @@ import { UsageError } from "../cli/command.ts";
 import { RefusedError } from "../cli/confirm.ts";
 
 /** The environment that `name` means in this checkout. @throws ConfigError */
-export async function environmentNamed(name: string): Promise<Environment> {
-  return await loadEnvironment(name, { folder: inCheckout("config") });
+export async function environmentNamed(
+  name: string,
+  options: { readonly withoutSecrets?: boolean } = {},
+): Promise<Environment> {
+  return await loadEnvironment(name, { folder: inCheckout("config"), ...options });
 }
 
 /** "did you mean …?" where one is near, and all that there are. */

@@ -393,3 +393,12 @@ t.test("files that cannot be found or read", async (t) => {
   t.match(await say("dangling"), /cannot read .*dangling\.yml: ENOENT/);
   await t.rejects(listEnvironments(join(folder, "none")), /cannot list .*none: ENOENT/);
 });
+
+t.test("a command that needs no secret reads none", async (t) => {
+  const source = { name: "x", file: "x.yml", variables: {} };
+  const text = JSON.stringify(base);
+  await t.rejects(parseEnvironment(text, source), { code: "ERR_CONFIG" });
+  const { login } = await parseEnvironment(text, { ...source, withoutSecrets: true });
+  t.throws(() => login.password.reveal(), /left unread/);
+  t.equal(JSON.stringify(login.password), '"[redacted]"');
+});

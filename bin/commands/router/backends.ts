@@ -24,7 +24,7 @@ const closeMs = 500;
 
 /** Runs until SIGTERM or Ctrl-C; 0 then. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { environment, routers } = await chooseFleet(invocation);
+  const { environment, routers } = await chooseFleet(invocation, { withoutSecrets: true });
   if (environment.backends.length === 0) {
     throw new ConfigError(
       `${environment.file}: backends: there is none; docs/backends.md shows how to declare one`,
@@ -42,6 +42,13 @@ export async function run(invocation: Invocation): Promise<number> {
     void running.process?.resolveNow();
   });
   try {
+    // First of all: what cannot be listened on is known before a router is told anything.
+    if (address !== undefined) {
+      const routes = backendsRoutes(() => running.process?.state() ?? { targets: [], routers: [] });
+      running.server = await listen(address, routes, (error, path) =>
+        print(undefined, `${path}: ${(error as Error).message}`),
+      );
+    }
     running.process = await startBackends({
       environment,
       routers,
@@ -49,20 +56,18 @@ export async function run(invocation: Invocation): Promise<number> {
       tell: (event) => print(event, event.says),
       signal: invocation.signal,
     });
-    if (address !== undefined) {
-      const routes = backendsRoutes(running.process.state);
-      running.server = await listen(address, routes, (error, path) =>
-        print(undefined, `${path}: ${(error as Error).message}`),
-      );
-    }
     print(undefined, startLine(environment, routers.length, address));
     const name = await ended;
     print(undefined, `${name}: ends; the routers keep the servers that they have`);
     return exitCodes.done;
   } finally {
     release();
-    await running.server?.close(closeMs);
-    await running.process?.stop();
+    try {
+      await running.server?.close(closeMs);
+    } finally {
+      // What it has claimed is given back even so.
+      await running.process?.stop();
+    }
   }
 }
 

@@ -15,11 +15,14 @@ export interface Fleet {
 }
 
 /**
- * Loads the environment and picks its routers.
+ * Loads the environment, with its secrets or without, and picks its routers.
  * @throws UsageError for an unknown router or an environment without any; ConfigError
  */
-export async function chooseFleet(invocation: Invocation): Promise<Fleet> {
-  const environment = await environmentNamed(invocation.environment);
+export async function chooseFleet(
+  invocation: Invocation,
+  options: { readonly withoutSecrets?: boolean } = {},
+): Promise<Fleet> {
+  const environment = await environmentNamed(invocation.environment, options);
   const names = environment.routers.map((one) => one.name);
   if (names.length === 0) {
     throw new UsageError(
