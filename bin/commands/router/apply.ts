@@ -181,7 +181,7 @@ function exitCodeOfFates(told: Fates): ExitCode {
 
 /** What an apply is about to do, for an operator to read before it happens. */
 function forecast(environment: Environment, plan: ApplyPlan): string[] {
-  const { sessions, forced, found } = plan;
+  const { sessions, forced, found, foundSessions } = plan;
   const path = plan.router.configuration.path;
   const hardStop = formatDuration(environment.haproxy.hardStopAfter);
   return [
@@ -189,6 +189,11 @@ function forecast(environment: Environment, plan: ApplyPlan): string[] {
     sessions === 0
       ? "reloads; no write session is open"
       : `reloads; ${sessions} write ${sessions === 1 ? "session stays" : "sessions stay"} in the old worker, unwatched, and ${sessions === 1 ? "is" : "are"} cut ${hardStop} later`,
+    ...(foundSessions === 0
+      ? []
+      : [
+          `${foundSessions} ${foundSessions === 1 ? "session" : "sessions"} of backends ${foundSessions === 1 ? "stays" : "stay"} there as well, up to ${hardStop}`,
+        ]),
     ...(found === 0
       ? []
       : [

@@ -5,7 +5,7 @@ import { formatServerName } from "../../../router/haproxy/runtime/servers.ts";
 import type { ServerState } from "../../../router/haproxy/runtime/servers.ts";
 import { disagreements } from "../../../router/haproxy/runtime/fleet.ts";
 import type { RouterResult, RouterView } from "../../../router/haproxy/runtime/fleet.ts";
-import { upForWrites } from "../../../router/haproxy/runtime/orders.ts";
+import { isHold, upForWrites } from "../../../router/haproxy/runtime/orders.ts";
 import { printable } from "../../cli/output.ts";
 import type { Style } from "../../cli/output.ts";
 import { tableLines } from "../../cli/table.ts";
@@ -19,6 +19,7 @@ export function complaints(results: readonly RouterResult[]): string[] {
     ...(failed > 0 ? [`${failed} of ${counted(results)} not reached`] : []),
     ...(differ.length > 0 ? [`routers disagree: ${differ.join("; ")}`] : []),
     ...writeComplaints(results),
+    ...backendComplaints(results),
   ];
 }
 
@@ -42,6 +43,22 @@ function writeComplaints(results: readonly RouterResult[]): string[] {
       ? [`${names} all count as primary${where(twice)}: new connections are refused`]
       : []),
   ];
+}
+
+/** A section with a hold server and nothing else has nobody to pass its clients on to. */
+function backendComplaints(results: readonly RouterResult[]): string[] {
+  const bySection = new Map<string, string[]>();
+  for (const one of results) {
+    const servers = "value" in one ? one.value.servers : [];
+    for (const [name, own] of Map.groupBy(servers, (view) => view.backend)) {
+      if (!own.every(isHold)) continue;
+      bySection.set(name, [...(bySection.get(name) ?? []), one.router.name]);
+    }
+  }
+  return [...bySection].map(([name, routers]) => {
+    const where = results.length === 1 ? "" : ` on ${routers.join(", ")}`;
+    return `backend ${name} has no server${where} (router backends adds them)`;
+  });
 }
 
 /** The verdict in one line. */

@@ -72,6 +72,13 @@ void t.test("router status while not exactly one member takes writes", async (t)
   const both = resultOf("app-01", { servers: [server("dal-01"), server("chi-02"), hold] });
   t.equal(verdict([both]), "dal-01, chi-02 all count as primary: new connections are refused");
   t.same(complaints([well]), []);
+  const empty = [server("dal-01"), serverView("web/hold", { backup: true })];
+  const bare = resultOf("app-01", { servers: empty });
+  t.equal(verdict([bare]), "backend web has no server (router backends adds them)");
+  const full = resultOf("app-02", {
+    servers: [...empty, serverView("web/dns.10.0.0.1:80", { weight: 5 })],
+  });
+  t.match(complaints([bare, full]), [/^backend web has no server on app-01/]);
 
   const probe = serverView("probe-dal-01/probe", { state: "down" });
   const near = resultOf("app-01", { servers: [...servers, probe] });
