@@ -7,6 +7,7 @@ import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { withDeadline } from "../../kit/clock.ts";
+import { dnsPort, readServer } from "./target-settings.ts";
 
 const deadlineMs = 1000;
 const headerBytes = 12;
@@ -23,7 +24,7 @@ export async function deniesWithAuthority(
   server: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { host, port } = addressOf(server);
+  const { host, port } = readServer(server) ?? { host: server, port: dnsPort };
   const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
   const { promise: heard, resolve, reject } = Promise.withResolvers<boolean>();
   const id = randomInt(0x1_00_00);
@@ -51,11 +52,4 @@ function question(id: number, name: string): Buffer {
   const header = Buffer.from([id >> 8, id & 0xff, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
   const parts = labels.flatMap((one) => [Buffer.from([one.length]), one]);
   return Buffer.concat([header, ...parts, Buffer.from([0, 0, 1, 0, 1])]);
-}
-
-const serverForm = /^(?:\[([^\]]+)\]|([0-9.]+))(?::(\d+))?$/;
-
-function addressOf(server: string): { readonly host: string; readonly port: number } {
-  const [, six, four, port = "53"] = serverForm.exec(server) ?? [];
-  return { host: six ?? four ?? server, port: Number(port) };
 }

@@ -5,7 +5,6 @@
  */
 import type { BackendKeys, BackendTargetKeys } from "../../config/schema.ts";
 import { formatAddress } from "../../kit/address.ts";
-import { FirstResolutionError } from "./registration.ts";
 import type { BackendResolution } from "./resolution.ts";
 import { mergeServers } from "./servers.ts";
 import type { Wanted } from "./servers.ts";
@@ -63,30 +62,30 @@ export function targetOptions(target: BackendTargetKeys, drainGraceMs: number): 
 export interface TargetState {
   readonly backend: string;
   readonly hostname: string;
-  /** DNS has answered since this process started. */
+  /** DNS has answered since this process started, or failed in a way that the target takes for an answer. */
   readonly hasAnswered: boolean;
   /** Undefined until the first question has its outcome. */
   readonly status: TargetStatus | undefined;
 }
 
 export interface Following {
-  /** What is wanted of a backend now. */
+  /** What is wanted of a backend now; the same object until it changes. */
   readonly wanted: (backend: string) => Wanted;
   readonly states: () => TargetState[];
   /** Asks for every name now. Resolves when all have answered, or failed to. */
   readonly resolveNow: () => Promise<void>;
+  /** A server of a backend has gone down: its names are asked for sooner than planned. */
+  readonly reportDown: (backend: string, ip: string) => void;
   /** Resolves when every target has had its first outcome. */
   readonly begun: Promise<void>;
 }
 
 interface Followed {
   readonly backend: string;
-  readonly target: BackendTargetKeys;
+  readonly hostname: string;
   servers: readonly WeightedTarget[];
+  hasAnswered: boolean;
 }
-
-/** Sources that are an answer, and no memory of one. */
-const answers: ReadonlySet<TargetStatus["source"]> = new Set(["dns", "hosts", "address"]);
 
 /**
  * Follows `backends` over `resolution`, which the caller starts and stops; `changed` hears which
@@ -97,61 +96,68 @@ export function followNames(
   resolution: BackendResolution,
   changed: (backend: string) => void,
 ): Following {
-  const all = backends.flatMap(({ name, targets, drainGrace }) =>
-    targets.map((target) => {
-      const followed: Followed = { backend: name, target, servers: [] };
-      return { followed, options: targetOptions(target, drainGrace) };
+  const followed = new Map(backends.map((one) => [one.name, unansweredOf(one)]));
+  const wanted = new Map<string, Wanted>();
+  const update = (one: Followed, what: Partial<Followed>): void => {
+    Object.assign(one, what);
+    wanted.delete(one.backend);
+    changed(one.backend);
+  };
+  resolution.subscribe(({ type, proxyName, hostname, data }) => {
+    const isAnswer = type === "dns-resolved" || (type === "dns-failed" && data["drops"] === true);
+    if (!isAnswer) return;
+    const one = followed.get(proxyName)?.find((each) => each.hostname === hostname);
+    if (one?.hasAnswered === false) update(one, { hasAnswered: true });
+  });
+  const begun = backends.flatMap(({ name, targets, drainGrace }) =>
+    targets.map(async (target, at) => {
+      const one = followed.get(name)?.[at];
+      if (one === undefined) return;
+      const options = {
+        ...targetOptions(target, drainGrace),
+        startup: "last-known-or-empty",
+      } as const;
+      const onUpdate = (servers: readonly WeightedTarget[]): void => update(one, { servers });
+      await resolution.registerTarget(name, target.hostname, options, onUpdate);
+      changed(name);
     }),
   );
-  const begun = Promise.all(
-    all.map(async ({ followed, options }) => {
-      await register(resolution, followed, options, changed);
-      changed(followed.backend);
-    }),
-  );
-  const statusOf = ({ backend, target }: Followed): TargetStatus | undefined =>
-    resolution.getStatus(backend)?.targets[target.hostname];
-  const hasAnswered = (followed: Followed): boolean => answers.has(statusOf(followed)?.source);
-  const ofBackend = (backend: string): Followed[] =>
-    all.map((one) => one.followed).filter((one) => one.backend === backend);
   return {
-    wanted: (backend) => ({
-      servers: mergeServers(ofBackend(backend).map((one) => one.servers)),
-      isWhole: ofBackend(backend).every(hasAnswered),
-    }),
-    states: () =>
-      all.map(({ followed }) => ({
-        backend: followed.backend,
-        hostname: followed.target.hostname,
-        hasAnswered: hasAnswered(followed),
-        status: statusOf(followed),
-      })),
+    wanted: (backend) => {
+      const known = wanted.get(backend) ?? wantedOf(followed.get(backend) ?? []);
+      wanted.set(backend, known);
+      return known;
+    },
+    states: () => [...followed.values()].flatMap((all) => statesOf(all, resolution)),
     resolveNow: async () => {
       await Promise.all(backends.map(({ name }) => resolution.forceResolve(name)));
     },
-    begun: begun.then(() => undefined),
+    reportDown: (backend, ip) => {
+      const own = (followed.get(backend) ?? []).filter(({ servers }) =>
+        servers.some((one) => one.ip === ip),
+      );
+      for (const { hostname } of own) resolution.reportConnectError(backend, hostname);
+    },
+    begun: Promise.all(begun).then(() => undefined),
   };
 }
 
-/** Registers a target with what was last known of it, or, where nothing is, with nothing. */
-async function register(
-  resolution: BackendResolution,
-  followed: Followed,
-  options: TargetOptions,
-  changed: (backend: string) => void,
-): Promise<void> {
-  const { backend, target } = followed;
-  const onUpdate = (servers: readonly WeightedTarget[]): void => {
-    const taken = followed;
-    taken.servers = servers;
-    changed(backend);
+function unansweredOf({ name: backend, targets }: BackendKeys): readonly Followed[] {
+  return targets.map(({ hostname }) => ({ backend, hostname, servers: [], hasAnswered: false }));
+}
+
+function wantedOf(all: readonly Followed[]): Wanted {
+  return {
+    servers: mergeServers(all.map((one) => one.servers)),
+    isWhole: all.every((one) => one.hasAnswered),
   };
-  const registered = (startup: "last-known" | "empty"): Promise<unknown> =>
-    resolution.registerTarget(backend, target.hostname, { ...options, startup }, onUpdate);
-  try {
-    await registered("last-known");
-  } catch (error) {
-    if (!(error instanceof FirstResolutionError)) throw error;
-    await registered("empty");
-  }
+}
+
+/** The states of one backend's targets. */
+function statesOf(all: readonly Followed[], resolution: BackendResolution): TargetState[] {
+  const [{ backend } = { backend: "" }] = all;
+  const statuses = resolution.getStatus(backend)?.targets;
+  return all.map(({ hostname, hasAnswered }) => {
+    return { backend, hostname, hasAnswered, status: statuses?.[hostname] };
+  });
 }

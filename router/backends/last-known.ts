@@ -2,12 +2,14 @@
  * The last good answers in a file, so that a start without name servers has addresses. Written as a
  * whole, at most once a second when something has changed and once a minute otherwise.
  */
-import { readFile } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isHostAddress } from "../../config/host-address.ts";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import type { Clock } from "../../kit/clock.ts";
 import type { Log } from "./events.ts";
 import { readIp } from "./ip.ts";
-import { mostAddresses } from "./merge.ts";
+import { isPort, mostAddresses } from "./merge.ts";
 import type { FoundAddress, Question } from "./outcome.ts";
 import type { Remembered } from "./registration.ts";
 import type { Due, Schedule } from "./schedule.ts";
@@ -28,8 +30,11 @@ const unchangedMs = 60_000;
 const forgottenMs = 30 * 86_400_000;
 const largestBytes = 64 * 1024 * 1024;
 
-const keyOf = ({ hostname, srv, family }: Question): string =>
-  `${(srv ?? hostname).toLowerCase().replace(/\.$/, "")} ${srv === undefined ? family : "srv"}`;
+/** What was asked, and of whom: two name servers may be of two worlds. */
+function keyOf({ hostname, srv, family, servers }: Question): string {
+  const name = (srv ?? hostname).toLowerCase().replace(/\.$/, "");
+  return [name, family, ...(srv === undefined ? [] : ["srv"]), ...servers].join(" ");
+}
 
 interface Content {
   readonly version: number;
@@ -52,6 +57,7 @@ export function createLastKnown(
     for (const [name, known] of old) if (!names.has(name)) names.set(name, known);
   };
   const loaded = loading();
+  void refuseUnwritable(path, log);
   const write = async (): Promise<void> => {
     await loaded;
     if (!isDirty) return;
@@ -86,6 +92,15 @@ export function createLastKnown(
     },
     flush,
   };
+}
+
+/** Said at the start, and not when it is needed. A file is replaced, so its folder counts. */
+async function refuseUnwritable(path: string, log: Log): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    log.warn({ err: error, path }, `last known addresses cannot be written to ${path}`);
+  }
 }
 
 async function afterwards(before: Promise<void>, next: () => Promise<void>): Promise<void> {
@@ -134,15 +149,14 @@ function readKnown(known: Partial<Remembered> | null): Remembered | undefined {
   if (!Array.isArray(addresses) || typeof resolvedAt !== "number") return undefined;
   const read = (addresses as (Partial<FoundAddress> | null)[]).flatMap((one) => {
     const ip = typeof one?.ip === "string" ? readIp(one.ip) : undefined;
-    if (ip === undefined) return [];
+    if (ip === undefined || !isHostAddress(ip.text)) return [];
     const { port, share } = one ?? {};
-    const isPort = Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535;
     const isShare = typeof share === "number" && share >= 0 && share < 1e6;
     return [
       {
         ip: ip.text,
         family: ip.family,
-        port: isPort ? port : undefined,
+        port: isPort(port) ? port : undefined,
         share: isShare ? share : 1,
       },
     ];

@@ -12,7 +12,7 @@ import type { HostsFile } from "./hosts-file.ts";
 import { readIp } from "./ip.ts";
 import { failedWith } from "./outcome.ts";
 import type { Failed, Lookup, Outcome, Question } from "./outcome.ts";
-import { merged } from "./merge.ts";
+import { foundOrEmpty } from "./merge.ts";
 import { readSrvRecords } from "./srv.ts";
 
 /** So long one family is waited for when the other has answered with addresses. */
@@ -82,8 +82,8 @@ async function byName(ask: Ask, hostname: string): Promise<Outcome> {
   const near = ips.filter((ip) => family === "both" || ip.family === family);
   if (near.length > 0) {
     const source = literal === undefined ? "hosts" : "address";
-    const addresses = merged(near.map(({ text }) => ({ ip: text, port: undefined, share: 1 })));
-    return { kind: "found", addresses, ttlSeconds: undefined, source, unknown: [] };
+    const raw = near.map(({ text }) => ({ ip: text, port: undefined, share: 1 }));
+    return foundOrEmpty(`look up ${name}`, raw, { ttlSeconds: undefined, source, unknown: [] });
   }
   if (literal === undefined) return await byServers(ask, name);
   return failedWith(`look up ${name} as an IPv${family} address`, { code: "ENODATA" });
@@ -134,14 +134,15 @@ async function halves(ask: Ask, name: string): Promise<Half[]> {
 async function byServers(ask: Ask, name: string): Promise<Outcome> {
   const answers = await halves(ask, name);
   const records = answers.flatMap((one) => one.records);
-  if (records.length === 0) return failedWith(`look up ${name}`, worst(answers));
-  return {
-    kind: "found",
-    addresses: merged(records.map(({ address }) => ({ ip: address, port: undefined, share: 1 }))),
-    ttlSeconds: records.reduce((least, { ttl }) => Math.min(least, ttl), Infinity),
-    source: "dns",
-    unknown: answers.filter((one) => isUnknown(one.error)).map((one) => one.family),
-  };
+  const what = `look up ${name}`;
+  if (records.length === 0) return failedWith(what, worst(answers));
+  const unknown = answers.filter((one) => isUnknown(one.error)).map((one) => one.family);
+  const raw = records.map(({ address }) => ({ ip: address, port: undefined, share: 1 }));
+  const ttlSeconds = records.reduce((least, { ttl }) => Math.min(least, ttl), Infinity);
+  const outcome = foundOrEmpty(what, raw, { ttlSeconds, source: "dns", unknown });
+  // Nothing of what came can be used, and not all has come.
+  if (outcome.kind === "found" || unknown.length === 0) return outcome;
+  return { ...outcome, ...failedWith(what, worst(answers)) };
 }
 
 /** Only NXDOMAIN and NODATA say that a family has no addresses. */
@@ -154,7 +155,7 @@ function isUnknown(error: unknown): boolean {
 /** Of two errors the one that says least: where a half is not known, neither is the whole. */
 function worst(answers: readonly Half[]): unknown {
   const ranks = ["timeout", "servfail", "empty", "nxdomain"];
-  const errors = answers.map((one) => one.error);
+  const errors = answers.flatMap((one) => one.error ?? []);
   const rank = (error: unknown): number => ranks.indexOf(failedWith("", error).failure);
   return errors.toSorted((left, right) => rank(left) - rank(right))[0];
 }

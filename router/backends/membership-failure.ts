@@ -19,10 +19,11 @@ export function afterFailed(
     ...state,
     failures: state.failures + 1,
     failingSinceMs: state.failingSinceMs ?? nowMs,
+    lastKind: failed.failure,
     byKind: { ...state.byKind, [failed.failure]: { times: times + 1, sinceMs } },
   };
-  const reason =
-    state.members.length === 0 ? undefined : dropReason(counted, failed.failure, settings, nowMs);
+  const due = dropReason(counted, failed.failure, settings, nowMs);
+  const reason = state.members.length === 0 ? undefined : due;
   const members = reason === undefined ? state.members : [];
   // Of a name that never had an address nothing is told: whoever registers it decides that.
   const after =
@@ -33,7 +34,11 @@ export function afterFailed(
   const ips = members.map(({ ip }) => ip);
   const { failure, code, message, authoritative } = failed;
   const facts = { failure, code, error: message, authoritative };
-  const asked = { ...facts, failures: counted.failures, usingLastKnown: isStale, ips };
+  const { failures } = counted;
+  const before = state.lastKind;
+  const isOther = before !== undefined && before !== failure;
+  const fate = { usingLastKnown: isStale, ips, drops: due !== undefined };
+  const asked = { ...facts, failures, ...fate, ...(isOther ? { before } : {}) };
   const stale: Happening[] =
     isStale && !state.isStale
       ? [{ type: "dns-stale", data: { ...facts, ips, ageMs: ageOf(state, nowMs) } }]

@@ -16,6 +16,8 @@ export interface Count {
 export interface Member extends FoundAddress {
   /** In how many answers in a row it was not; undefined while it is there. */
   readonly missing: Count | undefined;
+  /** When an answer had it last. */
+  readonly seenAtMs: number;
 }
 
 export interface Membership {
@@ -30,6 +32,8 @@ export interface Membership {
   readonly failures: number;
   readonly failingSinceMs: number | undefined;
   readonly byKind: Partial<Record<FailureKind, Count>>;
+  /** The kind of the last of them. */
+  readonly lastKind?: FailureKind | undefined;
   /** What stands is older than it should be: the last lookup failed, or it comes from a file. */
   readonly isStale: boolean;
 }
@@ -75,7 +79,7 @@ export function remembered(
   resolvedAtMs: number,
   before: Membership,
 ): Membership {
-  const members = addresses.map((one) => ({ ...one, missing: undefined }));
+  const members = addresses.map((one) => ({ ...one, missing: undefined, seenAtMs: resolvedAtMs }));
   return { ...unknownYet, generation: before.generation, members, resolvedAtMs, isStale: true };
 }
 

@@ -35,20 +35,25 @@ function afterFound(
   const absent = state.members
     .filter((member) => !answered.has(keyOf(member)))
     .map((member) => (found.unknown.includes(member.family) ? member : missed(member, nowMs)));
-  const leaving = absent.filter(
-    (member) => !found.unknown.includes(member.family) && isOver(member, settings, nowMs),
-  );
-  const kept = absent.filter((member) => !leaving.includes(member));
+  // Of a family that is not answered its age alone is known.
+  const isUnasked = (member: Member): boolean => found.unknown.includes(member.family);
+  const old = absent.filter((one) => isUnasked(one) && isTooOld(one, settings, nowMs));
+  const leaving = absent.filter((one) => !isUnasked(one) && isOver(one, settings, nowMs));
+  const kept = absent.filter((member) => !leaving.includes(member) && !old.includes(member));
   const spared = spare(state, leaving, found.addresses.length + kept.length, settings);
-  const present = found.addresses.map((one) => ({ ...one, missing: undefined }));
+  const present = found.addresses.map((one) => {
+    return { ...one, missing: undefined, seenAtMs: nowMs };
+  });
   const members = [...present, ...kept, ...spared].toSorted(compareMembers);
-  const after = told({ ...state, members }, settings);
+  const reason = old.length > 0 && leaving.length === spared.length ? "max-stale" : undefined;
+  const after = told({ ...state, members }, settings, reason);
   const next: Membership = {
     ...after.state,
     resolvedAtMs: nowMs,
     failures: 0,
     failingSinceMs: undefined,
     byKind: {},
+    lastKind: undefined,
     isStale: false,
   };
   const { ttlSeconds, source, unknown } = found;
@@ -63,7 +68,12 @@ function afterFound(
       ...recovery(state, nowMs),
       ...after.events.map(({ type, data }) => ({ type, data: { ...data, ttlSeconds, source } })),
     ],
-    dueMs: holdDownEnd(kept, settings),
+    dueMs: earliest([
+      ...holdDownEnds(kept, settings),
+      ...(settings.maxStaleMs === 0 ? [] : kept.filter(isUnasked)).map(
+        ({ seenAtMs }) => seenAtMs + settings.maxStaleMs,
+      ),
+    ]),
   };
 }
 
@@ -89,10 +99,14 @@ function isOver({ missing }: Member, { holdDown }: TargetSettings, nowMs: number
   );
 }
 
-function holdDownEnd(members: readonly Member[], { holdDown }: TargetSettings): number | undefined {
+function isTooOld({ seenAtMs }: Member, { maxStaleMs }: TargetSettings, nowMs: number): boolean {
+  return maxStaleMs > 0 && nowMs - seenAtMs >= maxStaleMs;
+}
+
+function holdDownEnds(members: readonly Member[], { holdDown }: TargetSettings): number[] {
   const { ms } = holdDown;
-  if (ms === undefined) return undefined;
-  return earliest(members.flatMap(({ missing }) => missing?.sinceMs ?? []).map((at) => at + ms));
+  if (ms === undefined) return [];
+  return members.flatMap(({ missing }) => missing?.sinceMs ?? []).map((at) => at + ms);
 }
 
 /** Of those that would leave, as many as the floor needs beside what stays: the latest to go missing. */

@@ -13,8 +13,15 @@ export interface NameLine {
 
 type Data = Readonly<Record<string, unknown>>;
 
-const listOf = (value: unknown): string =>
-  Array.isArray(value) && value.length > 0 ? value.map(String).join(", ") : "nobody";
+/** More addresses than this are counted, not listed. */
+const mostListed = 10;
+
+function listOf(value: unknown): string {
+  if (!Array.isArray(value) || value.length === 0) return "nobody";
+  const listed = value.slice(0, mostListed).map(String).join(", ");
+  const left = value.length - mostListed;
+  return left > 0 ? `${listed} and ${left} more` : listed;
+}
 
 function seconds(ms: unknown): string {
   return typeof ms === "number" ? `${Math.round(ms / 1000)} s` : "some time";
@@ -24,7 +31,7 @@ function seconds(ms: unknown): string {
 function standing(data: Data): string {
   return data["usingLastKnown"] === true
     ? `goes on with ${listOf(data["ips"])}`
-    : "nothing is known of it yet";
+    : "nothing stands of it";
 }
 
 /** Why a question failed; the line names the name already. */
@@ -43,8 +50,10 @@ const sayings: Readonly<Record<BackendEvent["type"], (data: Data) => string | un
     return `is ${listOf(data["new"])}${cause}${old ? `; it was ${listOf(data["old"])}` : ""}`;
   },
   "dns-failed": (data) =>
-    // The first of a row; the rest repeat it.
-    data["failures"] === 1 ? `${causeOf(data)}; ${standing(data)}` : undefined,
+    // The first of a row, and what is another failure than before; the rest repeat it.
+    data["failures"] === 1 || data["before"] !== undefined
+      ? `${causeOf(data)}; ${standing(data)}`
+      : undefined,
   "dns-stale": (data) =>
     data["source"] === "last-known"
       ? `does not resolve: begins with ${listOf(data["ips"])}, known ${seconds(data["ageMs"])} ago`

@@ -22,6 +22,8 @@ export interface Found {
   readonly source: "dns" | "hosts" | "address";
   /** Families that were asked and not answered: what is known of them stands. */
   readonly unknown: readonly (4 | 6)[];
+  /** Addresses of the answer that no host can have; not given when there is none. */
+  readonly leftOut?: readonly string[];
 }
 
 export interface Failed {
@@ -33,6 +35,8 @@ export interface Failed {
   readonly message: string;
   /** An NXDOMAIN of a server that has the zone (AA, RFC 1035, 4.1.1); undefined when nobody said. */
   readonly authoritative?: boolean | undefined;
+  /** As in Found: the answer had nothing else. */
+  readonly leftOut?: readonly string[];
 }
 
 export type Outcome = Found | Failed;

@@ -8,12 +8,14 @@ import type { Clock } from "../../kit/clock.ts";
 import { systemClock } from "../../kit/clock.ts";
 import { fleetOf } from "../haproxy/addresses.ts";
 import { checkOf, maxConnectionsOf } from "../haproxy/backend-sections.ts";
+import type { ServerView } from "../haproxy/runtime/servers.ts";
 import { claimRouters } from "./claim.ts";
 import { namesLines } from "./names-lines.ts";
 import { followNames, targetOptions } from "./follow.ts";
 import type { TargetState } from "./follow.ts";
 import { keepRouter } from "./haproxy.ts";
-import type { Keeper, RouterEvent, RouterState } from "./haproxy.ts";
+import type { Keeper } from "./haproxy.ts";
+import type { RouterEvent, RouterState } from "./keeping.ts";
 import { createBackendResolution } from "./resolution.ts";
 import type { BackendResolution } from "./resolution.ts";
 import { readTargetOptions } from "./target-settings.ts";
@@ -60,9 +62,10 @@ export function backendPlans(environment: Environment): BackendPlan[] {
   return environment.backends.map((backend) => ({
     name: backend.name,
     environment: environment.name,
-    maxConnections: maxConnectionsOf(environment, backend),
+    maxConnections: maxConnectionsOf(backend),
     check: checkOf(backend),
     drainGraceMs: backend.drainGrace,
+    keepUntilUpMs: backend.check === undefined ? 0 : backend.keepUntilUp,
   }));
 }
 
@@ -93,8 +96,9 @@ export async function startBackends(options: BackendsOptions): Promise<BackendsP
     if (!signal.aborted) tell(warning(error.message));
   });
   const { wanted } = following;
+  const down = ({ backend, host }: ServerView): void => following.reportDown(backend, host);
   for (const router of fleet) {
-    const own = { router, backends: plans, wanted, deadlineMs, everyMs: lookEveryMs };
+    const own = { router, backends: plans, wanted, down, deadlineMs, everyMs: lookEveryMs };
     keepers.push(keepRouter({ ...own, tell, signal, clock }));
   }
   return {

@@ -6,7 +6,7 @@ import { Gauge, Registry } from "prom-client";
 import { bodyReply, jsonReply, textReply } from "../../kit/http.ts";
 import type { Route } from "../../kit/http.ts";
 import type { BackendsState } from "./process.ts";
-import type { BackendState, RouterState } from "./haproxy.ts";
+import type { BackendState, RouterState } from "./keeping.ts";
 
 const live = textReply(200, "live");
 
@@ -38,6 +38,7 @@ function routerComplaints({ router, error, seenAtMs, backends }: RouterState): s
 /** Ready: what DNS says stands on every router, though DNS itself may be away just now. */
 function isReady({ targets, routers }: BackendsState): boolean {
   return (
+    routers.length > 0 &&
     targets.every((one) => one.status !== undefined) &&
     routers.every(
       ({ error, seenAtMs, backends }) =>

@@ -16,7 +16,14 @@ import { formed } from "./merge.ts";
 import { askOnce } from "./once.ts";
 import type { OnceOptions } from "./once.ts";
 import type { Lookup } from "./outcome.ts";
-import { firstResolution, RegistrationEndedError } from "./registration.ts";
+import {
+  firstResolution,
+  idleWords,
+  mostTargets,
+  otherWords,
+  RegistrationEndedError,
+  TooManyTargetsError,
+} from "./registration.ts";
 import { createSchedule } from "./schedule.ts";
 import { createStarts } from "./starts.ts";
 import type { ProxyStatus, TargetStatus } from "./status.ts";
@@ -40,9 +47,6 @@ export interface ResolutionOptions {
   readonly random?: () => number;
 }
 
-/** More targets than this are refused: a bound, not a wish. */
-export const mostTargets = 20_000;
-
 /** So long the end waits for callbacks that run. */
 const stopDeadlineMs = 5000;
 
@@ -56,15 +60,6 @@ interface Place {
   /** When the one that stands was asked for, beside the others. */
   order: number;
   readonly pending: Set<Watch>;
-}
-
-/** Too many targets. */
-export class TooManyTargetsError extends Error {
-  override readonly name = "TooManyTargetsError";
-  readonly code = "ERR_BACKEND_TARGETS";
-  constructor(proxyName: string, hostname: string) {
-    super(`register ${hostname} for ${proxyName}: there are ${mostTargets} targets already`);
-  }
 }
 
 export class RunningResolution {
@@ -81,6 +76,11 @@ export class RunningResolution {
   #isRunning = false;
   #isPaused = false;
   #orders = 0;
+  // Whoever has forgotten to start it has so for all targets: it is said once.
+  #warnOnce = (proxyName: string, hostname: string): void => {
+    this.#warnOnce = () => undefined;
+    this.#log.warn({ proxyName, hostname }, idleWords(proxyName, hostname));
+  };
 
   constructor(options: ResolutionOptions) {
     const { clock = systemClock, random = chance, logger = silentLog, stateFile } = options;
@@ -100,6 +100,7 @@ export class RunningResolution {
       lookup: options.lookup === undefined ? createLookup({ clock }) : formed(options.lookup),
       isActive: () => this.#isRunning && !this.#isPaused,
       emit: (event) => this.bus.emit(event),
+      log: logger,
       note: (question, addresses) => this.#lastKnown?.note(question, addresses),
     };
   }
@@ -153,6 +154,7 @@ export class RunningResolution {
     const { servers } = this.#options;
     const ours = servers === undefined ? {} : { servers };
     const settings = readTargetOptions(hostname, { ...ours, ...options });
+    if (!this.#isRunning) this.#warnOnce(proxyName, hostname);
     if (this.#count() >= mostTargets) throw new TooManyTargetsError(proxyName, hostname);
     const place = this.#place(proxyName, hostname);
     const registration = { proxyName, hostname, settings, onUpdate };
@@ -185,6 +187,9 @@ export class RunningResolution {
   #install(place: Place, watch: Watch, order: number): void {
     const taken = place;
     const before = taken.watch;
+    const { proxyName, hostname } = watch.registration;
+    const other = before === undefined ? undefined : otherWords(before, watch);
+    if (other !== undefined) this.#log.warn({ proxyName, hostname }, other);
     before?.close();
     taken.watch = watch;
     taken.order = order;

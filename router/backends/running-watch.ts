@@ -5,11 +5,13 @@
 import { attempt } from "./attempt.ts";
 import type { Attempt, Attempted } from "./attempt.ts";
 import type { Deliveries } from "./deliveries.ts";
+import type { BackendEvent } from "./events.ts";
 import { step } from "./membership.ts";
 import { remembered, told, unknownYet } from "./membership-state.ts";
 import type { Happening, Membership } from "./membership-state.ts";
-import type { FoundAddress, Question } from "./outcome.ts";
+import type { Outcome, Question } from "./outcome.ts";
 import { pauseAfter } from "./pauses.ts";
+import type { Remembered } from "./registration.ts";
 import type { Due } from "./schedule.ts";
 import { statusOf } from "./status.ts";
 import type { TargetStatus } from "./status.ts";
@@ -63,6 +65,10 @@ class RunningWatch implements Watch {
   #pauses = 0;
   #wake = (): void => undefined;
   #callbackFailures = 0;
+  /** What was last said to be no address of a host. */
+  #leftOut = "";
+  /** Events of before it was installed. */
+  readonly #unsaid: BackendEvent[] = [];
 
   constructor(around: Surroundings, registration: Registration, generation: number) {
     this.#around = around;
@@ -107,6 +113,7 @@ class RunningWatch implements Watch {
     this.#state = result.state;
     this.#dueMs = result.dueMs;
     const at = clock.now();
+    this.#sayLeftOut(outcome);
     if (outcome.kind === "found") {
       const { ttlSeconds, source, addresses } = outcome;
       const good = { ttlSeconds, source, lastResolvedAt: at };
@@ -125,13 +132,30 @@ class RunningWatch implements Watch {
     this.#emit(result.events, { latencyMs, lateMs, attempt: this.#attempts });
   }
 
+  /** Says it when it is not what was said last; a failure without an answer says nothing new. */
+  #sayLeftOut({ kind, leftOut = [] }: Outcome): void {
+    if (kind === "failed" && leftOut.length === 0) return;
+    const now = leftOut.join(", ");
+    if (now !== "" && now !== this.#leftOut) {
+      const { proxyName, hostname } = this.registration;
+      const facts = { proxyName, hostname, leftOut };
+      this.#around.log.warn(
+        facts,
+        `${hostname}: left out of its answer, as no host can have it: ${now}`,
+      );
+    }
+    this.#leftOut = now;
+  }
+
   #emit(events: readonly Happening[], facts: Readonly<Record<string, unknown>>): void {
     const { proxyName, hostname } = this.registration;
     const timestamp = this.#around.clock.now();
     for (const { type, data } of events) {
+      const event = { type, proxyName, hostname, timestamp, data: { ...data, ...facts } };
+      // Until it is installed nobody goes by what it finds; that a lookup fails is true all the same.
+      if (this.#deliveries === undefined && type !== "dns-failed") this.#unsaid.push(event);
       // A subscriber may end the target at any of them.
-      if (this.#isClosed) return;
-      this.#around.emit({ type, proxyName, hostname, timestamp, data: { ...data, ...facts } });
+      else if (!this.#isClosed) this.#around.emit(event);
     }
   }
 
@@ -155,7 +179,7 @@ class RunningWatch implements Watch {
     return attempted?.outcome.kind === "found";
   }
 
-  remember(addresses: readonly FoundAddress[], resolvedAt: number): void {
+  remember({ addresses, resolvedAt }: Remembered): void {
     const { clock } = this.#around;
     const ageMs = Math.max(0, clock.now() - resolvedAt);
     const before = remembered(addresses, clock.monotonic() - ageMs, this.#state);
@@ -173,6 +197,7 @@ class RunningWatch implements Watch {
     this.#state = { ...after.state, generation: next };
     this.#deliveries = deliveries;
     this.#tell();
+    for (const event of this.#unsaid.splice(0)) if (!this.#isClosed) this.#around.emit(event);
     this.plan();
   }
 

@@ -16,6 +16,8 @@ export interface BackendPlan {
   readonly check: CheckWords | undefined;
   /** How long a server that is no longer wanted may end its sessions. */
   readonly drainGraceMs: number;
+  /** How long one that is up may serve on while none that is wanted is up; ms. */
+  readonly keepUntilUpMs: number;
 }
 
 export interface WantedServer {
@@ -30,6 +32,8 @@ export interface Remembered {
   readonly settled?: "in" | "out";
   /** When it was told to leave, or was first seen leaving; ms. */
   readonly leavingSinceMs?: number;
+  /** Since when it serves on though it is not wanted, as none that is wanted is up; ms. */
+  readonly sparedSinceMs?: number;
   /** How an operator has set it. */
   readonly held?: "maint" | "drain";
   /** It was up when it was seen last. */
@@ -80,6 +84,12 @@ export function addOrder(given: WantedCase): Order {
   const held = known?.held;
   const as = held === undefined ? "" : `, in ${held} as it was before`;
   return { deed: "add", of, acts, says: `added, weight ${weight}${as}` };
+}
+
+/** Checks for a server that serves without: the rest of its start was carried out. */
+export function checkOrder({ of }: WantedCase): Order {
+  const acts = [[commands.enableServerHealth(of)]];
+  return { deed: "start", of, acts, says: "its checks are switched on" };
 }
 
 /** Another weight for a server that serves. */

@@ -10,6 +10,7 @@ import { isFoundByDns, serverNameAt } from "../haproxy/backend-sections.ts";
 import type { ServerName, ServerView } from "../haproxy/runtime/servers.ts";
 import {
   addOrder,
+  checkOrder,
   drainOrder,
   ownState,
   removeOrder,
@@ -84,6 +85,13 @@ export function planServers(
   const byName = new Map(
     seen.filter((one) => isFoundByDns(one.server)).map((one) => [one.server, one]),
   );
+  const isServed = wanted.servers.some(({ ip, port }) => {
+    const view = byName.get(serverNameAt(ip, port));
+    return view?.state === "up" && view.weight > 0;
+  });
+  // Where nobody is wanted there is nobody to wait for.
+  const keepsMs = isServed || wanted.servers.length === 0 ? 0 : backend.keepUntilUpMs;
+  const leave = { backend, isWhole: wanted.isWhole, keepsMs, nowMs };
   const wantedNames = new Set(wanted.servers.map(({ ip, port }) => serverNameAt(ip, port)));
   const verdicts = [
     ...wanted.servers.map((one) => {
@@ -93,7 +101,7 @@ export function planServers(
     }),
     ...[...byName.values()]
       .filter((view) => !wantedNames.has(view.server))
-      .map((view) => judgeUnwanted(backend, wanted, view, memory.get(view.server), nowMs)),
+      .map((view) => judgeUnwanted(leave, view, memory.get(view.server))),
   ];
   return {
     orders: verdicts.flatMap((one) => one.order ?? []),
@@ -125,6 +133,9 @@ function judgeWanted(given: WantedCase): Verdict {
     return { of, order, remembered: { up }, notice: contested(of, "takes it out of service") };
   }
   const serves = { settled: "in", up } as const;
+  if (given.backend.check !== undefined && !view.checked) {
+    return { of, order: checkOrder(given), remembered: { up } };
+  }
   const notice: Notice | undefined =
     known?.held === undefined
       ? undefined
@@ -143,18 +154,28 @@ function heldByHand(given: WantedCase, view: ServerView, held: "maint" | "drain"
   return { of, remembered, notice: { what: "held", of, says } };
 }
 
+interface Leave {
+  readonly backend: BackendPlan;
+  readonly isWhole: boolean;
+  /** How long one that is up serves on. */
+  readonly keepsMs: number;
+  readonly nowMs: number;
+}
+
 function judgeUnwanted(
-  backend: BackendPlan,
-  { isWhole }: Wanted,
+  { backend, isWhole, keepsMs, nowMs }: Leave,
   view: ServerView,
   known: Remembered | undefined,
-  nowMs: number,
 ): Verdict {
   const of = { backend: view.backend, server: view.server };
   const up = view.state === "up";
   if (!isWhole) return { of, remembered: known ?? { up } };
   const isLeaving = view.weight === 0;
   if (!isLeaving && ownState(view) !== "maint") {
+    const sparedSinceMs = known?.sparedSinceMs ?? nowMs;
+    if (view.state === "up" && known?.settled !== "out" && nowMs - sparedSinceMs < keepsMs) {
+      return { of, remembered: { up, sparedSinceMs } };
+    }
     const order = drainOrder(backend, view);
     const remembered = { up, leavingSinceMs: nowMs } as const;
     const notice =

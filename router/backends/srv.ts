@@ -3,9 +3,10 @@
  * weight shared among the addresses of its name.
  */
 import type { SrvRecord } from "node:dns";
-import { merged } from "./merge.ts";
+import { foundOrEmpty, isPort } from "./merge.ts";
+import type { RawAddress } from "./merge.ts";
 import { failedWith } from "./outcome.ts";
-import type { Found, FoundAddress, Outcome } from "./outcome.ts";
+import type { Found, Outcome } from "./outcome.ts";
 
 /** More names behind one are not asked for. */
 const mostNames = 64;
@@ -25,8 +26,10 @@ export async function readSrvRecords(
   records: readonly SrvRecord[],
   resolve: (name: string) => Promise<Outcome>,
 ): Promise<Outcome> {
-  // One record with the name "." says that there is no such service.
-  const real = records.filter(({ name }) => name !== "" && name !== ".").slice(0, mostNames);
+  // One record with the name "." says that there is no such service; nobody listens on port 0.
+  const real = records
+    .filter(({ name, port }) => name !== "" && name !== "." && isPort(port))
+    .slice(0, mostNames);
   const priorities = [...new Set(real.map(({ priority }) => priority))].toSorted((a, b) => a - b);
   for (const priority of priorities) {
     const group = real.filter((record) => record.priority === priority);
@@ -36,14 +39,14 @@ export async function readSrvRecords(
         outcome: await resolve(record.name),
       })),
     );
-    const joined = join(asked);
+    const joined = join(srv, asked);
     if (joined !== undefined) return joined;
   }
   return failedWith(`look up the SRV records of ${srv}`, { code: "ENODATA" });
 }
 
 /** Undefined when no name of the group has an address, and all could be asked. */
-function join(group: readonly Named[]): Outcome | undefined {
+function join(srv: string, group: readonly Named[]): Outcome | undefined {
   const found = group.flatMap(({ record, outcome }) =>
     outcome.kind === "found" ? [{ record, outcome }] : [],
   );
@@ -53,18 +56,16 @@ function join(group: readonly Named[]): Outcome | undefined {
   if (found.length === 0) return unasked[0];
   const ttls = found.flatMap(({ outcome }) => outcome.ttlSeconds ?? []);
   const unknown = new Set(found.flatMap(({ outcome }) => outcome.unknown));
-  return {
-    kind: "found",
-    addresses: merged(found.flatMap(shares)),
+  const outcome = foundOrEmpty(`look up the SRV records of ${srv}`, found.flatMap(shares), {
     ttlSeconds: ttls.length === 0 ? undefined : Math.min(...ttls),
     source: "dns",
     unknown: unasked.length > 0 ? [4, 6] : [...unknown],
-  };
+  });
+  const leftOut = group.flatMap((one) => one.outcome.leftOut ?? []);
+  return leftOut.length === 0 ? outcome : { ...outcome, leftOut: [...new Set(leftOut)] };
 }
 
 function shares({ record, outcome }: { record: SrvRecord; outcome: Found }): RawAddress[] {
   const share = record.weight / outcome.addresses.length;
   return outcome.addresses.map(({ ip }) => ({ ip, port: record.port, share }));
 }
-
-type RawAddress = Pick<FoundAddress, "ip" | "port" | "share">;

@@ -3,7 +3,10 @@
  * that is not possible.
  */
 import { isIP } from "node:net";
+import { isHostAddress } from "../../config/host-address.ts";
+import type { Address } from "../../kit/address.ts";
 import { nearest } from "../../kit/nearest.ts";
+import { isPort } from "./merge.ts";
 import { TargetOptionsError } from "./target.ts";
 import type { FailureKind, FailurePolicy, TargetOptions, TargetSettings } from "./target.ts";
 
@@ -39,7 +42,7 @@ const inSeconds = { least: 0.001, most: longest } as const;
 const words = {
   refresh: ["fixed", "ttl"],
   family: ["both", 4, 6],
-  startup: ["fail", "wait", "last-known", "empty"],
+  startup: ["fail", "wait", "last-known", "empty", "last-known-or-empty"],
   trustNxdomain: ["any", "authoritative"],
 } as const;
 
@@ -84,6 +87,9 @@ export function readTargetOptions(hostname: string, options: TargetOptions): Tar
     new TargetOptionsError(hostname, key, must, found);
   if (typeof hostname !== "string" || !isHostname(hostname)) {
     throw fault("hostname", "a host name or an IP address", hostname);
+  }
+  if (isIP(hostname) !== 0 && !isHostAddress(hostname)) {
+    throw fault("hostname", "an address that a server can have", hostname);
   }
   if (typeof options !== "object" || options === null) throw fault("it", "an object", options);
   for (const key of Object.keys(said)) checkKey(key, fault);
@@ -161,7 +167,10 @@ function readQuestion(
 ): Pick<TargetSettings, "timeoutMs" | "servers" | "family" | "srv" | "trustNxdomain"> {
   const servers = said["servers"] ?? [];
   const isList = Array.isArray(servers) && servers.length <= 16;
-  if (!isList || !servers.every((one) => typeof one === "string" && isServer(one))) {
+  if (
+    !isList ||
+    !servers.every((one) => typeof one === "string" && readServer(one) !== undefined)
+  ) {
     throw fault("servers", "a list of up to 16 addresses, each with or without a port", servers);
   }
   return {
@@ -181,10 +190,15 @@ function readSrv(hostname: string, srv: unknown, fault: Fault): string | undefin
   throw fault("srv", "true, or a prefix such as _postgresql._tcp, beside a host name", srv);
 }
 
-function isServer(text: string): boolean {
-  const [, six, four, port] = serverForm.exec(text) ?? [];
-  const isAddress = isIP(text) === 6 || isIP(six ?? "") === 6 || isIP(four ?? "") === 4;
-  return isAddress && (port === undefined || (Number(port) >= 1 && Number(port) <= 65_535));
+/** Where name servers listen unless it is said. */
+export const dnsPort = 53;
+
+/** A name server as node:dns writes it; undefined for what is none. */
+export function readServer(text: string): Address | undefined {
+  const [, six, four, port = String(dnsPort)] = serverForm.exec(text) ?? [];
+  const host = isIP(text) === 6 ? text : (six ?? four ?? "");
+  const isRight = isIP(host) === (four === undefined ? 6 : 4) && isPort(Number(port));
+  return isRight ? { host, port: Number(port) } : undefined;
 }
 
 /** The values of an object with two keys, both numbers and both optional. */

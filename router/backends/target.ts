@@ -2,6 +2,7 @@
  * A target: a host name behind a proxy, and how it is resolved again and again. What a caller may
  * say of it, and the same without gaps (read by target-settings.ts).
  */
+
 /** What is done with the addresses that stand when a lookup answers with a failure of one kind. */
 export type FailurePolicy =
   | "keep"
@@ -54,7 +55,7 @@ export interface TargetOptions {
   /** How long a removed address may end what it serves; handed on, for whoever removes it. */
   readonly drainGraceMs?: number;
   /** What a first resolution that fails means. Default `fail`. */
-  readonly startup?: "fail" | "wait" | "last-known" | "empty";
+  readonly startup?: "fail" | "wait" | "last-known" | "empty" | "last-known-or-empty";
   /** How long `startup: "wait"` waits. Default 60. */
   readonly startupWaitSeconds?: number;
 }
@@ -81,7 +82,7 @@ export interface TargetSettings {
   readonly holdDown: { readonly times: number | undefined; readonly ms: number | undefined };
   readonly minHealthy: number;
   readonly drainGraceMs: number;
-  readonly startup: "fail" | "wait" | "last-known" | "empty";
+  readonly startup: "fail" | "wait" | "last-known" | "empty" | "last-known-or-empty";
   readonly startupWaitMs: number;
 }
 

@@ -1,8 +1,9 @@
 /** What watches one registered target, and what it needs for that. running-watch.ts is the one. */
 import type { Attempted, Means } from "./attempt.ts";
 import type { Deliveries, OnUpdate } from "./deliveries.ts";
-import type { BackendEvent } from "./events.ts";
+import type { BackendEvent, Log } from "./events.ts";
 import type { FoundAddress, Question } from "./outcome.ts";
+import type { Remembered } from "./registration.ts";
 import type { TargetStatus } from "./status.ts";
 import type { TargetSettings } from "./target.ts";
 
@@ -13,6 +14,7 @@ export interface Surroundings extends Means {
   /** Whether names are to be looked up by the clock: running, and not paused. */
   readonly isActive: () => boolean;
   readonly emit: (event: BackendEvent) => void;
+  readonly log: Log;
   /** Hears of each good answer. */
   readonly note: (question: Question, addresses: readonly FoundAddress[]) => void;
 }
@@ -34,7 +36,7 @@ export interface Watch {
   /** A look that begins after this call; false when it fails or is cut off. */
   force(): Promise<boolean>;
   /** Starts from addresses of an earlier time (milliseconds of the clock's `now`). */
-  remember(addresses: readonly FoundAddress[], resolvedAt: number): void;
+  remember(known: Remembered): void;
   /** From now on it tells, by `deliveries`, and looks again by the clock. */
   install(deliveries: Deliveries, generation: number): void;
   /** Plans the next look, if there is none and it may; after a rest the pause counts from the last. */

@@ -123,7 +123,7 @@ t.test("a backend in a lab", { timeout: 90_000 }, async (t) => {
   t.ok(figures.includes(`switchyard_backends_servers{${labels},state="up"} 1\n`), figures);
   t.ok(figures.includes(`switchyard_backends_in_step{${labels}} 1\n`));
 
-  await t.test("it grows, shrinks and flaps", async () => {
+  await t.test("it grows, shrinks and flaps", async (t) => {
     await name(1, 2, 3);
     await serves(both, "1:34 2:33 3:33");
     const kept = await visit(door(1), port);
@@ -131,6 +131,7 @@ t.test("a backend in a lab", { timeout: 90_000 }, async (t) => {
     await serves(both, "2:50 3:50");
     await name(1, 2, 3);
     await serves(both, "1:34 2:33 3:33");
+    t.match(kept.landed, /^s[123]$/);
     kept.socket.destroy();
   });
 

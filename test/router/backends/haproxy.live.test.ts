@@ -8,7 +8,7 @@ import { eventually } from "../../../kit/clock.ts";
 import { runtimeAddressOf } from "../../../router/haproxy/addresses.ts";
 import { setServerState } from "../../../router/haproxy/runtime/change.ts";
 import { connectRuntime } from "../../../router/haproxy/runtime/client.ts";
-import { applyPlan, planApply } from "../../../router/haproxy/apply.ts";
+import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
 import { serverNameAt } from "../../../router/haproxy/backend-sections.ts";
 import type { ProcessEvent } from "../../../router/backends/process.ts";
 import {
@@ -307,6 +307,120 @@ const tests: Readonly<Record<string, (t: Test, program: HaproxyProgram) => Promi
     await eventually("it is told", patience, () =>
       running.told.find((one) => one.event === "let-go"),
     );
+  },
+
+  "apply is refused while clients wait, and says when nobody adds the servers again": async (
+    t,
+    program,
+  ) => {
+    const rig = await backendsRig(t, program, [plain]);
+    await rig.server(1);
+    rig.names(1);
+    const { environment, router, text } = rig.rendered;
+    const objection = async (): Promise<string | undefined> =>
+      objectionTo({ ...(await planApply(environment, router, text, signal)), serves: false });
+    t.match(await objection(), /^app-01: backend search has no server that is up: who comes/);
+    const early = rig.visit();
+    await eventually(
+      "it waits",
+      patience,
+      async () =>
+        /1 client waits in the queue of backend search/.test((await objection()) ?? "") ||
+        undefined,
+    );
+    const running = await rig.begin();
+    await running.serves("1:100");
+    t.equal((await early).landed, "s1");
+    t.equal(await objection(), undefined);
+    const kept = await rig.visit();
+    const plan = await planApply(environment, router, `${text}# another text\n`, signal);
+    t.match(plan, { found: 1, foundSessions: 2, foundIn: ["search"] });
+    await running.stop();
+    await t.rejects(applyPlan(environment, plan, signal), {
+      code: "ERR_HAPROXY_RELOAD",
+      message:
+        /no backends process adds servers to search on app-01: start bin\/router test backends$/,
+    });
+    const again = await planApply(environment, router, plan.text, signal);
+    t.ok(isApplied(again), "the file stays");
+    t.notOk(kept.socket.destroyed, "and the session in the old worker");
+  },
+
+  "many servers come back after a reload in a few lines": async (t, program) => {
+    const rig = await backendsRig(t, program, [plain]);
+    const all = Array.from({ length: 120 }, (_, at) => at + 1);
+    rig.names(...all);
+    const running = await rig.begin();
+    const isWhole = (): true | undefined => {
+      const [one] = running.state().routers[0]?.backends ?? [];
+      return (one?.isInStep === true && one.servers.length === 120) || undefined;
+    };
+    await eventually("all are there", patience, isWhole);
+    await rig.haproxy.askMaster("reload");
+    await eventually("a new worker", patience, () =>
+      running.told.find((one) => one.event === "worker"),
+    );
+    await eventually("all are there again", patience, isWhole);
+    const count = /^CumConns: (\d+)$/m.exec(await rig.haproxy.askAdmin("show info"))?.[1];
+    t.ok(Number(count) < 60, `${count} connections to the new worker's Runtime API`);
+    t.strictSame(
+      running.told.filter((one) => one.event === "failed"),
+      [],
+    );
+    t.ok((await rig.servers()).every((one) => one.checked && one.weight > 0));
+  },
+
+  "one order that is refused holds up no other of its line": async (t, program) => {
+    const rig = await backendsRig(t, program, [plain]);
+    for (const number of [1, 2, 3]) await rig.server(number);
+    // A server under our name that cannot be checked: our process takes it for one of its own.
+    await rig.haproxy.askAdmin(`add server search/${nameOf(2)} ${serverHost(2)}:9200 weight 0`);
+    rig.names(1, 2, 3);
+    const running = await rig.begin();
+    const said = await eventually("it is told", patience, () =>
+      running.told.find((one) => one.event === "failed"),
+    );
+    t.match(said, { server: nameOf(2), says: /^start: enable health .*Health check/ });
+    await eventually("the others serve", patience, async () => {
+      const up = (await rig.servers()).filter((one) => one.state === "up" && one.weight > 0);
+      return up.some((one) => one.server === nameOf(1)) &&
+        up.some((one) => one.server === nameOf(3))
+        ? true
+        : undefined;
+    });
+    t.equal(running.state().routers[0]?.backends[0]?.isInStep, false, "it is not well");
+  },
+
+  "who serves goes when those who come are up, and not before": async (t, program) => {
+    const rig = await backendsRig(t, program, [
+      backendText(`${quickCheck} drainGrace: 1s, keepUntilUp: 1m,`, ""),
+    ]);
+    const first = await rig.server(1);
+    rig.names(1);
+    const running = await rig.begin();
+    await running.serves("1:100");
+    rig.names(2);
+    await running.resolveNow();
+    await eventually(
+      "the second is there and down",
+      patience,
+      async () =>
+        (await rig.servers()).some((one) => one.server === nameOf(2) && one.state === "down") ||
+        undefined,
+    );
+    t.strictSame(await landings(rig, 3), { s1: 3 }, "the one that is up serves on");
+    await rig.server(2);
+    await running.serves("2:100");
+    t.strictSame(await landings(rig, 3), { s2: 3 });
+    t.notOk(eventsOf(running.told).includes("empty"), "somebody was in service all along");
+    rig.names(1);
+    await running.resolveNow();
+    await running.serves("1:100");
+    await first.stop();
+    const empty = await eventually("it is told", patience, () =>
+      running.told.find((one) => one.event === "empty"),
+    );
+    t.match(empty, { backend: "search", says: /^has nobody in service now; 0 clients wait$/ });
   },
 
   "a server that is no more checked well takes nobody": async (t, program) => {

@@ -157,6 +157,17 @@ const rows: readonly {
     ],
   },
   {
+    name: "IPv6 is never answered again: what is known of it gets too old by itself",
+    given: { maxStaleSeconds: 2 },
+    after: [
+      [found(a, "fd00::1"), `${a} fd00::1`],
+      [withoutSix(found(a)), `${a} fd00::1`],
+      [withoutSix(found(a)), a],
+      [found(a, "fd00::1"), `${a} fd00::1`],
+      [withoutSix(found(a)), `${a} fd00::1`],
+    ],
+  },
+  {
     name: "IPv6 was not answered: that is no answer that lacks it",
     given: { holdDown: { times: 2 } },
     after: [
@@ -213,6 +224,9 @@ function tellings(t: Test): void {
   t.same(types(good), ["dns-resolved", "dns-recovered", "dns-changed"]);
   t.match(good.events[1], { data: { failures: 2, downMs: 3000 } });
   t.match(good.events[2], { data: { old: [a], new: [b], added: [b], removed: [a] } });
+  t.match(bad.events[0], { data: { drops: false } }, "20 s of it would");
+  const denied = step(unknownYet, nx, settingsOf({ onNxdomain: "drop" }), 0);
+  t.match(denied.events, [{ type: "dns-failed", data: { drops: true } }], "as good as an answer");
   const never = step(unknownYet, nx, settings, 0);
   t.same(types(never), ["dns-failed"], "of a name that was never there nothing is told");
   t.match(never, { changed: false, state: { generation: 0, targets: undefined } });

@@ -9,6 +9,16 @@ import type { Rig } from "./resolution-rig.ts";
 
 const web = { port: 80, jitter: 0 };
 const [a, b] = ["10.0.0.1", "10.0.0.2"] as const;
+/** What no server can have. */
+const noHosts = [
+  "0.0.0.0",
+  "0.1.2.3",
+  "::",
+  "::ffff:0.0.0.0",
+  "224.0.0.1",
+  "255.255.255.255",
+  "ff02::1",
+];
 
 function started(options: Parameters<typeof rig>[0] = {}): Rig {
   const one = rig(options);
@@ -52,6 +62,7 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     await one.resolution.registerTarget("p", "DB", { port: 2, jitter: 0 }, (targets) => {
       other.push(...targets.map(({ ip, port }) => `${ip}:${port}`));
     });
+    t.same(one.warned, ["DB, port 2, takes the place of db, port 1, for p"]);
     one.names.set("db", found(b));
     one.names.set("DB", found(b));
     await one.clock.advance(30_000);
@@ -129,17 +140,36 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
       t.same(one.resolution.getAllStatus(), {});
     }
   },
-  "one that a subscriber takes back at its first answer is not told": async (t) => {
+  "one that a subscriber takes back before its first answer is not told": async (t) => {
     const one = started();
-    one.names.set("db", found(a));
+    one.names.set("db", failed("servfail"));
     const end = one.resolution.subscribe(() => {
       end();
       one.resolution.unregisterTarget("p", "db");
     });
-    const taken = one.resolution.registerTarget("p", "db", web, one.hear);
-    await t.rejects(taken, { code: "ERR_BACKEND_REGISTRATION" });
+    const startup = "wait" as const;
+    const taken = one.resolution.registerTarget("p", "db", { ...web, startup }, one.hear);
+    const rejected = t.rejects(taken, { code: "ERR_BACKEND_REGISTRATION" });
+    one.names.set("db", found(a));
     await one.clock.advance(60_000);
+    await rejected;
     t.same([one.heard, one.clock.sleepers(), one.resolution.getStatus("p")], [[], 0, undefined]);
+  },
+  "what is found is told to the consumer first, and to nobody before that": async (t) => {
+    const one = started();
+    one.names.set("db", found(a));
+    const order: string[] = [];
+    one.resolution.subscribe(({ type }) => void order.push(type));
+    await one.resolution.registerTarget("p", "db", web, () => void order.push("callback"));
+    t.same(order, ["callback", "dns-resolved", "dns-changed"]);
+    one.names.set("db", found(b));
+    one.names.set("DB", found(b));
+    order.length = 0;
+    const early = one.resolution.registerTarget("p", "db", web, () => undefined);
+    await one.resolution.registerTarget("p", "DB", web, () => undefined);
+    await early.catch(() => order.push("the early one"));
+    const one0 = one.events.filter(({ type }) => type === "dns-changed").length;
+    t.ok(one0 <= 3, "of one that is pushed out nothing is told");
   },
   "startup: wait comes as soon as there is an answer, and gives up after its time": async (t) => {
     const one = started();
@@ -216,12 +246,59 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     broken.names.set("db", failed("servfail"));
     await t.rejects(broken.resolution.registerTarget("p", "db", { ...web, startup }, broken.hear));
     t.match(broken.warned, [/cannot be read from/]);
-    const edited = { resolvedAt: 1, addresses: [null, { ip: "10.0.0" }, { ip: 7 }, { port: 1 }] };
+    const edited = {
+      resolvedAt: 1,
+      addresses: [{ ip: "0.0.0.0" }, null, { ip: "10.0.0" }, { ip: 7 }, { port: 1 }],
+    };
     const content = { version: 1, names: { "db both": edited, "no both": null } };
     await writeFile(stateFile, JSON.stringify(content));
     const odd = started({ stateFile });
     odd.names.set("db", failed("servfail"));
     await t.rejects(odd.resolution.registerTarget("p", "db", { ...web, startup }, odd.hear));
+  },
+  "startup: last-known-or-empty asks once, and does not wait for silence": async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "switchyard-backends-"));
+    t.teardown(() => rm(folder, { recursive: true }));
+    const stateFile = join(folder, "state.json");
+    const options = { ...web, startup: "last-known-or-empty" as const };
+    const first = started({ stateFile });
+    first.names.set("no", failed("nxdomain"));
+    t.match(await first.resolution.registerTarget("p", "no", options, first.hear), { lastIps: [] });
+    t.same([first.asked.length, first.types()], [1, ["dns-failed"]], "one question, said once");
+    first.names.set("db", found(a));
+    await first.resolution.registerTarget("p", "db", options, first.hear);
+    await first.resolution.stop();
+    const next = started({ stateFile });
+    const registered = next.resolution.registerTarget("p", "db", options, next.hear);
+    const soon = { deadlineMs: 5000, intervalMs: 5 };
+    await eventually("it is asked", soon, () => next.asked.length === 1 || undefined);
+    await next.clock.advance(1000);
+    t.match(await registered, { lastIps: [a], stale: true, resolving: true });
+    t.same(sets(next), [a], "a second later, though nobody answers");
+    await next.resolution.stop();
+    t.equal(next.clock.sleepers(), 0);
+  },
+  "what is known of one world is not told of another": async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "switchyard-backends-"));
+    t.teardown(() => rm(folder, { recursive: true }));
+    const stateFile = join(folder, "state.json");
+    const startup = "last-known" as const;
+    const before = started({ stateFile });
+    before.names.set("db", found(a));
+    const inside = { ...web, startup, servers: ["10.9.0.1"] };
+    await before.resolution.registerTarget("p", "db", inside, before.hear);
+    await before.resolution.stop();
+    const after = started({ stateFile });
+    after.names.set("db", failed("servfail"));
+    for (const servers of [[], ["10.9.0.2"]]) {
+      const outside = { ...web, startup, servers };
+      await t.rejects(after.resolution.registerTarget("p", "db", outside, after.hear), {
+        code: "ERR_BACKEND_UNRESOLVED",
+      });
+    }
+    await after.resolution.registerTarget("p", "db", inside, after.hear);
+    t.same(sets(after), [a]);
+    await after.resolution.stop();
   },
   "forceResolve looks now and tells failure": async (t) => {
     const one = started();
@@ -274,11 +351,11 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     t.equal(one.resolution.reportConnectError("p", "other"), false);
   },
   "a lookup of one's own may answer as it likes": async (t) => {
-    const ips = ["10.0.0.2", "::ffff:10.0.0.1", "nonsense", "10.0.0.2"];
+    const ips = ["10.0.0.2", "::ffff:10.0.0.1", "nonsense", "10.0.0.2", ...noHosts];
     const one = started({
       lookup: ({ hostname }) => {
         if (hostname === "throws") return Promise.reject(new Error("no"));
-        const raw = hostname === "nothing" ? [] : ips;
+        const raw = { nothing: [], nobody: noHosts }[hostname] ?? ips;
         const addresses = raw.map((ip) => ({ ip, family: 4, port: undefined, share: 1 }) as const);
         const found = {
           kind: "found",
@@ -292,6 +369,14 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     });
     await one.resolution.registerTarget("p", "db", web, one.hear);
     t.same(sets(one), [`${a} ${b}`]);
+    await one.resolution.forceResolve("p");
+    const [said = "", ...more] = one.warned;
+    t.match(said, /^db: left out of its answer, as no host can have it: 0\.0\.0\.0, .*, ff02::1$/);
+    t.same(more, [], "said once");
+    await t.rejects(one.resolution.resolveAllIps("nobody"), {
+      name: "LookupError",
+      failure: "empty",
+    });
     await t.rejects(one.resolution.resolveAllIps("nothing"), {
       name: "LookupError",
       failure: "empty",
@@ -305,6 +390,7 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     one.names.set("db", found(a));
     await one.resolution.registerTarget("p", "db", web, one.hear);
     t.same([sets(one), one.clock.sleepers(), one.resolution.running()], [[a], 0, false]);
+    t.match(one.warned, [/^db is registered for p before start\(\): it is not looked up again/]);
     one.names.set("db", found(b));
     await one.clock.advance(10_000);
     one.resolution.start();

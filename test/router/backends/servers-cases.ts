@@ -5,9 +5,13 @@
 import type { Test } from "tap";
 import { serverNameAt } from "../../../router/haproxy/backend-sections.ts";
 import type { ServerView } from "../../../router/haproxy/runtime/servers.ts";
+import { systemClock } from "../../../kit/clock.ts";
+import type { Keeping, RouterEvent } from "../../../router/backends/keeping.ts";
+import { heed, look, planAll } from "../../../router/backends/look.ts";
 import type { BackendPlan, Order, Remembered } from "../../../router/backends/server-orders.ts";
 import { mergeServers, planServers, rememberedOfWorker } from "../../../router/backends/servers.ts";
 import type { Memory, Wanted } from "../../../router/backends/servers.ts";
+import { chanceOf } from "../../sim/random.ts";
 import { serverView } from "../../support/server-view.ts";
 
 const unchecked: BackendPlan = {
@@ -16,9 +20,12 @@ const unchecked: BackendPlan = {
   maxConnections: 50,
   check: undefined,
   drainGraceMs: 30_000,
+  keepUntilUpMs: 0,
 };
 const check = { inter: 1000, fastinter: 500, downinter: 1000, rise: 2, fall: 3 };
 const checked: BackendPlan = { ...unchecked, check };
+
+const keeping: BackendPlan = { ...checked, keepUntilUpMs: 10_000 };
 
 const at = (last: number): string => serverNameAt(`10.0.0.${last}`, 9200);
 const server = (last: number, changes: Partial<ServerView> = {}): ServerView =>
@@ -29,6 +36,8 @@ const server = (last: number, changes: Partial<ServerView> = {}): ServerView =>
     checked: false,
     ...changes,
   });
+const inCheck = (last: number, changes: Partial<ServerView> = {}): ServerView =>
+  server(last, { checked: true, ...changes });
 const wanted = (...lasts: readonly (number | readonly [number, number])[]): Wanted => ({
   isWhole: true,
   servers: lasts.map((one) => {
@@ -67,6 +76,56 @@ const drain = { state: "drain", admin: ["drain"] } as const;
 
 const rows: readonly Row[] = [
   { name: "in step", given: { wanted: wanted(1), seen: [server(1)] }, want: [] },
+  {
+    name: "its checks were refused when it was started: that is no rest",
+    given: { backend: checked, wanted: wanted(1), seen: [server(1)] },
+    want: [["start", "enable health S"]],
+  },
+  {
+    name: "who comes is not up yet: who goes serves on",
+    given: {
+      backend: keeping,
+      wanted: wanted(2),
+      seen: [inCheck(1), inCheck(2, { state: "down" })],
+    },
+    want: [],
+  },
+  {
+    name: "and no longer than it may",
+    given: {
+      backend: keeping,
+      wanted: wanted(2),
+      seen: [inCheck(1), inCheck(2, { state: "down" })],
+      known: [[1, { up: true, sparedSinceMs: 1000 }]],
+      nowMs: 11_000,
+    },
+    want: [["drain", "S weight 0"]],
+  },
+  {
+    name: "one of those who come is up: who goes, goes",
+    given: {
+      backend: keeping,
+      wanted: wanted(2, 3),
+      seen: [inCheck(1), inCheck(2), inCheck(3, { state: "down" })],
+      known: [[1, { up: true, sparedSinceMs: 1000 }]],
+      nowMs: 2000,
+    },
+    want: [["drain", "S weight 0"]],
+  },
+  {
+    name: "who goes and is down serves nobody on",
+    given: {
+      backend: keeping,
+      wanted: wanted(2),
+      seen: [inCheck(1, { state: "down" }), inCheck(2, { state: "down" })],
+    },
+    want: [["drain", "S weight 0"]],
+  },
+  {
+    name: "nobody is wanted: there is nobody to wait for",
+    given: { backend: keeping, wanted: wanted(), seen: [inCheck(1)] },
+    want: [["drain", "S weight 0"]],
+  },
   {
     name: "new, without checks",
     given: { wanted: wanted(1), seen: [] },
@@ -263,18 +322,12 @@ function lineDone(line: string, name: string, now: ServerView | undefined): Serv
   return { ...now, ...(value === "maint" ? maint : drain) };
 }
 
-/** Numbers from 0 to below `limit`, the same ones for the same seed (a linear congruence). */
-function dice(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * limit);
-  };
-}
-
 /** From any state, whatever DNS says on the way, the orders come to what is wanted at last. */
 function comesToRest(roll: (limit: number) => number): string {
-  const backend = roll(2) === 0 ? checked : { ...unchecked, drainGraceMs: roll(2) * 3000 };
+  const backend =
+    roll(2) === 0
+      ? { ...checked, keepUntilUpMs: roll(2) * 3000 }
+      : { ...unchecked, drainGraceMs: roll(2) * 3000 };
   const views: Partial<ServerView>[] = [
     {},
     { weight: 0 },
@@ -318,6 +371,53 @@ function comesToRest(roll: (limit: number) => number): string {
   return got.join() === want.join() ? "" : `${got.join(", ")} instead of ${want.join(", ")}`;
 }
 
+/** A backend that cannot be planned is said to, once, and is no other's affair. */
+function oneFails(t: Test): void {
+  const told: RouterEvent[] = [];
+  const { signal } = new AbortController();
+  const never = (): never => {
+    throw new Error("port: expected 1 to 65535; got 0");
+  };
+  const keeper: Keeping = {
+    router: { name: "r", runtime: "unix:/r" },
+    backends: [unchecked, { ...unchecked, name: "other" }],
+    wanted: (name) => (name === "search" ? never() : wanted(1)),
+    ...{ down: () => undefined, deadlineMs: 1, everyMs: 1, signal, clock: systemClock },
+    ...{ memories: new Map(), said: new Map(), isWanted: false, isOneByOne: false },
+    tell: (event) => void told.push(event),
+    state: {
+      router: "r",
+      seenAtMs: 0,
+      error: undefined,
+      pid: 1,
+      version: "3.0",
+      backends: [],
+    },
+  };
+  const info = {
+    version: "3.0",
+    pid: 1,
+    uptimeSeconds: 1,
+    stopping: false,
+    connections: 0,
+    node: "",
+  };
+  const servers = [serverView("search/hold"), serverView("other/hold")];
+  const view = { info, servers, queues: [], closedFrontends: [] };
+  for (let round = 0; round < 2; round += 1) {
+    const all = planAll(keeper, view);
+    heed(keeper, all);
+    look(keeper, view, all);
+    t.same(
+      all.map(({ plan }) => plan?.orders.length),
+      [undefined, 1],
+    );
+  }
+  t.match(told, [{ event: "failed", backend: "search", says: /stay as they are: port: expected/ }]);
+  t.equal(told.length, 1, "once");
+  t.match(keeper.state.backends, [{ isInStep: false }, { isInStep: false }]);
+}
+
 /** The cases of servers.ts. */
 export function serversCases(t: Test): void {
   for (const { name, given, want, notices = [] } of rows) {
@@ -337,9 +437,11 @@ export function serversCases(t: Test): void {
     ],
     "an address of two names has both weights, as far as it goes",
   );
+  oneFails(t);
   const seed = Number(process.env["SWITCHYARD_TEST_SEED"] ?? process.pid);
   t.comment(`seed ${seed}: SWITCHYARD_TEST_SEED=${seed} repeats it`);
-  const roll = dice(seed);
+  const chance = chanceOf(seed);
+  const roll = (limit: number): number => chance.between(0, limit - 1);
   for (let round = 0; round < 500; round += 1) {
     const fault = comesToRest(roll);
     if (fault !== "") return void t.fail(`round ${round}: ${fault}`);

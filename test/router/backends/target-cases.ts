@@ -42,6 +42,18 @@ const wrong: readonly {
     want: /backoff.baseMs must be at most backoff.maxMs, not 500/,
   },
   { name: "SRV of an address", hostname: "10.0.0.1", given: { srv: true }, want: /srv must be/ },
+  {
+    name: "nobody's address",
+    hostname: "0.0.0.0",
+    given: {},
+    want: /hostname must be an address that/,
+  },
+  {
+    name: "a group's address",
+    hostname: "ff02::1",
+    given: {},
+    want: /hostname must be an address/,
+  },
   { name: "no name", hostname: "", given: {}, want: /hostname must be a host name or an IP/ },
   { name: "a URL", hostname: "http://x", given: {}, want: /hostname must be/ },
   { name: "a long label", hostname: "a".repeat(64), given: {}, want: /hostname must be/ },
