@@ -1,5 +1,5 @@
 /**
- * The name server of bench/backends.ts, a process of its own: three addresses for each name, and
+ * The name server of bench/backends.ts, a process of its own: some addresses for each name, and
  * silence for those that it is told of.
  */
 import { startScriptedDns } from "../test/support/scripted-dns.ts";
@@ -7,6 +7,8 @@ import type { Name } from "../test/support/scripted-dns.ts";
 
 export interface NamesPlan {
   readonly count: number;
+  /** Addresses of each. */
+  readonly each: number;
 }
 
 /** From now on these names are not answered. */
@@ -25,14 +27,14 @@ export const nameOf = (at: number): string => `service-${at}.backends.example`;
 
 const ttlSeconds = 5;
 
-function addressesOf(at: number): Name {
-  const A = [1, 2, 3].map((host) => `10.${at >> 8}.${at & 255}.${host}`);
+function addressesOf(at: number, each: number): Name {
+  const A = Array.from({ length: each }, (_, host) => `10.${at >> 8}.${at & 255}.${host + 1}`);
   return { A, ttl: ttlSeconds };
 }
 
-async function serve({ count }: NamesPlan): Promise<void> {
+async function serve({ count, each }: NamesPlan): Promise<void> {
   const dns = await startScriptedDns("127.54.4.1");
-  for (let at = 0; at < count; at += 1) dns.names.set(nameOf(at), addressesOf(at));
+  for (let at = 0; at < count; at += 1) dns.names.set(nameOf(at), addressesOf(at, each));
   const tell = (): void => {
     process.send?.({ server: dns.server, asked: dns.asked() } satisfies NamesReady);
   };

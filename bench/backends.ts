@@ -3,7 +3,7 @@
  * process of its own, the processor time of this process while nothing changes, and how late lookups
  * begin, first while all names are answered, then while some are not.
  *
- * usage: bin/with-node ../bench/backends.ts [SECONDS of each part, 60 or more]
+ * usage: bin/with-node ../bench/backends.ts [SECONDS of each part, 60 or more] [library | process]
  */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -14,6 +14,7 @@ import { createBackendResolution } from "../router/backends/resolution.ts";
 import type { BackendResolution } from "../router/backends/resolution.ts";
 import { nameOf } from "./backends-names.ts";
 import type { NamesPlan, NamesReady, Silence } from "./backends-names.ts";
+import { measureProcess, processNames } from "./backends-process.ts";
 import { machine } from "./figures.ts";
 import { quantile, spread } from "./names-rig.ts";
 
@@ -85,16 +86,29 @@ async function register(resolution: BackendResolution): Promise<number> {
   return systemClock.monotonic() - began;
 }
 
-async function bench(seconds: number): Promise<boolean> {
+/** Runs `work` with a name server in a process of its own. */
+async function withNames(
+  plan: NamesPlan,
+  work: (server: string, names: ChildProcess) => Promise<boolean>,
+): Promise<boolean> {
   const names = fork(new URL("backends-names.ts", import.meta.url));
   const ended = once(names, "exit");
   try {
-    names.send({ count } satisfies NamesPlan);
+    names.send(plan);
     const [{ server }] = (await once(names, "message")) as [NamesReady];
+    return await work(server, names);
+  } finally {
+    names.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** The library by itself. */
+async function benchLibrary(seconds: number): Promise<boolean> {
+  return await withNames({ count, each: 3 }, async (server, names) => {
     const resolution = createBackendResolution({ servers: [server] });
     resolution.start();
     const registeredMs = await register(resolution);
-    process.stdout.write(`machine: ${machine()}\n`);
     process.stdout.write(`${count} targets registered in ${registeredMs.toFixed(0)} ms\n`);
     await systemClock.sleep(settleMs);
     const figures: Figure[] = [];
@@ -110,11 +124,32 @@ async function bench(seconds: number): Promise<boolean> {
     return figures.every(
       ({ share, seen }) => share <= mustShare && quantile(seen.lateMs, 0.99) <= mustLateMs,
     );
-  } finally {
-    names.kill("SIGKILL");
-    await ended;
-  }
+  });
 }
 
-const seconds = Number(process.argv[2] ?? 60);
-process.exitCode = (await bench(seconds)) ? 0 : 1;
+/** The process that keeps a router. */
+async function benchProcess(seconds: number): Promise<boolean> {
+  return await withNames({ count: processNames, each: 1 }, async (server) => {
+    const figure = await measureProcess(server, seconds);
+    if (figure === undefined) {
+      process.stdout.write("there is no HAProxy: the process is left out\n");
+      return true;
+    }
+    const { share, addedMs, againMs } = figure;
+    const lines = [
+      `the process, ${processNames} names and servers for ${seconds} s: ${share.toFixed(2)} % of a core (must ${mustShare})`,
+      `  all servers added after ${addedMs.toFixed(0)} ms, after a reload again in ${againMs.toFixed(0)} ms`,
+    ];
+    process.stdout.write(`${lines.join("\n")}\n`);
+    return share <= mustShare;
+  });
+}
+
+const parts = { library: benchLibrary, process: benchProcess } as const;
+const [, , said = "60", part] = process.argv;
+process.stdout.write(`machine: ${machine()}\n`);
+const results: boolean[] = [];
+for (const [name, run] of Object.entries(parts)) {
+  if (part === undefined || part === name) results.push(await run(Number(said)));
+}
+process.exitCode = results.every(Boolean) ? 0 : 1;
