@@ -6,25 +6,15 @@ import type { Environment, Router } from "../../config/schema.ts";
 import { eventually } from "../../kit/clock.ts";
 import { isFoundByDns } from "./backend-sections.ts";
 import { InstallError } from "./install.ts";
-import { haproxyNames } from "./model.ts";
 import { showRouter } from "./runtime/client.ts";
 import type { Runtime, RuntimeView } from "./runtime/client.ts";
 
 /** Why a backend would lose clients by a reload, in a sentence. */
-export function stranded(name: string, { servers, queues }: RuntimeView): string[] {
-  const own = servers.filter((one) => one.backend === name);
-  if (own.length === 0) return [];
+export function stranded(name: string, { queues }: RuntimeView): string[] {
   const waiting = queues.find((one) => one.backend === name)?.waiting ?? 0;
-  if (waiting > 0) {
-    const clients = waiting === 1 ? "1 client waits" : `${waiting} clients wait`;
-    return [`${clients} in the queue of backend ${name} and would be lost in the old worker`];
-  }
-  const isUp = own.some((one) => one.server !== haproxyNames.hold && one.state === "up");
-  return isUp
-    ? []
-    : [
-        `backend ${name} has no server that is up: who comes before the reload is lost in the old worker`,
-      ];
+  if (waiting === 0) return [];
+  const clients = waiting === 1 ? "1 client waits" : `${waiting} clients wait`;
+  return [`${clients} in the queue of backend ${name} and would be lost in the old worker`];
 }
 
 /** So long the backends process may take to give a new worker its servers. */
