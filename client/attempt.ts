@@ -29,6 +29,8 @@ export interface AttemptConfig {
 /** A session that is logged in, has the wanted role, and has nobody who reads it. */
 export interface Session {
   readonly address: DialAddress;
+  /** When the attempt began there: what was seen of the server later is newer than its role here. */
+  readonly since: number;
   readonly startup: Recording;
   /** Undefined where nobody asked, since every role fits. */
   readonly role: Role | undefined;
@@ -46,13 +48,14 @@ export type Attempt = (address: DialAddress, pass: Pass, signal: AbortSignal) =>
  */
 export function createAttempt(config: AttemptConfig): Attempt {
   return async (address, pass, signal) => {
+    const since = performance.now();
     const socket = await dial(address, config.dial, signal);
     const endTurn = await pass.turn(signal).catch((error: unknown) => {
       socket.destroy();
       throw error;
     });
     try {
-      return await startSession(socket, address, pass, config, signal);
+      return { ...(await startSession(socket, address, pass, config, signal)), since };
     } finally {
       endTurn();
     }
@@ -65,7 +68,7 @@ async function startSession(
   pass: Pass,
   config: AttemptConfig,
   signal: AbortSignal,
-): Promise<Session> {
+): Promise<Omit<Session, "since">> {
   const recorder = createRecorder();
   const stream = new StartupStream(socket, recorder);
   const inner = innerClient(stream, address, config);

@@ -1,7 +1,7 @@
 /**
  * Which connections of a pool are still good. Each server that is left begins a new epoch: what was
- * connected to it, or was on its way while that happened, is stale from then on and for ever. It knows
- * no sockets: connections are keys, and what is seen of them comes in by calls.
+ * connected to it, or was on its way there while that happened, is stale from then on and for ever. It
+ * knows no sockets: connections are keys, and what is seen of them comes in by calls.
  */
 import { codeOf, stalenessOf } from "./staleness.ts";
 import type { StaleReason } from "./staleness.ts";
@@ -36,8 +36,15 @@ export interface Met<A> {
   readonly change: PrimaryChange<A> | undefined;
 }
 
+interface Leaving<A> {
+  readonly address: A;
+  at: number;
+}
+
 interface Standing<A> {
   address: A | undefined;
+  /** Servers that were left while it looked for one. */
+  readonly left: Leaving<A>[];
   isStale: boolean;
 }
 
@@ -70,7 +77,7 @@ export class Epochs<C extends object, A> {
 
   /** A connection that begins to look for its server. */
   add(connection: C): void {
-    this.#standings.set(connection, { address: undefined, isStale: false });
+    this.#standings.set(connection, { address: undefined, left: [], isStale: false });
   }
 
   /** It has ended. */
@@ -93,14 +100,20 @@ export class Epochs<C extends object, A> {
   }
 
   /**
-   * A connection found its server. Where that is another primary than before, whatever is connected
-   * elsewhere is stale from now on.
+   * A connection found its server; to be called in the moment in which it did, since the last one to
+   * do so knows who is the primary. Where that is another one than before, whatever is connected
+   * elsewhere is stale from now on. What began at a server before that was left is stale itself.
+   * @param since when it began at this address, by `now`
    */
-  met(connection: C, address: A): Met<A> {
+  met(connection: C, address: A, since: number): Met<A> {
     const standing = this.#standings.get(connection);
     if (standing === undefined || standing.isStale)
       return { staleness: undefined, change: undefined };
     standing.address = address;
+    if ((this.#leavingOf(standing, address)?.at ?? -Infinity) >= since) {
+      standing.isStale = true;
+      return { staleness: undefined, change: undefined };
+    }
     this.#judgeDoubt(address);
     const from = this.#primary;
     if (!this.#options.single || (from !== undefined && this.#options.isSame(from, address))) {
@@ -120,7 +133,7 @@ export class Epochs<C extends object, A> {
    */
   failed(connection: C, error: unknown, isLost = false): Staleness<A> | undefined {
     const standing = this.#standings.get(connection);
-    const reason = stalenessOf(error) ?? (isLost ? "lost" : undefined);
+    const reason = stalenessOf(error, isLost);
     if (standing === undefined || standing.isStale || reason === undefined) return undefined;
     if (reason === "read-only") {
       if (!this.#options.single) return undefined;
@@ -132,14 +145,31 @@ export class Epochs<C extends object, A> {
     return this.leave({ reason, code: codeOf(error), address: standing.address });
   }
 
-  /** Leaves a server: whatever is connected to it, or not yet connected, is stale from now on. */
+  /**
+   * Leaves a server: whatever is connected to it is stale from now on, and what is on its way is if
+   * it arrives there. Where it is not known which server it was, all are.
+   */
   leave(left: Omit<Staleness<A>, "epoch">): Staleness<A> {
     const { address } = left;
     const isThere = (one: Standing<A>): boolean =>
-      one.address === undefined ||
       address === undefined ||
-      this.#options.isSame(one.address, address);
+      (one.address !== undefined && this.#options.isSame(one.address, address));
+    if (address !== undefined) this.#noteLeaving(address);
     return this.#mark(isThere, left) ?? this.#begin(left);
+  }
+
+  #leavingOf({ left }: Standing<A>, address: A): Leaving<A> | undefined {
+    return left.find((one) => this.#options.isSame(one.address, address));
+  }
+
+  #noteLeaving(address: A): void {
+    const at = this.#options.now();
+    for (const standing of this.#standings.values()) {
+      if (standing.address !== undefined) continue;
+      const before = this.#leavingOf(standing, address);
+      if (before === undefined) standing.left.push({ address, at });
+      else before.at = at;
+    }
   }
 
   #mark(

@@ -5,6 +5,8 @@
  */
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { asAttemptError } from "./errors.ts";
+import type { AttemptError } from "./errors.ts";
 import { closedFault } from "./faults.ts";
 import type { Recording } from "./recording.ts";
 import { startupLength } from "./wire.ts";
@@ -17,6 +19,8 @@ export interface Handover {
   take(): Duplex;
   /** Closes what nobody takes. */
   close(): void;
+  /** What to say where it turns out to have ended already. */
+  lost?(cause: AttemptError): Error;
 }
 
 /** Finds a session; rejects with why there is none, soon after `signal` aborts. */
@@ -96,7 +100,9 @@ export class HandoverStream extends Duplex {
     socket.on("drain", () => this.#drained());
     this.#settle(socket);
     if (socket.destroyed || socket.readableEnded) {
-      this.destroy(socket.errored ?? closedFault());
+      const { errored } = socket;
+      const fault = errored ? asAttemptError(errored, "closed") : closedFault();
+      this.destroy(found.lost?.(fault) ?? fault);
       return;
     }
     this.#startup = found.startup;

@@ -16,7 +16,7 @@ import type { PrimaryChange, Staleness } from "./epochs.ts";
 import type { DialAddress, Finder } from "./finder.ts";
 import { answersAt, lookAfter } from "./left-behind.ts";
 import type { LeftBehindOptions } from "./left-behind.ts";
-import { Client } from "./pg-client.ts";
+import { Client, sessionOf } from "./pg-client.ts";
 import { readRole } from "./role.ts";
 import { readTarget } from "./target.ts";
 import type { Endpoint } from "./target.ts";
@@ -75,7 +75,6 @@ export class Pool extends PgPool {
       idleCount: () => this.idleCount,
       waitingCount: () => this.waitingCount,
       ending: () => this.ending,
-      met: (client) => this.#met(client),
       isStale: (client) => this.#epochs.isStale(client),
     });
     this.#watch = new Watch<Client>({
@@ -166,7 +165,6 @@ export class Pool extends PgPool {
           ? true
           : listed.some((one) => isSame(one, address));
       },
-      met: (client: Client) => this.#met(client),
       hasOtherRole: ({ address }: Client) => this.#leave("role", address),
       forget: ({ address }: Client) => this.#forget(address),
       isReplaced: (silent: Client, found: Client) => this.#replace(silent.address, found.address),
@@ -185,6 +183,8 @@ export class Pool extends PgPool {
       const staleness = this.#epochs.failed(client, error, isLost);
       if (staleness !== undefined) this.#left(staleness);
     };
+    // Here, and not when it is handed out: an app's `onConnect` may keep it for as long as it likes.
+    client.connection.once("connect", () => this.#found(client));
     client.on("error", (error) => failed(error, true));
     client.on("end", () => this.#epochs.remove(client));
     // Errors of every statement pass here, whoever submitted it.
@@ -193,10 +193,12 @@ export class Pool extends PgPool {
     });
   }
 
-  #met(client: Client): void {
+  /** It has a session, of which pg has not yet heard. */
+  #found(client: Client): void {
     this.#watch.start();
-    if (client.address === undefined) return;
-    const { staleness, change } = this.#epochs.met(client, client.address);
+    const session = sessionOf(client);
+    if (session === undefined) return;
+    const { staleness, change } = this.#epochs.met(client, session.address, session.since);
     if (staleness !== undefined) this.#left(staleness);
     if (change === undefined) return;
     if (this.#leftBehind.pauseMs > 0) void lookAfter(change.from, this.#leftBehind);

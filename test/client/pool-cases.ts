@@ -4,29 +4,35 @@ import { Epochs } from "../../client/epochs.ts";
 import { codeOf, stalenessOf } from "../../client/staleness.ts";
 import "./checkouts-cases.ts";
 
-const coded = (code: unknown): Error => Object.assign(new Error("it failed"), { code });
+const coded = (code: unknown, severity = "FATAL"): Error =>
+  Object.assign(new Error("it failed"), { code, severity });
 
 t.test("what an error says of its server", (t) => {
   const rows = [
-    { name: "a refused write", given: "25006", want: "read-only" },
-    { name: "fast shutdown", given: "57P01", want: "shutdown" },
-    { name: "a crash", given: "57P02", want: "shutdown" },
-    { name: "a start", given: "57P03", want: "shutdown" },
-    { name: "a dropped database", given: "57P04", want: undefined },
-    { name: "an idle session's end", given: "57P05", want: undefined },
-    { name: "a connection failure", given: "08006", want: "lost" },
-    { name: "a wrong number of values", given: "08P01", want: undefined },
-    { name: "a duplicate key", given: "23505", want: undefined },
-    { name: "a cancelled statement", given: "57014", want: undefined },
-    { name: "a reset", given: "ECONNRESET", want: "lost" },
-    { name: "a broken pipe", given: "EPIPE", want: "lost" },
-    { name: "no way there", given: "EHOSTUNREACH", want: "lost" },
-    { name: "a code that holds one", given: "X57P01", want: undefined },
-    { name: "a number", given: 25006, want: undefined },
+    { name: "a refused write", given: coded("25006", "ERROR"), want: "read-only" },
+    { name: "fast shutdown", given: coded("57P01"), want: "shutdown" },
+    { name: "a crash", given: coded("57P02", "PANIC"), want: "shutdown" },
+    { name: "a start", given: coded("57P03"), want: "shutdown" },
+    { name: "the shutdown of a foreign server", given: coded("57P01", "ERROR"), want: undefined },
+    { name: "a dropped database", given: coded("57P04"), want: undefined },
+    { name: "an idle session's end", given: coded("57P05"), want: undefined },
+    { name: "no way to a foreign server", given: coded("08001", "ERROR"), want: undefined },
+    { name: "dblink without a connection", given: coded("08003", "ERROR"), want: undefined },
+    { name: "a foreign server's failure", given: coded("08006", "ERROR"), want: undefined },
+    { name: "a duplicate key", given: coded("23505", "ERROR"), want: undefined },
+    { name: "a cancelled statement", given: coded("57014", "ERROR"), want: undefined },
+    { name: "a code that holds one", given: coded("X57P01"), want: undefined },
+    { name: "a number", given: coded(25006), want: undefined },
+    { name: "no code", given: new Error("no code"), want: undefined },
+    { name: "nothing", given: undefined, want: undefined },
   ];
-  for (const { name, given, want } of rows) t.equal(stalenessOf(coded(given)), want, name);
-  t.equal(stalenessOf(new Error("no code")), undefined);
-  t.equal(stalenessOf(undefined), undefined);
+  for (const { name, given, want } of rows) t.equal(stalenessOf(given, false), want, name);
+  const broken = [
+    { name: "a reset", given: coded("ECONNRESET", ""), want: "lost" },
+    { name: "no word at all", given: new Error("terminated"), want: "lost" },
+    { name: "a shutdown in another language", given: coded("57P01", "ВАЖНО"), want: "shutdown" },
+  ];
+  for (const { name, given, want } of broken) t.equal(stalenessOf(given, true), want, name);
   t.equal(codeOf(coded("25006")), "25006");
   t.end();
 });
@@ -50,7 +56,7 @@ function start(single = true): {
   const at = (address: string): Connection => {
     const connection = { name: `${(made += 1)}` };
     epochs.add(connection);
-    epochs.met(connection, address);
+    epochs.met(connection, address, now);
     return connection;
   };
   return { epochs, at, pass: (ms) => void (now += ms) };
@@ -66,8 +72,8 @@ t.test("the first error of many leaves the server once", (t) => {
   });
   t.same(
     [one, two, coming].map((each) => epochs.isStale(each)),
-    [true, true, true],
-    "what was on its way then is not trusted either",
+    [true, true, false],
+    "what was on its way then is judged when it arrives",
   );
   t.equal(epochs.failed(two, coded("57P01")), undefined, "nothing new");
   t.equal(epochs.failed(one, new Error("gone"), true), undefined);
@@ -75,9 +81,28 @@ t.test("the first error of many leaves the server once", (t) => {
   const fresh: Connection = { name: "fresh" };
   epochs.add(fresh);
   t.notOk(epochs.isStale(fresh));
-  t.same(epochs.met(fresh, "b").change, { from: "a", to: "b" });
+  t.same(epochs.met(fresh, "b", 0).change, { from: "a", to: "b" });
   t.equal(epochs.epoch, 1, "the change was no news to anybody who is left");
   t.equal(epochs.primary, "b");
+  t.end();
+});
+
+t.test("what was on its way to a server that was left is stale, unless it began later", (t) => {
+  const { epochs, at, pass } = start();
+  const first = at("a");
+  const [early, elsewhere, later] = [{ name: "early" }, { name: "other" }, { name: "later" }];
+  for (const one of [early, elsewhere, later]) epochs.add(one);
+  pass(5);
+  epochs.failed(first, coded("57P01"));
+  pass(5);
+  const nothing = { staleness: undefined, change: undefined };
+  t.same(epochs.met(early, "a", 4), nothing);
+  t.ok(epochs.isStale(early), "it had begun there before that server was left");
+  t.same(epochs.met(elsewhere, "b", 4).change, { from: "a", to: "b" });
+  t.notOk(epochs.isStale(elsewhere), "it has nothing to do with that server");
+  t.same(epochs.met(later, "a", 6).change, { from: "b", to: "a" });
+  t.notOk(epochs.isStale(later), "that server is back");
+  t.ok(epochs.isStale(elsewhere));
   t.end();
 });
 
@@ -87,15 +112,15 @@ t.test("another primary makes stale what is connected elsewhere, and nothing on 
   const [coming, found] = [{ name: "coming" }, { name: "found" }];
   epochs.add(coming);
   epochs.add(found);
-  const { staleness, change } = epochs.met(found, "b");
+  const { staleness, change } = epochs.met(found, "b", 0);
   t.same(staleness, { epoch: 1, reason: "moved", code: undefined, address: "a" });
   t.same(change, { from: "a", to: "b" });
   t.ok(epochs.isStale(old));
   t.notOk(epochs.isStale(coming));
   t.notOk(epochs.isStale(found));
-  t.same(epochs.met(old, "a"), { staleness: undefined, change: undefined }, "it does not go back");
+  t.same(epochs.met(old, "a", 0), { staleness: undefined, change: undefined }, "it does not go back");
   t.equal(epochs.primary, "b");
-  t.same(epochs.met(coming, "b"), { staleness: undefined, change: undefined });
+  t.same(epochs.met(coming, "b", 0), { staleness: undefined, change: undefined });
   t.end();
 });
 

@@ -1,0 +1,94 @@
+/** A pool beside peers that are told what to say: what leaves a server, and what must not. */
+import t from "tap";
+import type { Test } from "tap";
+import { createPool } from "../../client/pool.ts";
+import type { Pool, PoolConfig } from "../../client/pool.ts";
+import { eventually, nextTurn } from "../../kit/clock.ts";
+import { backend, greeting, say, startFakePostgres } from "../support/fake-postgres.ts";
+import type { FakePostgres } from "../support/fake-postgres.ts";
+
+const soon = { deadlineMs: 10_000, intervalMs: 5 };
+
+interface Peer extends FakePostgres {
+  isPrimary: boolean;
+}
+
+/** Answers every query with its role, or with `refusal`. */
+async function peer(t: Test, isPrimary: boolean, refusal?: Buffer): Promise<Peer> {
+  const state = { isPrimary };
+  const fake = await startFakePostgres(t, {
+    greeting,
+    answer: (text) =>
+      refusal !== undefined && text.startsWith("INSERT")
+        ? Buffer.concat([refusal, say.ready])
+        : Buffer.concat([say.row(...(state.isPrimary ? ["false", "off"] : ["true", "on"])), say.ready]),
+  });
+  return Object.assign(state, fake);
+}
+
+function poolOf(t: Test, peers: readonly Peer[], config: PoolConfig = {}): Pool {
+  const pool = createPool({
+    host: peers.map(({ host }) => host),
+    port: peers.map(({ port }) => port),
+    user: "app",
+    password: "s3cret",
+    targetSessionAttrs: "read-write",
+    probeMs: 0,
+    ...config,
+  });
+  t.teardown(() => pool.end());
+  return pool;
+}
+
+t.test("who keeps a session long before it is handed out does not lead the pool back", async (t) => {
+  const [old, next] = [await peer(t, true), await peer(t, false)];
+  const hooks: (() => void)[] = [];
+  const pool = poolOf(t, [old, next], {
+    onConnect: () => new Promise<void>((resolve) => void hooks.push(resolve)),
+  } as PoolConfig);
+  const changes: number[] = [];
+  pool.on("primary-changed", ({ to }) => changes.push(to.port));
+  const early = pool.connect();
+  await eventually("the first session", soon, () => hooks[0]);
+  t.equal(pool.primary?.port, old.port, "known before it is handed out");
+  Object.assign(old, { isPrimary: false });
+  Object.assign(next, { isPrimary: true });
+  const late = pool.connect();
+  const release = await eventually("the second session", soon, () => hooks[1]);
+  release();
+  const good = await early;
+  t.equal(good.address?.port, next.port);
+  hooks[0]?.();
+  const third = await eventually("another one in place of the first", soon, () => hooks[2]);
+  third();
+  const given = await late;
+  t.equal(given.address?.port, next.port, "a session on the old primary is handed to nobody");
+  t.equal(pool.primary?.port, next.port);
+  t.same(changes, [next.port]);
+  for (const client of [good, given]) client.release();
+  t.equal(pool.idleCount, 2, "and the good ones stay");
+});
+
+t.test("a statement that failed of another server costs nothing", async (t) => {
+  for (const code of ["08001", "08003", "08006", "57P01"]) {
+    const refusal = backend("E", `SERROR\0VERROR\0C${code}\0Mno way to the foreign server\0\0`);
+    const one = await peer(t, true, refusal);
+    const pool = poolOf(t, [one]);
+    const held = await pool.connect();
+    await t.rejects(pool.query("INSERT"), { code });
+    held.release();
+    await pool.query("SELECT 1");
+    t.same([pool.epoch, one.connections.length], [0, 2], code);
+  }
+});
+
+t.test("a session that is lost while it is idle opens no other", async (t) => {
+  const one = await peer(t, true);
+  const pool = poolOf(t, [one]);
+  const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()]);
+  for (const client of clients) client.release();
+  one.connections[0]?.socket.resetAndDestroy();
+  await eventually("the others are dropped as well", soon, () => pool.totalCount === 0 || undefined);
+  for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+  t.same([pool.totalCount, one.connections.length, pool.epoch], [0, 3, 1]);
+});
