@@ -3,7 +3,8 @@
  * connected to it, or was on its way there while that happened, is stale from then on and for ever. It
  * knows no sockets: connections are keys, and what is seen of them comes in by calls.
  */
-import { codeOf, stalenessOf } from "./staleness.ts";
+import { Doubt } from "./doubt.ts";
+import { codeOf, meaningOf } from "./staleness.ts";
 import type { StaleReason } from "./staleness.ts";
 
 /** Why the pool left a server. */
@@ -36,6 +37,14 @@ export interface Met<A> {
   readonly change: PrimaryChange<A> | undefined;
 }
 
+/** What an error of a connection is worth. */
+export interface Failed<A> {
+  /** The server was left for it. */
+  readonly staleness: Staleness<A> | undefined;
+  /** A session was lost, and the server has to be looked at. */
+  readonly suspect: A | undefined;
+}
+
 interface Leaving<A> {
   readonly address: A;
   at: number;
@@ -48,21 +57,26 @@ interface Standing<A> {
   isStale: boolean;
 }
 
-const firstQuietMs = 10_000;
-const longestQuietMs = 300_000;
+/** Two sessions that a server loses within this time are no accident of one of them. */
+const togetherMs = 1000;
+
+const nothing = { staleness: undefined, suspect: undefined } as const;
 
 export class Epochs<C extends object, A> {
   readonly #options: EpochOptions<A>;
   readonly #standings = new Map<C, Standing<A>>();
   #epoch = 0;
   #primary: A | undefined;
-  /** A refused write can also be the app's own READ ONLY: then it is not believed again for a while. */
-  #quietMs = 0;
-  #quietUntil = Number.NEGATIVE_INFINITY;
-  #doubted: A | undefined;
+  /** A refused write can also be the app's own READ ONLY. */
+  readonly #refusals: Doubt<A>;
+  /** Sessions can be ended one by one: by hand, by a timeout of something on the way. */
+  readonly #losses: Doubt<A>;
+  #lastLoss: Leaving<A> | undefined;
 
   constructor(options: EpochOptions<A>) {
     this.#options = options;
+    this.#refusals = new Doubt(options);
+    this.#losses = new Doubt(options);
   }
 
   /** How many times a server was left. */
@@ -114,7 +128,8 @@ export class Epochs<C extends object, A> {
       standing.isStale = true;
       return { staleness: undefined, change: undefined };
     }
-    this.#judgeDoubt(address);
+    this.#refusals.passed(address);
+    this.#losses.passed(address);
     const from = this.#primary;
     if (!this.#options.single || (from !== undefined && this.#options.isSame(from, address))) {
       return { staleness: undefined, change: undefined };
@@ -129,20 +144,34 @@ export class Epochs<C extends object, A> {
 
   /**
    * An error of a connection; what of it is news. One that is stale already has nothing to tell.
+   * The end of one session is no sign that its server is not what it was; the end of two at once is.
    * @param isLost whether the connection broke, so that an error without a code counts as well
    */
-  failed(connection: C, error: unknown, isLost = false): Staleness<A> | undefined {
+  failed(connection: C, error: unknown, isLost = false): Failed<A> {
     const standing = this.#standings.get(connection);
-    const reason = stalenessOf(error, isLost);
-    if (standing === undefined || standing.isStale || reason === undefined) return undefined;
-    if (reason === "read-only") {
-      if (!this.#options.single) return undefined;
-      standing.isStale = true;
-      if (this.#options.now() < this.#quietUntil) return undefined;
-      this.#doubted = standing.address;
-    }
+    const meaning = meaningOf(error, isLost);
+    if (standing === undefined || standing.isStale || meaning === undefined) return nothing;
+    const { address } = standing;
+    const isRefusal = meaning === "read-only";
+    if (isRefusal && !this.#options.single) return nothing;
     standing.isStale = true;
-    return this.leave({ reason, code: codeOf(error), address: standing.address });
+    if (meaning === "session") return nothing;
+    const isOne = isRefusal ? this.#refusals.isQuiet : this.#isLone(address);
+    if (isOne) return { staleness: undefined, suspect: isRefusal ? undefined : address };
+    (isRefusal ? this.#refusals : this.#losses).left(address);
+    const left = { reason: meaning, code: codeOf(error), address };
+    return { staleness: this.leave(left), suspect: undefined };
+  }
+
+  #isLone(address: A | undefined): boolean {
+    const [last, at] = [this.#lastLoss, this.#options.now()];
+    this.#lastLoss = address === undefined ? undefined : { address, at };
+    const isSecond =
+      last !== undefined &&
+      address !== undefined &&
+      this.#options.isSame(last.address, address) &&
+      at - last.at <= togetherMs;
+    return !isSecond || this.#losses.isQuiet;
   }
 
   /**
@@ -184,17 +213,5 @@ export class Epochs<C extends object, A> {
   #begin(left: Omit<Staleness<A>, "epoch">): Staleness<A> {
     this.#epoch += 1;
     return { epoch: this.#epoch, ...left };
-  }
-
-  /** After a refused write: the same server again means that it was the app's own doing. */
-  #judgeDoubt(address: A): void {
-    const doubted = this.#doubted;
-    if (doubted === undefined) return;
-    this.#doubted = undefined;
-    const isSame = this.#options.isSame(doubted, address);
-    this.#quietMs = isSame
-      ? Math.min(Math.max(this.#quietMs * 2, firstQuietMs), longestQuietMs)
-      : 0;
-    this.#quietUntil = isSame ? this.#options.now() + this.#quietMs : Number.NEGATIVE_INFINITY;
   }
 }

@@ -180,8 +180,11 @@ export class Pool extends PgPool {
   #join(client: Client): void {
     this.#epochs.add(client);
     const failed = (error: unknown, isLost: boolean): void => {
-      const staleness = this.#epochs.failed(client, error, isLost);
+      const { staleness, suspect } = this.#epochs.failed(client, error, isLost);
       if (staleness !== undefined) this.#left(staleness);
+      if (suspect === undefined) return;
+      this.#forget(suspect);
+      this.#watch.lookNow();
     };
     // Here, and not when it is handed out: an app's `onConnect` may keep it for as long as it likes.
     client.connection.once("connect", () => this.#found(client));

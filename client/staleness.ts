@@ -11,19 +11,24 @@
  */
 export type StaleReason = "read-only" | "shutdown" | "lost" | "role" | "moved";
 
+/** What an error says: `session` that this one session has ended, and nothing of its server. */
+export type ErrorMeaning = "read-only" | "shutdown" | "lost" | "session";
+
 interface ErrorRow {
   /** SQLSTATEs (PostgreSQL manual, appendix A). */
   readonly code: RegExp;
   /** It counts only where the session ends with it. */
   readonly mustEnd: boolean;
-  readonly reason: StaleReason;
+  readonly meaning: ErrorMeaning;
 }
 
 const rows: readonly ErrorRow[] = [
   // read_only_sql_transaction
-  { code: /^25006$/, mustEnd: false, reason: "read-only" },
+  { code: /^25006$/, mustEnd: false, meaning: "read-only" },
   // admin_shutdown, crash_shutdown, cannot_connect_now
-  { code: /^57P0[123]$/, mustEnd: true, reason: "shutdown" },
+  { code: /^57P0[123]$/, mustEnd: true, meaning: "shutdown" },
+  // idle_session_timeout, idle_in_transaction_session_timeout, transaction_timeout
+  { code: /^(57P05|25P03|25P04)$/, mustEnd: true, meaning: "session" },
 ];
 
 /** What ends a session. A server that speaks another language has other words, and ends it as well. */
@@ -34,11 +39,11 @@ const endings: ReadonlySet<unknown> = new Set(["FATAL", "PANIC"]);
  * @param error what a statement, a connection or the server gave: anything with a `code`
  * @param isLost whether the connection broke with it
  */
-export function stalenessOf(error: unknown, isLost: boolean): StaleReason | undefined {
+export function meaningOf(error: unknown, isLost: boolean): ErrorMeaning | undefined {
   const code = codeOf(error) ?? "";
   const hasEnded = isLost || endings.has(severityOf(error));
   const row = rows.find((one) => one.code.test(code) && (hasEnded || !one.mustEnd));
-  return row?.reason ?? (isLost ? "lost" : undefined);
+  return row?.meaning ?? (isLost ? "lost" : undefined);
 }
 
 /** The SQLSTATE or errno of an error; undefined where it has none. */
