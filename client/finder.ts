@@ -140,14 +140,19 @@ export function createFinder(options: FinderOptions = {}): Finder {
     options: shown,
     find: async (request) => {
       const key = targetKey(request.endpoints, request.attributes);
-      const company = companies.get(key) ?? new Company(parts.timing);
+      for (const [one, { isForgotten }] of companies) if (isForgotten) companies.delete(one);
+      const company = companies.get(key) ?? new Company(parts.timing, parts.staggerMs);
       companies.set(key, company);
       company.searches += 1;
+      let hasPassed = false;
       try {
-        return await new Search(parts, company, key, request).run();
+        const found = await new Search(parts, company, key, request).run();
+        hasPassed = true;
+        return found;
       } finally {
         company.searches -= 1;
-        if (company.searches === 0) companies.delete(key);
+        if (company.searches === 0 && hasPassed) companies.delete(key);
+        else if (company.searches === 0) company.rest();
       }
     },
     forget: (address) => {

@@ -168,11 +168,25 @@ export class Search<T> {
   async #follow(lead: Lead): Promise<void> {
     this.#followed.add(lead);
     const { staggerMs } = this.#parts;
+    const endTurn = await this.#turn(lead.address);
+    if (endTurn === undefined) return;
     this.#enter([lead.address], lead.pass);
     await this.#race.quiet();
+    endTurn();
     const patienceMs = Math.min(lead.ms * 2, longestPatienceMs) - staggerMs;
     if (patienceMs <= 0 || this.#isOver || !this.#isEntered(lead.address)) return;
     await this.#sleep(patienceMs);
+  }
+
+  /** Undefined where it is of no use any more: the search is over, or somebody else failed there. */
+  async #turn(address: DialAddress): Promise<(() => void) | undefined> {
+    const { failures } = this.#company;
+    const before = failures.get(keyOf(address));
+    const endTurn = await this.#company.turn(address, this.#halt.signal).catch(() => undefined);
+    if (endTurn === undefined) return undefined;
+    if (!this.#isOver && failures.get(keyOf(address)) === before) return endTurn;
+    endTurn();
+    return undefined;
   }
 
   /** Until the search is over, or for its turn where others wait: they may have better luck. */

@@ -121,26 +121,29 @@ t.test("whoever has waited longest is served first, whoever's login is the quick
   t.end();
 });
 
-t.test("whose login went to somebody else waits for his, and not only until that one's end", (t) => {
-  const { checkouts, asked, client, doneOf } = rig();
-  const [first, second] = [taker(), taker()];
-  const [one, other] = [client(), client()];
-  checkouts.take(first.callback);
-  checkouts.take(second.callback);
-  const [ofFirst, ofSecond] = asked.splice(0);
-  ofSecond?.(undefined, one, doneOf(one));
-  t.same([first.got, second.got], [[one], []]);
-  ofFirst?.(new Error("its time is over"), undefined, () => undefined);
-  t.same(second.got, [], "the time of the first was over, his is not");
-  t.equal(asked.length, 1);
-  asked.shift()?.(undefined, other, doneOf(other));
-  t.same(second.got, [other]);
-  const third = taker();
-  checkouts.take(third.callback);
-  asked.shift()?.(new Error("his own"), undefined, () => undefined);
-  t.match(third.got, [{ message: "his own" }]);
-  t.end();
-});
+t.test(
+  "whose login went to somebody else waits for his, and not only until that one's end",
+  (t) => {
+    const { checkouts, asked, client, doneOf } = rig();
+    const [first, second] = [taker(), taker()];
+    const [one, other] = [client(), client()];
+    checkouts.take(first.callback);
+    checkouts.take(second.callback);
+    const [ofFirst, ofSecond] = asked.splice(0);
+    ofSecond?.(undefined, one, doneOf(one));
+    t.same([first.got, second.got], [[one], []]);
+    ofFirst?.(new Error("its time is over"), undefined, () => undefined);
+    t.same(second.got, [], "the time of the first was over, his is not");
+    t.equal(asked.length, 1);
+    asked.shift()?.(undefined, other, doneOf(other));
+    t.same(second.got, [other]);
+    const third = taker();
+    checkouts.take(third.callback);
+    asked.shift()?.(new Error("his own"), undefined, () => undefined);
+    t.match(third.got, [{ message: "his own" }]);
+    t.end();
+  },
+);
 
 t.test("an error counts when nothing else is on its way", (t) => {
   const { checkouts, asked, idle, client, doneOf } = rig();

@@ -154,7 +154,11 @@ t.test("another primary makes stale what is connected elsewhere, and nothing on 
   t.ok(epochs.isStale(old));
   t.notOk(epochs.isStale(coming));
   t.notOk(epochs.isStale(found));
-  t.same(epochs.met(old, "a", 0), { staleness: undefined, change: undefined }, "it does not go back");
+  t.same(
+    epochs.met(old, "a", 0),
+    { staleness: undefined, change: undefined },
+    "it does not go back",
+  );
   t.equal(epochs.primary, "b");
   t.same(epochs.met(coming, "b", 0), { staleness: undefined, change: undefined });
   t.end();

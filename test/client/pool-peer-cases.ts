@@ -21,7 +21,10 @@ async function peer(t: Test, isPrimary: boolean, refusal?: Buffer): Promise<Peer
     answer: (text) =>
       refusal !== undefined && text.startsWith("INSERT")
         ? Buffer.concat([refusal, say.ready])
-        : Buffer.concat([say.row(...(state.isPrimary ? ["false", "off"] : ["true", "on"])), say.ready]),
+        : Buffer.concat([
+            say.row(...(state.isPrimary ? ["false", "off"] : ["true", "on"])),
+            say.ready,
+          ]),
   });
   return Object.assign(state, fake);
 }
@@ -40,34 +43,37 @@ function poolOf(t: Test, peers: readonly Peer[], config: PoolConfig = {}): Pool 
   return pool;
 }
 
-t.test("who keeps a session long before it is handed out does not lead the pool back", async (t) => {
-  const [old, next] = [await peer(t, true), await peer(t, false)];
-  const hooks: (() => void)[] = [];
-  const pool = poolOf(t, [old, next], {
-    onConnect: () => new Promise<void>((resolve) => void hooks.push(resolve)),
-  } as PoolConfig);
-  const changes: number[] = [];
-  pool.on("primary-changed", ({ to }) => changes.push(to.port));
-  const early = pool.connect();
-  await eventually("the first session", soon, () => hooks[0]);
-  t.equal(pool.primary?.port, old.port, "known before it is handed out");
-  Object.assign(old, { isPrimary: false });
-  Object.assign(next, { isPrimary: true });
-  const late = pool.connect();
-  const release = await eventually("the second session", soon, () => hooks[1]);
-  release();
-  const good = await early;
-  t.equal(good.address?.port, next.port);
-  hooks[0]?.();
-  const third = await eventually("another one in place of the first", soon, () => hooks[2]);
-  third();
-  const given = await late;
-  t.equal(given.address?.port, next.port, "a session on the old primary is handed to nobody");
-  t.equal(pool.primary?.port, next.port);
-  t.same(changes, [next.port]);
-  for (const client of [good, given]) client.release();
-  t.equal(pool.idleCount, 2, "and the good ones stay");
-});
+t.test(
+  "who keeps a session long before it is handed out does not lead the pool back",
+  async (t) => {
+    const [old, next] = [await peer(t, true), await peer(t, false)];
+    const hooks: (() => void)[] = [];
+    const pool = poolOf(t, [old, next], {
+      onConnect: () => new Promise<void>((resolve) => void hooks.push(resolve)),
+    } as PoolConfig);
+    const changes: number[] = [];
+    pool.on("primary-changed", ({ to }) => changes.push(to.port));
+    const early = pool.connect();
+    await eventually("the first session", soon, () => hooks[0]);
+    t.equal(pool.primary?.port, old.port, "known before it is handed out");
+    Object.assign(old, { isPrimary: false });
+    Object.assign(next, { isPrimary: true });
+    const late = pool.connect();
+    const release = await eventually("the second session", soon, () => hooks[1]);
+    release();
+    const good = await early;
+    t.equal(good.address?.port, next.port);
+    hooks[0]?.();
+    const third = await eventually("another one in place of the first", soon, () => hooks[2]);
+    third();
+    const given = await late;
+    t.equal(given.address?.port, next.port, "a session on the old primary is handed to nobody");
+    t.equal(pool.primary?.port, next.port);
+    t.same(changes, [next.port]);
+    for (const client of [good, given]) client.release();
+    t.equal(pool.idleCount, 2, "and the good ones stay");
+  },
+);
 
 t.test("a statement that failed of another server costs nothing", async (t) => {
   for (const code of ["08001", "08003", "08006", "57P01"]) {
@@ -90,7 +96,11 @@ t.test("a session that is lost while it is idle costs no other, and opens none",
   one.connections[0]?.socket.resetAndDestroy();
   await eventually("it is gone", soon, () => pool.totalCount === 2 || undefined);
   one.connections[1]?.socket.resetAndDestroy();
-  await eventually("the others are dropped as well", soon, () => pool.totalCount === 0 || undefined);
+  await eventually(
+    "the others are dropped as well",
+    soon,
+    () => pool.totalCount === 0 || undefined,
+  );
   for (let turn = 0; turn < 50; turn += 1) await nextTurn();
   t.same([pool.totalCount, one.connections.length, pool.epoch], [0, 3, 1]);
 });
