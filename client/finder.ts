@@ -111,10 +111,8 @@ const targetKey = (endpoints: readonly Endpoint[], attributes: TargetSessionAttr
   [attributes, ...endpoints.map((one) => endpointKey(one))].join();
 
 function partsOf(options: FinderOptions): FinderParts {
-  const timing: Timing = {
-    now: options.now ?? systemTiming.now,
-    sleep: options.sleep ?? systemTiming.sleep,
-  };
+  const { now = systemTiming.now, sleep } = options;
+  const timing: Timing = sleep === undefined ? { ...systemTiming, now } : { now, sleep };
   const dnsTimeoutMs = options.dnsTimeoutMs ?? 2000;
   const servers = options.servers ?? [];
   return {

@@ -51,6 +51,8 @@ export interface Names {
    * @throws AttemptError "dns" where nothing is known, or the signal's reason
    */
   addresses(host: string, options: AddressesOptions): Promise<NameAnswer>;
+  /** What was known last of a host, however old; a literal is what it is. Asks nobody. */
+  known(host: string): readonly NameAddress[];
 }
 
 /** How long a question may hold up a search that knows older addresses. */
@@ -115,6 +117,11 @@ class NameCache implements Names {
     const stale = this.#lastGood(host, result?.error);
     if (stale !== undefined) return stale;
     throw asAttemptError(result?.error ?? timedOut(host, this.#timeoutMs), "dns");
+  }
+
+  known(host: string): readonly NameAddress[] {
+    const literal = literalOf(host);
+    return literal === undefined ? (this.#known.get(host)?.addresses ?? []) : [literal];
   }
 
   #question(host: string): Question {
