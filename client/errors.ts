@@ -60,13 +60,18 @@ const reasons: Readonly<Record<string, AttemptReason>> = {
   ECONNREFUSED: "refused",
   ENOENT: "refused",
   EHOSTUNREACH: "unreachable",
+  EHOSTDOWN: "unreachable",
   ENETUNREACH: "unreachable",
+  ENETDOWN: "unreachable",
   EADDRNOTAVAIL: "unreachable",
   EACCES: "unreachable",
   EPERM: "unreachable",
   EINVAL: "unreachable",
   ETIMEDOUT: "timeout",
   ECONNRESET: "closed",
+  ECONNABORTED: "closed",
+  ENETRESET: "closed",
+  ENOTCONN: "closed",
   EPIPE: "closed",
 };
 

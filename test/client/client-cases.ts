@@ -2,6 +2,8 @@
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import type { Duplex } from "node:stream";
 import { inspect } from "node:util";
 import { Client as PgClient } from "pg";
 import t from "tap";
@@ -205,4 +207,28 @@ t.test("a client that is not ours, and a server that is away, when it is to canc
   await gone;
   await theirs.end();
   t.match(await query, { message: /terminated/ }, "nothing but the end of the session ends it");
+});
+
+t.test("a cancel request to an address that says nothing ends with its attempt", async (t) => {
+  const { port } = await peer(t, { answer: () => undefined });
+  let sockets = 0;
+  const hole = (): Duplex => {
+    sockets += 1;
+    const silent = new PassThrough();
+    return Object.assign(silent, { connect: () => silent });
+  };
+  const running = new Client({ ...account, host: "127.0.0.1", port });
+  await running.connect();
+  const query = running.query("SELECT pg_sleep(1)").catch(() => undefined);
+  const active = (
+    running as unknown as { _getActiveQuery(): { submit(): void } }
+  )._getActiveQuery();
+  const config = { ...account, host: "127.0.0.1", port, stream: hole, attemptTimeoutMs: 50 };
+  const canceller = new Client(config);
+  const ended = new Promise((resolve) => canceller.connection.once("end", resolve));
+  canceller.cancel(running, active);
+  await ended;
+  t.equal(sockets, 1);
+  await running.end();
+  await query;
 });

@@ -233,3 +233,18 @@ t.test("who waits for his turn at a server that fails goes elsewhere without a d
   await servers.time.until(Promise.all(searches));
   t.ok(servers.dialled(a, since) <= 5, `${servers.dialled(a, since)} dials`);
 });
+
+t.test("no round waits for a name whose addresses are known", async (t) => {
+  const { servers, finder } = await known();
+  servers.manners.set(a, "standby");
+  servers.nameDelays.set("db", 45);
+  const search = servers.find(finder, "db", "read-write");
+  const since = servers.time.now();
+  await servers.time.pass(400);
+  const rounds = servers.dialled(a, since);
+  t.ok(rounds > 12, `${rounds} rounds in 400 ms`);
+  servers.names.set("db", ["10.0.0.3"]);
+  servers.manners.set("10.0.0.3", "primary");
+  const { value } = await servers.time.until(search);
+  t.equal(value.address, "10.0.0.3", "and what is new is found");
+});
