@@ -2,6 +2,7 @@
  * One attempt at one address: dial, log in, and look at the role, all on the session that is handed
  * over when it fits. An inner pg client does the talking and is let go at the end.
  */
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Client as PgClient } from "pg";
 import type { ClientConfig as PgClientConfig } from "pg";
@@ -137,8 +138,10 @@ function depart(socket: Duplex, isLoggedIn: boolean): void {
     socket.destroy();
     return;
   }
-  const timer = setTimeout(() => socket.destroy(), farewellMs);
+  const timer = setTimeout(() => socket.destroy(), farewellMs).unref();
   socket.once("close", () => clearTimeout(timer));
+  // Neither the farewell nor who does not answer it keeps Node running.
+  (socket as Partial<Socket>).unref?.();
   // Unread bytes would keep the end of the stream from being seen.
   socket.resume();
   socket.end(terminate);

@@ -82,6 +82,15 @@ export class Checkouts {
     }
   }
 
+  /** Nobody waits any longer: the pool has ended. */
+  refuseAll(reason: Error): void {
+    for (const [holder, request] of [...this.#waiting]) {
+      this.#waiting.delete(holder);
+      this.#hold(request, undefined);
+      holder(reason, undefined, () => undefined);
+    }
+  }
+
   #ask(holder: Callback | undefined): void {
     const request: Request = { holder, isInherited: false };
     this.#hold(request, holder);
@@ -163,9 +172,12 @@ function discard(client: Client, done: Done): void {
   setTimeout(() => cut(client), farewellMs).unref();
 }
 
-/** Ends a connection at once, whatever it does. */
-export function cut(client: Client): void {
-  client.connection.stream.destroy();
+/**
+ * Ends a connection at once, whatever it does.
+ * @param reason what its statements fail with; without one, as when the server ends it
+ */
+export function cut(client: Client, reason?: Error): void {
+  client.connection.stream.destroy(reason);
 }
 
 /** pg-pool's own word for a connect that took too long says nothing of where; its cause does. */

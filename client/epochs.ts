@@ -113,6 +113,13 @@ export class Epochs<C extends object, A> {
     );
   }
 
+  /** Those that have not found a server yet. */
+  searching(): C[] {
+    return [...this.#standings].flatMap(([connection, { address }]) =>
+      address === undefined ? [connection] : [],
+    );
+  }
+
   /**
    * A connection found its server; to be called in the moment in which it did, since the last one to
    * do so knows who is the primary. Where that is another one than before, whatever is connected

@@ -46,6 +46,8 @@ export interface FindRequest<T> {
   /** Of the whole search, in milliseconds; Infinity waits for ever. */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Its timers do not keep Node running. */
+  readonly isUnref?: boolean | undefined;
   /** What is looked for, in words; without it the attributes. */
   readonly wanted?: string | undefined;
 }

@@ -23,8 +23,11 @@ export interface Handover {
   lost?(cause: AttemptError): Error;
 }
 
-/** Finds a session; rejects with why there is none, soon after `signal` aborts. */
-export type Search = (signal: AbortSignal) => Promise<Handover>;
+/**
+ * Finds a session; rejects with why there is none, soon after `signal` aborts.
+ * @param isRefed false where it must not keep Node running
+ */
+export type Search = (signal: AbortSignal, isRefed: boolean) => Promise<Handover>;
 
 type Done = (error?: Error | null) => void;
 /** A socket, TLS or not, or whatever the app's own `stream` makes. */
@@ -70,7 +73,7 @@ export class HandoverStream extends Duplex {
 
   async #find(): Promise<void> {
     try {
-      const found = await this.#search(this.#stopped.signal);
+      const found = await this.#search(this.#stopped.signal, this.#isRefed);
       // What listens to the stream must throw into the event loop, not into this promise.
       process.nextTick(() => this.#adopt(found));
     } catch (error) {
@@ -113,7 +116,8 @@ export class HandoverStream extends Duplex {
   #settle(socket: Link): void {
     if (this.#noDelay !== undefined) socket.setNoDelay?.(this.#noDelay);
     if (this.#keepAlive !== undefined) socket.setKeepAlive?.(...this.#keepAlive);
-    if (!this.#isRefed) socket.unref?.();
+    if (this.#isRefed) socket.ref?.();
+    else socket.unref?.();
   }
 
   #flow(socket: Duplex): void {

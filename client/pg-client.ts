@@ -50,7 +50,7 @@ export class Client extends PgClient {
   constructor(config?: string | ClientConfig) {
     const read = readConfig(config);
     const link: Link = { session: undefined, cancel: undefined };
-    const stream = new HandoverStream((signal) => search(read, link, signal));
+    const stream = new HandoverStream((signal, isRefed) => search(read, link, signal, isRefed));
     super({ ...read.outer, stream: () => stream });
     links.set(this, link);
   }
@@ -80,7 +80,12 @@ export class Client extends PgClient {
 }
 
 /** Finds a session, or the server that a cancel request has to go to. */
-async function search(read: ReadConfig, link: Link, signal: AbortSignal): Promise<Handover> {
+async function search(
+  read: ReadConfig,
+  link: Link,
+  signal: AbortSignal,
+  isRefed: boolean,
+): Promise<Handover> {
   const { cancel } = link;
   if (cancel !== undefined) {
     const socket = await dialForCancel(read, cancel.at, signal);
@@ -88,7 +93,8 @@ async function search(read: ReadConfig, link: Link, signal: AbortSignal): Promis
   }
   const { target, dial: dialling, startup, physical } = read;
   const session = await find(read, signal, target.attributes, {
-    attempt: createAttempt({ dial: dialling, startup, physical }),
+    isUnref: !isRefed,
+    attempt: createAttempt({ dial: { ...dialling, isUnref: !isRefed }, startup, physical }),
     discard: (one) => one.close(),
   });
   link.session = session;
@@ -136,7 +142,7 @@ async function find<T>(
   { target, finder, deadlineMs }: ReadConfig,
   signal: AbortSignal,
   attributes: TargetSessionAttrs,
-  what: Pick<FindRequest<T>, "attempt" | "discard">,
+  what: Pick<FindRequest<T>, "attempt" | "discard" | "isUnref">,
 ): Promise<T> {
   const { endpoints, loadBalance } = target;
   const request = { endpoints, attributes, loadBalance, deadlineMs, signal, ...what };

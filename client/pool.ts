@@ -6,6 +6,7 @@
  */
 import { Pool as PgPool } from "pg";
 import type { PoolClient as PgPoolClient, PoolConfig as PgPoolConfig } from "pg";
+import { withPort } from "./address.ts";
 import { targetSessionAttrs } from "./attributes.ts";
 import { Checkouts, cut } from "./checkouts.ts";
 import type { Callback, PoolClient } from "./checkouts.ts";
@@ -33,6 +34,8 @@ export interface PoolConfig
 
 type PgEvent = "error" | "release" | "connect" | "acquire" | "remove";
 
+/** How long who waits for a connection may still get one once the pool was ended. */
+const farewellMs = 1000;
 const defaultProbeMs = 1000;
 const defaultProbeTimeoutMs = 1500;
 /** A name is asked less often than a server: the system may ask the network for each question. */
@@ -53,9 +56,11 @@ export class Pool extends PgPool {
   readonly #watch: Watch<Client>;
   readonly #finder: Finder;
   readonly #leftBehind: LeftBehindOptions;
+  readonly #ended = new AbortController();
 
   /** @throws TypeError for values that mean nothing, such as an unknown target_session_attrs */
   constructor(config: PoolConfig = {}) {
+    assertNoClient(config);
     const { attributes, endpoints } = readTarget(config, process.env);
     const finder = finderFor(config);
     const joins = { join: (_client: Client): void => undefined };
@@ -65,7 +70,11 @@ export class Pool extends PgPool {
         joins.join(this);
       }
     };
-    super({ ...config, finder, Client: Joining } as PgPoolConfig);
+    joining.add(Joining);
+    // Options of another pool hide their password from who lists them.
+    const { password } = config;
+    const given = password === undefined ? config : { ...config, password };
+    super({ ...given, finder, Client: Joining } as PgPoolConfig);
     const { single, passes } = targetSessionAttrs[attributes];
     this.#finder = finder;
     this.#epochs = new Epochs({ single, isSame, now: () => performance.now() });
@@ -85,10 +94,11 @@ export class Pool extends PgPool {
     });
     this.#leftBehind = {
       pauseMs: config.probeMs ?? defaultProbeMs,
+      signal: this.#ended.signal,
       timeoutMs: config.probeTimeoutMs ?? defaultProbeTimeoutMs,
       isLeft: (address) => this.#isLeft(address),
       answers: (address, signal) => answersAt(this.options, address, signal),
-      cut: (address) => this.#epochs.at(address).forEach(cut),
+      cut: (address) => this.#cutAll(address, this.#epochs.primary),
     };
     // A client that is lost while nobody uses it is no reason to end the process.
     this.on("error", () => undefined);
@@ -126,10 +136,28 @@ export class Pool extends PgPool {
   override end(): Promise<void>;
   override end(callback: () => void): void;
   override end(callback?: () => void): Promise<void> | undefined {
-    this.#watch.stop();
-    if (callback === undefined) return super.end();
-    super.end(callback);
+    const isFirst = !this.ending;
+    if (isFirst) setTimeout(() => this.#endSearches(), farewellMs).unref();
+    const ended = (): void => (isFirst ? this.#rest() : undefined);
+    if (callback === undefined) return super.end().finally(ended);
+    super.end((...given: []) => {
+      ended();
+      callback(...given);
+    });
     return undefined;
+  }
+
+  /** Who waits at the end has a moment to be served, as with pg, and is told then. */
+  #endSearches(): void {
+    const reason = new Error("the pool was ended before it had a connection");
+    this.#checkouts.refuseAll(reason);
+    for (const client of this.#epochs.searching()) cut(client, reason);
+  }
+
+  /** All are back: until then a server that is silent is looked after. */
+  #rest(): void {
+    this.#watch.stop();
+    this.#ended.abort();
   }
 
   override on<K extends PgEvent>(
@@ -153,7 +181,7 @@ export class Pool extends PgPool {
   #watched(endpoints: readonly Endpoint[], make: () => Client) {
     let asked = performance.now();
     return {
-      isNeeded: () => this.totalCount > 0 && !this.ending,
+      isNeeded: () => this.totalCount > 0,
       make: () => resting(make()),
       probe: (client: Client) => readRole(client, () => undefined, false),
       isStale: (client: Client) => this.#epochs.isStale(client),
@@ -235,8 +263,27 @@ export class Pool extends PgPool {
     if (silent === undefined || found === undefined || isSame(silent, found)) return;
     const waiting = this.#epochs.at(silent);
     if (waiting.some((client) => !this.#epochs.isStale(client))) this.#leave("lost", silent);
-    for (const client of waiting) cut(client);
+    this.#cutAll(silent, found);
   }
+
+  #cutAll(silent: DialAddress, found: DialAddress | undefined): void {
+    const place = ({ address, port }: DialAddress): string => withPort(address, port);
+    const instead = found === undefined ? "" : `, and ${place(found)} has its place`;
+    for (const client of this.#epochs.at(silent)) {
+      const reason = new Error(`${place(silent)} does not answer any more${instead}`);
+      cut(client, Object.assign(reason, { code: "ETIMEDOUT" }));
+    }
+  }
+}
+
+/** The classes of clients that pools have made: they come back in the options of a pool. */
+const joining = new WeakSet<object>();
+
+/** @throws TypeError for a class of clients: one that is not ours could not follow */
+function assertNoClient(config: object): void {
+  const { Client: given } = config as { readonly Client?: object | null };
+  if (given == null || given === Client || joining.has(given)) return;
+  throw new TypeError("Client cannot be given to this Pool: it has clients of its own");
 }
 
 /** A client that does not keep Node running. */

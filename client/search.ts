@@ -16,7 +16,7 @@ import { OpenRace } from "./race.ts";
 import type { Win } from "./race.ts";
 import { resolveEndpoints } from "./resolve.ts";
 import type { Endpoint } from "./target.ts";
-import { aborted, armed } from "./timing.ts";
+import { aborted, armed, unrefTiming } from "./timing.ts";
 import { createTurns } from "./turns.ts";
 
 interface Candidate {
@@ -56,8 +56,9 @@ export class Search<T> {
 
   /** @param key what tells its target from others */
   constructor(parts: FinderParts, company: Company, key: string, request: FindRequest<T>) {
-    const { timing, staggerMs, attemptTimeoutMs, parallelAuthentications: atOnce } = parts;
-    this.#parts = parts;
+    const { staggerMs, attemptTimeoutMs, parallelAuthentications: atOnce } = parts;
+    const timing = request.isUnref === true ? unrefTiming(parts.timing) : parts.timing;
+    this.#parts = { ...parts, timing };
     this.#company = company;
     this.#failures = new Failures(company);
     this.#key = key;

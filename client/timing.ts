@@ -12,15 +12,23 @@ export interface Timing {
 /** The longest wait that a timer of Node takes as it stands. */
 const longestMs = 2 ** 31 - 1;
 
+type After = (ms: number, over: () => void) => () => void;
+
 /** Plain timers: those of node:timers/promises make an error with a stack each time they are cut short. */
-function after(ms: number, over: () => void): () => void {
+const after: After = (ms, over) => {
   const timer = setTimeout(over, Math.min(Math.max(0, ms), longestMs));
   return () => clearTimeout(timer);
-}
+};
 
-export const systemTiming: Timing = {
-  now: () => performance.now(),
-  sleep: (ms, signal) =>
+/** The same, which does not keep Node running. */
+const unrefAfter: After = (ms, over) => {
+  const timer = setTimeout(over, Math.min(Math.max(0, ms), longestMs)).unref();
+  return () => clearTimeout(timer);
+};
+
+const sleepBy =
+  (later: After): Timing["sleep"] =>
+  (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted === true) {
         resolve();
@@ -31,11 +39,22 @@ export const systemTiming: Timing = {
         signal?.removeEventListener("abort", end);
         resolve();
       };
-      const cancel = after(ms, end);
+      const cancel = later(ms, end);
       signal?.addEventListener("abort", end, { once: true });
-    }),
+    });
+
+export const systemTiming: Timing = {
+  now: () => performance.now(),
+  sleep: sleepBy(after),
   after,
 };
+
+/** The same time, in which nothing that waits keeps Node running. */
+export function unrefTiming(timing: Timing): Timing {
+  // Only timers of this process can keep it running.
+  if (timing.after !== after) return timing;
+  return { ...timing, sleep: sleepBy(unrefAfter), after: unrefAfter };
+}
 
 /** As `after`, by sleeping. */
 function afterSleep(timing: Timing, ms: number, over: () => void): () => void {

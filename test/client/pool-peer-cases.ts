@@ -1,8 +1,9 @@
 /** A pool beside peers that are told what to say: what leaves a server, and what must not. */
+import { Client as PgClient } from "pg";
 import t from "tap";
 import type { Test } from "tap";
-import { createPool } from "../../client/pool.ts";
-import type { Pool, PoolConfig } from "../../client/pool.ts";
+import { createPool, Pool } from "../../client/pool.ts";
+import type { PoolConfig } from "../../client/pool.ts";
 import { eventually, nextTurn } from "../../kit/clock.ts";
 import { backend, greeting, say, startFakePostgres } from "../support/fake-postgres.ts";
 import type { FakePostgres } from "../support/fake-postgres.ts";
@@ -39,7 +40,9 @@ function poolOf(t: Test, peers: readonly Peer[], config: PoolConfig = {}): Pool 
     probeMs: 0,
     ...config,
   });
-  t.teardown(() => pool.end());
+  t.teardown(async () => {
+    if (!pool.ending) await pool.end();
+  });
   return pool;
 }
 
@@ -104,3 +107,34 @@ t.test("a session that is lost while it is idle costs no other, and opens none",
   for (let turn = 0; turn < 50; turn += 1) await nextTurn();
   t.same([pool.totalCount, one.connections.length, pool.epoch], [0, 3, 1]);
 });
+
+t.test("a pool that is ended tells who waits, and searches no longer", async (t) => {
+  const silent = await startFakePostgres(t, {});
+  const pool = poolOf(t, [Object.assign(silent, { isPrimary: true })], { max: 1 });
+  const waiting = [pool.query("SELECT 1"), pool.query("SELECT 2")];
+  await eventually("the login", soon, () => silent.connections[0]);
+  const told = waiting.map((one) => t.rejects(one, /ended/));
+  await Promise.all([pool.end(), ...told]);
+  t.equal(pool.totalCount, 0);
+  await t.rejects(pool.end(), /more than once/);
+});
+
+t.test(
+  "options of a pool make another one, and no class of clients is left out silently",
+  async (t) => {
+    const words: string[] = [];
+    const asking = await startFakePostgres(t, {
+      greeting: backend("R", Buffer.from([0, 0, 0, 3])),
+      answer: (text) => {
+        words.push(text);
+        return words.length === 1 ? greeting : Buffer.concat([say.row("false", "off"), say.ready]);
+      },
+    });
+    const first = poolOf(t, [Object.assign(asking, { isPrimary: true })]);
+    const again = new Pool(first.options as PoolConfig);
+    await again.query("SELECT 1");
+    t.match(words[0], /^s3cret/);
+    await again.end();
+    t.throws(() => createPool({ Client: PgClient } as PoolConfig), TypeError);
+  },
+);
