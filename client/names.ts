@@ -6,7 +6,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { AttemptError, asAttemptError } from "./errors.ts";
-import { askServers } from "./name-servers.ts";
+import { askServers, assertServers } from "./name-servers.ts";
 import { systemTiming } from "./timing.ts";
 import type { Timing } from "./timing.ts";
 
@@ -77,8 +77,12 @@ interface Question {
   readonly since: number;
 }
 
-/** A cache that is empty at first and holds no timer. */
+/**
+ * A cache that is empty at first and holds no timer.
+ * @throws TypeError for a name server that is no address
+ */
 export function createNames(options: NamesOptions = {}): Names {
+  assertServers(options.servers ?? []);
   return new NameCache(options);
 }
 

@@ -19,6 +19,7 @@ import { answersAt, lookAfter } from "./left-behind.ts";
 import type { LeftBehindOptions } from "./left-behind.ts";
 import { Client, sessionOf } from "./pg-client.ts";
 import { readRole } from "./role.ts";
+import { finderOf } from "./shared-finder.ts";
 import { readTarget } from "./target.ts";
 import type { Endpoint } from "./target.ts";
 import { Watch } from "./watch.ts";
@@ -76,7 +77,7 @@ export class Pool extends PgPool {
     const given = password === undefined ? config : { ...config, password };
     super({ ...given, finder, Client: Joining } as PgPoolConfig);
     const { single, passes } = targetSessionAttrs[attributes];
-    this.#finder = finder;
+    this.#finder = finderOf(finder);
     this.#epochs = new Epochs({ single, isSame, now: () => performance.now() });
     joins.join = (client) => this.#join(client);
     this.#checkouts = new Checkouts({
