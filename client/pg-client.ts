@@ -98,8 +98,12 @@ async function search(
     discard: (one) => one.close(),
   });
   link.session = session;
-  const { startup: said, take, close } = session;
-  return { startup: said, take, close, lost: (cause) => lostError(target, session, cause) };
+  return {
+    startup: session.startup,
+    take: () => session.take(),
+    close: () => session.close(),
+    lost: (cause) => lostError(target, session, cause),
+  };
 }
 
 /** A session that ended in the very moment in which it was found is none. */

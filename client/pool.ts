@@ -278,12 +278,12 @@ export class Pool extends PgPool {
 }
 
 /** The classes of clients that pools have made: they come back in the options of a pool. */
-const joining = new WeakSet<object>();
+const joining = new WeakSet();
 
 /** @throws TypeError for a class of clients: one that is not ours could not follow */
 function assertNoClient(config: object): void {
   const { Client: given } = config as { readonly Client?: object | null };
-  if (given == null || given === Client || joining.has(given)) return;
+  if (given === undefined || given === null || given === Client || joining.has(given)) return;
   throw new TypeError("Client cannot be given to this Pool: it has clients of its own");
 }
 

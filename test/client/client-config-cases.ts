@@ -152,5 +152,7 @@ t.test("a finder is made once, with what it is told", (t) => {
   const servers = ["ns.example"];
   t.throws(() => finderFor({ dns: { servers } }), { name: "TypeError", message: /ns\.example/ });
   t.throws(() => readConfig({ finder: {} as SharedFinder }), TypeError);
+  t.equal(readConfig({ keepAlive: false }).dial.keepAlive, false);
+  t.match(readConfig({}).dial, { keepAlive: true, keepAliveInitialDelayMillis: 10_000 });
   t.end();
 });

@@ -52,7 +52,9 @@ t.test(
     const [old, next] = [await peer(t, true), await peer(t, false)];
     const hooks: (() => void)[] = [];
     const pool = poolOf(t, [old, next], {
-      onConnect: () => new Promise<void>((resolve) => void hooks.push(resolve)),
+      // pg's published type leaves out that it waits.
+      onConnect: ((): Promise<void> =>
+        new Promise((resolve) => void hooks.push(resolve))) as () => void,
     } as PoolConfig);
     const changes: number[] = [];
     pool.on("primary-changed", ({ to }) => changes.push(to.port));
@@ -131,7 +133,7 @@ t.test(
       },
     });
     const first = poolOf(t, [Object.assign(asking, { isPrimary: true })]);
-    const again = new Pool(first.options as PoolConfig);
+    const again = new Pool(first.options);
     await again.query("SELECT 1");
     t.match(words[0], /^s3cret/);
     await again.end();
