@@ -9,8 +9,8 @@ import type { ClientConfig as PgClientConfig } from "pg";
 import type { TargetSessionAttrs } from "./attributes.ts";
 import type { DialOptions } from "./dial.ts";
 import type { Finder } from "./finder.ts";
-import { createSharedFinder, finderOf } from "./shared-finder.ts";
-import type { SharedFinder } from "./shared-finder.ts";
+import { createSharedFinder, finderOf } from "./finder-handle.ts";
+import type { SharedFinder } from "./finder-handle.ts";
 import { readTarget } from "./target.ts";
 import type { Target } from "./target.ts";
 

@@ -113,7 +113,8 @@ export interface SearchFacts {
 
 /**
  * No address passed. `code` is the SQLSTATE of the failure that stopped the search ("28P01"), else
- * what all attempts have in common ("ECONNREFUSED"), else ERR_NO_SERVER.
+ * what all attempts have in common ("ECONNREFUSED"), else ERR_NO_SERVER; ERR_DNS where no name
+ * server answered for any host.
  */
 export class ConnectError extends Error {
   override readonly name = "ConnectError";
@@ -126,8 +127,18 @@ export class ConnectError extends Error {
     this.attempts = facts.attempts;
     this.wanted = facts.wanted;
     this.rounds = facts.rounds;
-    this.code = facts.stoppedBy?.code ?? sharedCode(facts.attempts) ?? "ERR_NO_SERVER";
+    this.code = facts.stoppedBy?.code ?? codeOfAll(facts.attempts);
   }
+}
+
+/** What a name server says of a name; any other code of a name would be taken for that of a server. */
+const saidOfNames: ReadonlySet<string | undefined> = new Set(["ENOTFOUND", "ENODATA"]);
+
+function codeOfAll(attempts: readonly FailedAttempt[]): string {
+  const shared = sharedCode(attempts);
+  const isOfNames = attempts.length > 0 && attempts.every(({ reason }) => reason === "dns");
+  if (isOfNames && !saidOfNames.has(shared)) return "ERR_DNS";
+  return shared ?? "ERR_NO_SERVER";
 }
 
 function sharedCode(attempts: readonly FailedAttempt[]): string | undefined {

@@ -52,6 +52,9 @@ function isServerError(error: unknown): error is Error & { readonly code: string
   return typeof error.code === "string" && sqlState.test(error.code);
 }
 
+/** What pg says where it is asked for a password and has none: it speaks of the protocol. */
+const withoutPassword = /^SASL: .*password must be a (non-empty )?string/;
+
 /** An errno: Node gives those the call that failed. */
 function isOfSystem(error: unknown): boolean {
   return error instanceof Error && "syscall" in error;
@@ -89,7 +92,9 @@ export function attemptFault(thrown: unknown, phase: Phase): AttemptError {
   const { reason, stops } = isOfSystem(thrown) ? systemVerdict(phase) : byPhase[phase];
   const fault = asAttemptError(thrown, reason);
   if (fault.reason !== reason || !stops) return fault;
-  const { code, message, cause } = fault;
+  const { code, cause } = fault;
+  const hasNone = withoutPassword.test(fault.message);
+  const message = hasNone ? "the server wants a password, and none was given" : fault.message;
   return new AttemptError(reason, message, { code, stops, cause });
 }
 

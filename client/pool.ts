@@ -19,7 +19,7 @@ import { answersAt, lookAfter } from "./left-behind.ts";
 import type { LeftBehindOptions } from "./left-behind.ts";
 import { Client, sessionOf } from "./pg-client.ts";
 import { readRole } from "./role.ts";
-import { finderOf } from "./shared-finder.ts";
+import { finderOf } from "./finder-handle.ts";
 import { readTarget } from "./target.ts";
 import type { Endpoint } from "./target.ts";
 import { Watch } from "./watch.ts";
