@@ -51,11 +51,11 @@ t.test(
   async (t) => {
     const [old, next] = [await peer(t, true), await peer(t, false)];
     const hooks: (() => void)[] = [];
-    const pool = poolOf(t, [old, next], {
-      // pg's published type leaves out that it waits.
-      onConnect: ((): Promise<void> =>
-        new Promise((resolve) => void hooks.push(resolve))) as () => void,
-    } as PoolConfig);
+    // pg's published type leaves out that it waits.
+    const waits: object = {
+      onConnect: () => new Promise<void>((resolve) => void hooks.push(resolve)),
+    };
+    const pool = poolOf(t, [old, next], waits);
     const changes: number[] = [];
     pool.on("primary-changed", ({ to }) => changes.push(to.port));
     const early = pool.connect();
