@@ -1,6 +1,7 @@
 /** The stream that pg gets, before it has a session, and what it says of the socket that it has. */
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import t from "tap";
 import { HandoverStream } from "../../client/handover.ts";
 import type { Handover } from "../../client/handover.ts";
@@ -125,4 +126,21 @@ t.test("what the socket says of itself is said, and settings reach it", async (t
   t.equal(stream.encrypted, false);
   t.same(stream.getPeerCertificate(), {});
   stream.destroy();
+});
+
+t.test("a session that ended before it was taken is an error of who found it", async (t) => {
+  const gone = new PassThrough();
+  gone.on("error", () => undefined).destroy();
+  const own = new Error("no server: the one that was found has gone");
+  const stream = new HandoverStream(() =>
+    Promise.resolve({
+      startup: undefined,
+      take: () => gone,
+      close: () => undefined,
+      lost: ({ reason }) => (reason === "closed" ? own : new Error(reason)),
+    }),
+  );
+  const failed = new Promise((resolve) => stream.once("error", resolve));
+  stream.connect();
+  t.equal(await failed, own);
 });

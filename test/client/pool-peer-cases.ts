@@ -1,7 +1,9 @@
 /** A pool beside peers that are told what to say: what leaves a server, and what must not. */
+import { once } from "node:events";
 import { Client as PgClient } from "pg";
 import t from "tap";
 import type { Test } from "tap";
+import { lookAfter } from "../../client/left-behind.ts";
 import { createPool, Pool } from "../../client/pool.ts";
 import type { PoolConfig } from "../../client/pool.ts";
 import { eventually, nextTurn } from "../../kit/clock.ts";
@@ -138,5 +140,30 @@ t.test(
     t.match(words[0], /^s3cret/);
     await again.end();
     t.throws(() => createPool({ Client: PgClient } as PoolConfig), TypeError);
+  },
+);
+
+t.test(
+  "who looks after a server that was left ends when he is told to, and cuts nothing then",
+  async (t) => {
+    const over = new AbortController();
+    let looks = 0;
+    const address = { host: "a", address: "127.0.0.1", family: 4, port: 1 } as const;
+    const looking = lookAfter(address, {
+      pauseMs: 1,
+      timeoutMs: 60_000,
+      signal: over.signal,
+      isLeft: () => true,
+      answers: async (_address, signal) => {
+        looks += 1;
+        if (looks > 2) await once(signal, "abort");
+        return looks <= 2;
+      },
+      cut: () => t.fail("it may be alive"),
+    });
+    await eventually("it looks again", soon, () => looks > 2 || undefined);
+    over.abort();
+    await looking;
+    t.equal(looks, 3);
   },
 );
