@@ -109,6 +109,8 @@ export interface SearchFacts {
   readonly ms: number;
   /** The failure that ended the search before its deadline. */
   readonly stoppedBy?: FailedAttempt | undefined;
+  /** Hosts that no name server answers for now: their addresses are from before. */
+  readonly lastKnown?: readonly string[];
 }
 
 /**
@@ -146,13 +148,15 @@ function sharedCode(attempts: readonly FailedAttempt[]): string | undefined {
   return others.every(({ code }) => code === first?.code) ? first?.code : undefined;
 }
 
-function describe({ wanted, targets, attempts, rounds, ms, stoppedBy }: SearchFacts): string {
+function describe(facts: SearchFacts): string {
+  const { wanted, targets, attempts, rounds, ms, stoppedBy, lastKnown = [] } = facts;
   const what = `no server for ${wanted} among ${targets.join(", ")}`;
   const spent = `${Math.round(ms)} ms, ${rounds} ${rounds === 1 ? "round" : "rounds"}`;
   const last = stoppedBy === undefined ? attempts : [stoppedBy];
   const said = last.map((one) => `${describeAddress(one)} ${one.reason}: ${oneLine(one.message)}`);
   const found = said.length === 0 ? "nothing answered" : said.join("; ");
-  return `${what} (${spent}): ${found}`;
+  const names = lastKnown.length === 0 ? "" : `; last known addresses of ${lastKnown.join(", ")}`;
+  return `${what} (${spent}${names}): ${found}`;
 }
 
 function describeAddress({ host, address, port }: FailedAttempt): string {

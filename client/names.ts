@@ -53,6 +53,8 @@ export interface Names {
   addresses(host: string, options: AddressesOptions): Promise<NameAnswer>;
   /** What was known last of a host, however old; a literal is what it is. Asks nobody. */
   known(host: string): readonly NameAddress[];
+  /** True where the last question failed, so that what is known is from before. */
+  isFailing(host: string): boolean;
 }
 
 /** How long a question may hold up a search that knows older addresses. */
@@ -91,6 +93,7 @@ class NameCache implements Names {
   readonly #timing: Timing;
   readonly #timeoutMs: number;
   readonly #known = new Map<string, Known>();
+  readonly #failing = new Set<string>();
   /** One for each host at a time: a system that does not answer has few threads to ask with. */
   readonly #questions = new Map<string, Question>();
 
@@ -123,6 +126,10 @@ class NameCache implements Names {
     throw asAttemptError(result?.error ?? timedOut(host, this.#timeoutMs), "dns");
   }
 
+  isFailing(host: string): boolean {
+    return this.#failing.has(host);
+  }
+
   known(host: string): readonly NameAddress[] {
     const literal = literalOf(host);
     return literal === undefined ? (this.#known.get(host)?.addresses ?? []) : [literal];
@@ -139,8 +146,12 @@ class NameCache implements Names {
   async #asked(host: string): Promise<Asked> {
     try {
       const answer = await this.#ask(host);
+      this.#failing.delete(host);
       this.#keep(host, answer);
       return answer;
+    } catch (error) {
+      if (this.#known.has(host)) this.#failing.add(host);
+      throw error;
     } finally {
       this.#questions.delete(host);
     }

@@ -286,6 +286,7 @@ export class Search<T> {
       ms: now - this.#startedAt,
       youngMs: this.#parts.staggerMs,
       running: this.#race.running().map(({ candidate, ms }) => ({ ...candidate, ms })),
+      isFailing: (host) => this.#parts.names.isFailing(host),
       asking: [...this.#asking].map(([endpoint, since]) => ({ endpoint, ms: now - since })),
     });
   }

@@ -248,3 +248,14 @@ t.test("no round waits for a name whose addresses are known", async (t) => {
   const { value } = await servers.time.until(search);
   t.equal(value.address, "10.0.0.3", "and what is new is found");
 });
+
+t.test("the error says whose addresses are from before", async (t) => {
+  const { servers, finder } = await known();
+  const message = /; last known addresses of db\)/;
+  servers.manners.set(a, "refused");
+  await t.rejects(servers.time.until(servers.find(finder, "db", "read-write")), {
+    message: /rounds\): /,
+  });
+  servers.names.set("db", new Error("no name server answers"));
+  await t.rejects(servers.time.until(servers.find(finder, "db", "read-write")), { message });
+});
