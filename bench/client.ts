@@ -18,10 +18,7 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 function spread(values: readonly number[], digits = 0): string {
   const [least, middle, most] = [Math.min(...values), median(values), Math.max(...values)];
-  return [middle, least, most]
-    .map((value) => value.toFixed(digits))
-    .join(" ")
-    .replace(/ (.*) (.*)/, " ($1 to $2)");
+  return `${middle.toFixed(digits)} (${least.toFixed(digits)} to ${most.toFixed(digits)})`;
 }
 
 function describe(all: readonly FlipFigures[]): void {
@@ -34,6 +31,12 @@ function describe(all: readonly FlipFigures[]): void {
   print(`  the first, ms: ${spread(all.map((one) => Math.min(...one.followMs)))}`);
   print(
     `  the last in each flip, ms: ${all.map((one) => Math.round(Math.max(...one.followMs))).join(", ")}`,
+  );
+  print(
+    `  the last client has a session after, ms: ${spread(all.map((one) => Math.max(...one.sessionMs)))}`,
+  );
+  print(
+    `  the slowest first insert, ms: ${spread(all.map((one) => Math.max(...one.insertMs)))}   (in each flip: ${all.map((one) => Math.round(Math.max(...one.insertMs))).join(", ")})`,
   );
   print(
     `  last write on the old primary to the first moment on the new one, ms: ${spread(all.map((one) => one.outageMs))}`,

@@ -1,6 +1,6 @@
 /** From endpoints of a target to the places to dial, and what tells two of these apart. */
 import type { DialAddress } from "./finder.ts";
-import type { Names } from "./names.ts";
+import type { NameAddress, Names } from "./names.ts";
 import type { Endpoint } from "./target.ts";
 
 /** `host:port`, with an IPv6 address in brackets; a socket's path stands alone. */
@@ -30,6 +30,21 @@ export async function addressesOf(
   options: { readonly fresh: boolean; readonly signal?: AbortSignal | undefined },
 ): Promise<readonly DialAddress[]> {
   const { addresses } = await names.addresses(hostaddr ?? host, options);
+  return placesOf({ host, port }, addresses);
+}
+
+/** As addressesOf, without a question: what was known last, however old; none where nothing is. */
+export function knownAddresses(
+  names: Names,
+  { host, port, hostaddr }: Endpoint,
+): readonly DialAddress[] {
+  return placesOf({ host, port }, names.known(hostaddr ?? host));
+}
+
+function placesOf(
+  { host, port }: Pick<Endpoint, "host" | "port">,
+  addresses: readonly NameAddress[],
+): readonly DialAddress[] {
   return addresses.map(({ address, family }) => ({
     host,
     // libpq: the name of the socket in its folder (PostgreSQL manual, 34.1.2, "host").

@@ -2,6 +2,7 @@
  * One attempt at one address: dial, log in, and look at the role, all on the session that is handed
  * over when it fits. An inner pg client does the talking and is let go at the end.
  */
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Client as PgClient } from "pg";
 import type { ClientConfig as PgClientConfig } from "pg";
@@ -29,6 +30,8 @@ export interface AttemptConfig {
 /** A session that is logged in, has the wanted role, and has nobody who reads it. */
 export interface Session {
   readonly address: DialAddress;
+  /** When the attempt began there: what was seen of the server later is newer than its role here. */
+  readonly since: number;
   readonly startup: Recording;
   /** Undefined where nobody asked, since every role fits. */
   readonly role: Role | undefined;
@@ -46,13 +49,14 @@ export type Attempt = (address: DialAddress, pass: Pass, signal: AbortSignal) =>
  */
 export function createAttempt(config: AttemptConfig): Attempt {
   return async (address, pass, signal) => {
+    const since = performance.now();
     const socket = await dial(address, config.dial, signal);
     const endTurn = await pass.turn(signal).catch((error: unknown) => {
       socket.destroy();
       throw error;
     });
     try {
-      return await startSession(socket, address, pass, config, signal);
+      return { ...(await startSession(socket, address, pass, config, signal)), since };
     } finally {
       endTurn();
     }
@@ -65,7 +69,7 @@ async function startSession(
   pass: Pass,
   config: AttemptConfig,
   signal: AbortSignal,
-): Promise<Session> {
+): Promise<Omit<Session, "since">> {
   const recorder = createRecorder();
   const stream = new StartupStream(socket, recorder);
   const inner = innerClient(stream, address, config);
@@ -134,8 +138,10 @@ function depart(socket: Duplex, isLoggedIn: boolean): void {
     socket.destroy();
     return;
   }
-  const timer = setTimeout(() => socket.destroy(), farewellMs);
+  const timer = setTimeout(() => socket.destroy(), farewellMs).unref();
   socket.once("close", () => clearTimeout(timer));
+  // Neither the farewell nor who does not answer it keeps Node running.
+  (socket as Partial<Socket>).unref?.();
   // Unread bytes would keep the end of the stream from being seen.
   socket.resume();
   socket.end(terminate);

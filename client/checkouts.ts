@@ -1,7 +1,7 @@
 /**
- * Who gets which client of a pool: nobody one that is stale, and whoever waits for a connection of his
- * own gets one that comes free before it is there. After a flip the first login serves all who wait,
- * and the others follow behind.
+ * Who gets which client of a pool: nobody one that is stale, and whoever has waited longest the next
+ * one that there is, whoever it was asked for. After a flip the first login serves all who wait, and
+ * the others follow behind.
  */
 import type { PoolClient as PgPoolClient } from "pg";
 import { ConnectError } from "./errors.ts";
@@ -24,16 +24,15 @@ export interface Lender {
   readonly idleCount: () => number;
   readonly waitingCount: () => number;
   readonly ending: () => boolean;
-  /** A client that is about to be handed out: where it is connected may be news. */
-  met(client: Client): void;
   isStale(client: Client): boolean;
 }
 
-interface Waiting {
-  readonly callback: Callback;
-  /** How many of pg-pool's answers are still to come. */
-  asked: number;
-  isServed: boolean;
+/** One answer of pg-pool that is still to come. */
+interface Request {
+  /** Who hears of it when it fails; nobody where it was asked for somebody who has a client now. */
+  holder: Callback | undefined;
+  /** It was asked for somebody else, earlier: its time is over before the holder's. */
+  isInherited: boolean;
 }
 
 /** How long a farewell may take: a dead server never answers it. */
@@ -41,7 +40,11 @@ const farewellMs = 1000;
 
 export class Checkouts {
   readonly #lender: Lender;
-  readonly #waiting = new Set<Waiting>();
+  /** Who waits, longest first, each with the request that he holds. */
+  readonly #waiting = new Map<Callback, Request>();
+  /** Requests that nobody holds. */
+  readonly #free = new Set<Request>();
+  #isDropping = false;
 
   constructor(lender: Lender) {
     this.#lender = lender;
@@ -49,13 +52,24 @@ export class Checkouts {
 
   /** Hands out a client, as pg-pool does. */
   take(callback: Callback): void {
-    const waiting: Waiting = { callback, asked: 0, isServed: false };
-    this.#waiting.add(waiting);
-    this.#ask(waiting);
+    // One callback may be given twice.
+    this.#ask((...answer) => callback(...answer));
   }
 
-  /** Takes each idle client out of the pool, and puts back those that are good. */
+  /**
+   * Takes each idle client out of the pool, and puts back those that are good. It waits until pg-pool
+   * has heard of what has just happened: where it counts one as idle that is lost, it would connect.
+   */
   dropIdle(): void {
+    if (this.#isDropping) return;
+    this.#isDropping = true;
+    process.nextTick(() => {
+      this.#isDropping = false;
+      this.#dropIdle();
+    });
+  }
+
+  #dropIdle(): void {
     // Who waits already gets an idle one first, and is given another.
     const { ending, idleCount, waitingCount } = this.#lender;
     const count = ending() ? 0 : idleCount() - waitingCount();
@@ -63,56 +77,92 @@ export class Checkouts {
       this.#lender.connect((_error, client, done) => {
         if (client === undefined) return;
         if (this.#lender.isStale(client)) discard(client, done);
-        else this.#giveBack(done);
+        else this.#handOn(client, done);
       });
     }
   }
 
-  #ask(waiting: Waiting): void {
-    waiting.asked += 1;
+  /** Nobody waits any longer: the pool has ended. */
+  refuseAll(reason: Error): void {
+    for (const [holder, request] of [...this.#waiting]) {
+      this.#waiting.delete(holder);
+      this.#hold(request, undefined);
+      holder(reason, undefined, () => undefined);
+    }
+  }
+
+  #ask(holder: Callback | undefined): void {
+    const request: Request = { holder, isInherited: false };
+    this.#hold(request, holder);
     this.#lender.connect((error, client, done) => {
-      waiting.asked -= 1;
-      if (client === undefined) this.#refuse(waiting, error, done);
-      else this.#give(waiting, client, done);
+      this.#free.delete(request);
+      if (client === undefined) this.#refuse(request, error, done);
+      else this.#give(request, client, done);
     });
   }
 
-  #refuse(waiting: Waiting, error: Error | undefined, done: Done): void {
-    if (waiting.isServed || waiting.asked > 0) return;
-    waiting.isServed = true;
-    this.#waiting.delete(waiting);
-    waiting.callback(addressed(error), undefined, done);
+  #hold(request: Request, holder: Callback | undefined): void {
+    request.holder = holder;
+    // Whoever is in the map keeps his place in it.
+    if (holder === undefined) this.#free.add(request);
+    else this.#waiting.set(holder, request);
   }
 
-  #give(waiting: Waiting, client: PoolClient, done: Done): void {
-    this.#lender.met(client);
+  #refuse({ holder, isInherited }: Request, error: Error | undefined, done: Done): void {
+    if (holder === undefined) return;
+    const [free] = this.#free;
+    if (free !== undefined) {
+      this.#free.delete(free);
+      this.#inherit(free, holder);
+    } else if (isInherited) {
+      this.#ask(holder);
+    } else {
+      this.#waiting.delete(holder);
+      holder(addressed(error), undefined, done);
+    }
+  }
+
+  #inherit(request: Request, holder: Callback | undefined): void {
+    request.isInherited = true;
+    this.#hold(request, holder);
+  }
+
+  #give({ holder }: Request, client: PoolClient, done: Done): void {
     if (this.#lender.isStale(client)) {
       discard(client, done);
-      if (!waiting.isServed && waiting.asked === 0) this.#ask(waiting);
+      if (holder !== undefined) this.#ask(holder);
       return;
     }
-    if (waiting.isServed) {
-      this.#giveBack(done);
+    this.#handOn(client, done, holder);
+  }
+
+  /**
+   * To whoever has waited longest, else back into the pool.
+   * @param heir who it was asked for: he waits for what the other one waited for
+   */
+  #handOn(client: PoolClient, done: Done, heir?: Callback): void {
+    const [oldest] = this.#waiting;
+    if (oldest === undefined) {
+      done();
       return;
     }
-    waiting.isServed = true;
-    this.#waiting.delete(waiting);
+    const [first, request] = oldest;
+    this.#waiting.delete(first);
+    if (first !== heir) this.#inherit(request, heir);
     const release: Done = (error) => {
       if (error !== undefined && error !== false) done(error);
       else if (this.#lender.isStale(client)) discard(client, done);
       else this.#giveBack(done);
     };
     client.release = release;
-    waiting.callback(undefined, client, release);
+    first(undefined, client, release);
   }
 
   #giveBack(done: Done): void {
     done();
     const { idleCount, waitingCount } = this.#lender;
-    if (this.#waiting.size === 0 || idleCount() <= waitingCount()) return;
-    // One that has been asked for twice has an idle one coming.
-    const next = [...this.#waiting].find(({ asked }) => asked === 1);
-    if (next !== undefined) this.#ask(next);
+    // What pg-pool has promised to nobody is for who waits for a login.
+    if (this.#waiting.size > 0 && idleCount() > waitingCount()) this.#ask(undefined);
   }
 }
 
@@ -122,9 +172,12 @@ function discard(client: Client, done: Done): void {
   setTimeout(() => cut(client), farewellMs).unref();
 }
 
-/** Ends a connection at once, whatever it does. */
-export function cut(client: Client): void {
-  client.connection.stream.destroy();
+/**
+ * Ends a connection at once, whatever it does.
+ * @param reason what its statements fail with; without one, as when the server ends it
+ */
+export function cut(client: Client, reason?: Error): void {
+  client.connection.stream.destroy(reason);
 }
 
 /** pg-pool's own word for a connect that took too long says nothing of where; its cause does. */

@@ -8,8 +8,9 @@ import { Client as PgClient } from "pg";
 import type { ClientConfig as PgClientConfig } from "pg";
 import type { TargetSessionAttrs } from "./attributes.ts";
 import type { DialOptions } from "./dial.ts";
-import { createFinder } from "./finder.ts";
 import type { Finder } from "./finder.ts";
+import { createSharedFinder, finderOf } from "./finder-handle.ts";
+import type { SharedFinder } from "./finder-handle.ts";
 import { readTarget } from "./target.ts";
 import type { Target } from "./target.ts";
 
@@ -28,7 +29,7 @@ export interface ClientConfig extends Omit<PgClientConfig, "host" | "port"> {
   /** Name servers to ask, `address` or `address:port`; default those of the system. */
   readonly dns?: { readonly servers?: readonly string[] | undefined } | undefined;
   /** Shared by clients that look for the same server; default one of its own for each client. */
-  readonly finder?: Finder | undefined;
+  readonly finder?: SharedFinder | undefined;
   /** How long an attempt runs alone before the next address is tried beside it; default 250. */
   readonly staggerMs?: number | undefined;
   /** How long one attempt at one address may take; default 5000. */
@@ -90,7 +91,7 @@ export function readConfig(config: string | ClientConfig | undefined): ReadConfi
   const { enableChannelBinding, scramMaxIterations, keepAliveInitialDelayMillis } = given;
   return {
     target,
-    finder: finderFor(typeof config === "object" ? config : {}),
+    finder: finderOf(finderFor(typeof config === "object" ? config : {})),
     deadlineMs: deadlineOf(given.connectionTimeoutMillis) ?? target.connectTimeoutMs,
     dial: {
       ssl: parameters.ssl || false,
@@ -134,11 +135,11 @@ function visible(config: string | ClientConfig | undefined): string | ClientConf
 }
 
 /** The finder of a client or a pool: the one that it was given, else a new one. */
-export function finderFor(config: ClientConfig): Finder {
+export function finderFor(config: ClientConfig): SharedFinder {
   if (config.finder !== undefined) return config.finder;
   const { staggerMs, attemptTimeoutMs } = config;
   const servers = config.dns?.servers;
-  return createFinder(definedOnly({ servers, staggerMs, attemptTimeoutMs }));
+  return createSharedFinder(definedOnly({ servers, staggerMs, attemptTimeoutMs }));
 }
 
 /**

@@ -7,8 +7,9 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { asAttemptError, AttemptError } from "./errors.ts";
-import { createFinder } from "./finder.ts";
-import type { DialAddress, Finder, Pass } from "./finder.ts";
+import type { DialAddress, Pass } from "./finder.ts";
+import { createSharedFinder, finderOf } from "./finder-handle.ts";
+import type { SharedFinder } from "./finder-handle.ts";
 
 export interface ConnectAnyOptions {
   /** Of the whole search, in milliseconds (default 10 s). */
@@ -26,7 +27,7 @@ export interface ConnectAnyOptions {
   readonly tls?: ConnectionOptions | undefined;
   readonly localAddress?: string | undefined;
   /** Shares what it knows with other searches; its options stand instead of those above. */
-  readonly finder?: Finder | undefined;
+  readonly finder?: SharedFinder | undefined;
 }
 
 /**
@@ -41,8 +42,8 @@ export async function connectAny(
   options: ConnectAnyOptions = {},
 ): Promise<Socket> {
   const { servers, staggerMs, attemptTimeoutMs, deadlineMs, signal } = options;
-  const finder = options.finder ?? createFinder({ servers, staggerMs, attemptTimeoutMs });
-  const { value } = await finder.find<Socket>({
+  const shared = options.finder ?? createSharedFinder({ servers, staggerMs, attemptTimeoutMs });
+  const { value } = await finderOf(shared).find<Socket>({
     endpoints: host.split(",").map((one) => ({ host: one.trim(), port, hostaddr: undefined })),
     attributes: "any",
     wanted: "a connection",

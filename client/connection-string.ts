@@ -44,6 +44,12 @@ export function readConnectionString(text: string): ConnectionString {
 function readUri(text: string, parts: RegExpExecArray): ConnectionString {
   const [, scheme = "", authority = "", path = "", query = "", fragment = ""] = parts;
   const at = authority.lastIndexOf("@") + 1;
+  if (at === 0 && (`${path}${fragment}`.includes("@") || /^[^=&]*@/.test(query))) {
+    // What comes before would be taken for a host and a port, and be shown as such.
+    throw new TypeError(
+      "a connection URI has an @ behind its hosts: / ? # and @ of a user or a password are written %2F %3F %23 and %40",
+    );
+  }
   const [userinfo, hostList] = [authority.slice(0, at), authority.slice(at)];
   const pairs = query === "" ? [] : query.split("&");
   const words = new Map<string, string>();

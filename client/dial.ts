@@ -19,6 +19,8 @@ export interface DialOptions {
   readonly sslNegotiation: "postgres" | "direct";
   readonly keepAlive: boolean;
   readonly keepAliveInitialDelayMillis: number;
+  /** The socket does not keep Node running while nothing has come of it. */
+  readonly isUnref?: boolean;
   /** Makes the socket, as pg's own option `stream`; it gets `connect(port, address)`. */
   readonly makeSocket: (() => Duplex) | undefined;
 }
@@ -61,6 +63,7 @@ function open(address: DialAddress, options: DialOptions): Duplex {
   const socket = (options.makeSocket?.() ?? new Socket()) as Socket;
   socket.setNoDelay?.(true);
   socket.setKeepAlive?.(options.keepAlive, options.keepAliveInitialDelayMillis);
+  if (options.isUnref === true) socket.unref?.();
   if (address.family === 0) socket.connect({ path: socketPath(address) });
   else if (options.makeSocket !== undefined) socket.connect(port, address.address);
   else socket.connect({ host: address.address, port, autoSelectFamily: false });

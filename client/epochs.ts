@@ -1,9 +1,10 @@
 /**
  * Which connections of a pool are still good. Each server that is left begins a new epoch: what was
- * connected to it, or was on its way while that happened, is stale from then on and for ever. It knows
- * no sockets: connections are keys, and what is seen of them comes in by calls.
+ * connected to it, or was on its way there while that happened, is stale from then on and for ever. It
+ * knows no sockets: connections are keys, and what is seen of them comes in by calls.
  */
-import { codeOf, stalenessOf } from "./staleness.ts";
+import { Doubt } from "./doubt.ts";
+import { codeOf, meaningOf } from "./staleness.ts";
 import type { StaleReason } from "./staleness.ts";
 
 /** Why the pool left a server. */
@@ -36,26 +37,46 @@ export interface Met<A> {
   readonly change: PrimaryChange<A> | undefined;
 }
 
+/** What an error of a connection is worth. */
+export interface Failed<A> {
+  /** The server was left for it. */
+  readonly staleness: Staleness<A> | undefined;
+  /** A session was lost, and the server has to be looked at. */
+  readonly suspect: A | undefined;
+}
+
+interface Leaving<A> {
+  readonly address: A;
+  at: number;
+}
+
 interface Standing<A> {
   address: A | undefined;
+  /** Servers that were left while it looked for one. */
+  readonly left: Leaving<A>[];
   isStale: boolean;
 }
 
-const firstQuietMs = 10_000;
-const longestQuietMs = 300_000;
+/** Two sessions that a server loses within this time are no accident of one of them. */
+const togetherMs = 1000;
+
+const nothing = { staleness: undefined, suspect: undefined } as const;
 
 export class Epochs<C extends object, A> {
   readonly #options: EpochOptions<A>;
   readonly #standings = new Map<C, Standing<A>>();
   #epoch = 0;
   #primary: A | undefined;
-  /** A refused write can also be the app's own READ ONLY: then it is not believed again for a while. */
-  #quietMs = 0;
-  #quietUntil = Number.NEGATIVE_INFINITY;
-  #doubted: A | undefined;
+  /** A refused write can also be the app's own READ ONLY. */
+  readonly #refusals: Doubt<A>;
+  /** Sessions can be ended one by one: by hand, by a timeout of something on the way. */
+  readonly #losses: Doubt<A>;
+  #lastLoss: Leaving<A> | undefined;
 
   constructor(options: EpochOptions<A>) {
     this.#options = options;
+    this.#refusals = new Doubt(options);
+    this.#losses = new Doubt(options);
   }
 
   /** How many times a server was left. */
@@ -70,7 +91,7 @@ export class Epochs<C extends object, A> {
 
   /** A connection that begins to look for its server. */
   add(connection: C): void {
-    this.#standings.set(connection, { address: undefined, isStale: false });
+    this.#standings.set(connection, { address: undefined, left: [], isStale: false });
   }
 
   /** It has ended. */
@@ -92,16 +113,30 @@ export class Epochs<C extends object, A> {
     );
   }
 
+  /** Those that have not found a server yet. */
+  searching(): C[] {
+    return [...this.#standings].flatMap(([connection, { address }]) =>
+      address === undefined ? [connection] : [],
+    );
+  }
+
   /**
-   * A connection found its server. Where that is another primary than before, whatever is connected
-   * elsewhere is stale from now on.
+   * A connection found its server; to be called in the moment in which it did, since the last one to
+   * do so knows who is the primary. Where that is another one than before, whatever is connected
+   * elsewhere is stale from now on. What began at a server before that was left is stale itself.
+   * @param since when it began at this address, by `now`
    */
-  met(connection: C, address: A): Met<A> {
+  met(connection: C, address: A, since: number): Met<A> {
     const standing = this.#standings.get(connection);
     if (standing === undefined || standing.isStale)
       return { staleness: undefined, change: undefined };
     standing.address = address;
-    this.#judgeDoubt(address);
+    if ((this.#leavingOf(standing, address)?.at ?? -Infinity) >= since) {
+      standing.isStale = true;
+      return { staleness: undefined, change: undefined };
+    }
+    this.#refusals.passed(address);
+    this.#losses.passed(address);
     const from = this.#primary;
     if (!this.#options.single || (from !== undefined && this.#options.isSame(from, address))) {
       return { staleness: undefined, change: undefined };
@@ -116,30 +151,61 @@ export class Epochs<C extends object, A> {
 
   /**
    * An error of a connection; what of it is news. One that is stale already has nothing to tell.
+   * The end of one session is no sign that its server is not what it was; the end of two at once is.
    * @param isLost whether the connection broke, so that an error without a code counts as well
    */
-  failed(connection: C, error: unknown, isLost = false): Staleness<A> | undefined {
+  failed(connection: C, error: unknown, isLost = false): Failed<A> {
     const standing = this.#standings.get(connection);
-    const reason = stalenessOf(error) ?? (isLost ? "lost" : undefined);
-    if (standing === undefined || standing.isStale || reason === undefined) return undefined;
-    if (reason === "read-only") {
-      if (!this.#options.single) return undefined;
-      standing.isStale = true;
-      if (this.#options.now() < this.#quietUntil) return undefined;
-      this.#doubted = standing.address;
-    }
+    const meaning = meaningOf(error, isLost);
+    if (standing === undefined || standing.isStale || meaning === undefined) return nothing;
+    const { address } = standing;
+    const isRefusal = meaning === "read-only";
+    if (isRefusal && !this.#options.single) return nothing;
     standing.isStale = true;
-    return this.leave({ reason, code: codeOf(error), address: standing.address });
+    if (meaning === "session") return nothing;
+    const isOne = isRefusal ? this.#refusals.isQuiet : this.#isLone(address);
+    if (isOne) return { staleness: undefined, suspect: isRefusal ? undefined : address };
+    (isRefusal ? this.#refusals : this.#losses).left(address);
+    const left = { reason: meaning, code: codeOf(error), address };
+    return { staleness: this.leave(left), suspect: undefined };
   }
 
-  /** Leaves a server: whatever is connected to it, or not yet connected, is stale from now on. */
+  #isLone(address: A | undefined): boolean {
+    const [last, at] = [this.#lastLoss, this.#options.now()];
+    this.#lastLoss = address === undefined ? undefined : { address, at };
+    const isSecond =
+      last !== undefined &&
+      address !== undefined &&
+      this.#options.isSame(last.address, address) &&
+      at - last.at <= togetherMs;
+    return !isSecond || this.#losses.isQuiet;
+  }
+
+  /**
+   * Leaves a server: whatever is connected to it is stale from now on, and what is on its way is if
+   * it arrives there. Where it is not known which server it was, all are.
+   */
   leave(left: Omit<Staleness<A>, "epoch">): Staleness<A> {
     const { address } = left;
     const isThere = (one: Standing<A>): boolean =>
-      one.address === undefined ||
       address === undefined ||
-      this.#options.isSame(one.address, address);
+      (one.address !== undefined && this.#options.isSame(one.address, address));
+    if (address !== undefined) this.#noteLeaving(address);
     return this.#mark(isThere, left) ?? this.#begin(left);
+  }
+
+  #leavingOf({ left }: Standing<A>, address: A): Leaving<A> | undefined {
+    return left.find((one) => this.#options.isSame(one.address, address));
+  }
+
+  #noteLeaving(address: A): void {
+    const at = this.#options.now();
+    for (const standing of this.#standings.values()) {
+      if (standing.address !== undefined) continue;
+      const before = this.#leavingOf(standing, address);
+      if (before === undefined) standing.left.push({ address, at });
+      else before.at = at;
+    }
   }
 
   #mark(
@@ -154,17 +220,5 @@ export class Epochs<C extends object, A> {
   #begin(left: Omit<Staleness<A>, "epoch">): Staleness<A> {
     this.#epoch += 1;
     return { epoch: this.#epoch, ...left };
-  }
-
-  /** After a refused write: the same server again means that it was the app's own doing. */
-  #judgeDoubt(address: A): void {
-    const doubted = this.#doubted;
-    if (doubted === undefined) return;
-    this.#doubted = undefined;
-    const isSame = this.#options.isSame(doubted, address);
-    this.#quietMs = isSame
-      ? Math.min(Math.max(this.#quietMs * 2, firstQuietMs), longestQuietMs)
-      : 0;
-    this.#quietUntil = isSame ? this.#options.now() + this.#quietMs : Number.NEGATIVE_INFINITY;
   }
 }

@@ -60,13 +60,18 @@ const reasons: Readonly<Record<string, AttemptReason>> = {
   ECONNREFUSED: "refused",
   ENOENT: "refused",
   EHOSTUNREACH: "unreachable",
+  EHOSTDOWN: "unreachable",
   ENETUNREACH: "unreachable",
+  ENETDOWN: "unreachable",
   EADDRNOTAVAIL: "unreachable",
   EACCES: "unreachable",
   EPERM: "unreachable",
   EINVAL: "unreachable",
   ETIMEDOUT: "timeout",
   ECONNRESET: "closed",
+  ECONNABORTED: "closed",
+  ENETRESET: "closed",
+  ENOTCONN: "closed",
   EPIPE: "closed",
 };
 
@@ -104,11 +109,14 @@ export interface SearchFacts {
   readonly ms: number;
   /** The failure that ended the search before its deadline. */
   readonly stoppedBy?: FailedAttempt | undefined;
+  /** Hosts that no name server answers for now: their addresses are from before. */
+  readonly lastKnown?: readonly string[];
 }
 
 /**
  * No address passed. `code` is the SQLSTATE of the failure that stopped the search ("28P01"), else
- * what all attempts have in common ("ECONNREFUSED"), else ERR_NO_SERVER.
+ * what all attempts have in common ("ECONNREFUSED"), else ERR_NO_SERVER; ERR_DNS where no name
+ * server answered for any host.
  */
 export class ConnectError extends Error {
   override readonly name = "ConnectError";
@@ -121,8 +129,18 @@ export class ConnectError extends Error {
     this.attempts = facts.attempts;
     this.wanted = facts.wanted;
     this.rounds = facts.rounds;
-    this.code = facts.stoppedBy?.code ?? sharedCode(facts.attempts) ?? "ERR_NO_SERVER";
+    this.code = facts.stoppedBy?.code ?? codeOfAll(facts.attempts);
   }
+}
+
+/** What a name server says of a name; any other code of a name would be taken for that of a server. */
+const saidOfNames: ReadonlySet<string | undefined> = new Set(["ENOTFOUND", "ENODATA"]);
+
+function codeOfAll(attempts: readonly FailedAttempt[]): string {
+  const shared = sharedCode(attempts);
+  const isOfNames = attempts.length > 0 && attempts.every(({ reason }) => reason === "dns");
+  if (isOfNames && !saidOfNames.has(shared)) return "ERR_DNS";
+  return shared ?? "ERR_NO_SERVER";
 }
 
 function sharedCode(attempts: readonly FailedAttempt[]): string | undefined {
@@ -130,13 +148,15 @@ function sharedCode(attempts: readonly FailedAttempt[]): string | undefined {
   return others.every(({ code }) => code === first?.code) ? first?.code : undefined;
 }
 
-function describe({ wanted, targets, attempts, rounds, ms, stoppedBy }: SearchFacts): string {
+function describe(facts: SearchFacts): string {
+  const { wanted, targets, attempts, rounds, ms, stoppedBy, lastKnown = [] } = facts;
   const what = `no server for ${wanted} among ${targets.join(", ")}`;
   const spent = `${Math.round(ms)} ms, ${rounds} ${rounds === 1 ? "round" : "rounds"}`;
   const last = stoppedBy === undefined ? attempts : [stoppedBy];
   const said = last.map((one) => `${describeAddress(one)} ${one.reason}: ${oneLine(one.message)}`);
   const found = said.length === 0 ? "nothing answered" : said.join("; ");
-  return `${what} (${spent}): ${found}`;
+  const names = lastKnown.length === 0 ? "" : `; last known addresses of ${lastKnown.join(", ")}`;
+  return `${what} (${spent}${names}): ${found}`;
 }
 
 function describeAddress({ host, address, port }: FailedAttempt): string {

@@ -19,6 +19,8 @@ export interface EndFacts extends Unfinished {
   readonly wanted: string;
   readonly endpoints: readonly Endpoint[];
   readonly ms: number;
+  /** Whether the last question for a host failed, so that its addresses are from before. */
+  readonly isFailing: (host: string) => boolean;
 }
 
 /** The failures of one search; searches in its company see them, too. */
@@ -38,7 +40,7 @@ export class Failures {
   }
 
   /** The error of a search that ends now. */
-  error({ wanted, endpoints, ms, ...unfinished }: EndFacts): ConnectError {
+  error({ wanted, endpoints, ms, isFailing, ...unfinished }: EndFacts): ConnectError {
     this.#noteUnfinished(unfinished);
     return new ConnectError({
       wanted,
@@ -47,6 +49,9 @@ export class Failures {
       rounds: this.#company.rounds,
       ms,
       stoppedBy: this.stoppedBy,
+      lastKnown: endpoints.flatMap(({ host, hostaddr }) =>
+        hostaddr === undefined && isFailing(host) ? [host] : [],
+      ),
     });
   }
 

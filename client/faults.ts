@@ -52,6 +52,16 @@ function isServerError(error: unknown): error is Error & { readonly code: string
   return typeof error.code === "string" && sqlState.test(error.code);
 }
 
+/** What pg says where it is asked for a password and has none: it speaks of the protocol. */
+const withoutPassword = /^SASL: .*password must be a (non-empty )?string/;
+
+/** An errno: Node gives those the call that failed. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error;
+}
+
+const systemVerdict = (phase: Phase): Verdict => next(phase === "tcp" ? "unreachable" : "closed");
+
 /**
  * PgBouncer refuses a password with the same SQLSTATE as it has for a server that is away; only its
  * words differ (08P01 up to 1.18, 28P01 later).
@@ -78,10 +88,13 @@ export function attemptFault(thrown: unknown, phase: Phase): AttemptError {
     const { reason, stops } = serverVerdict(code, message, phase);
     return new AttemptError(reason, message, { code, stops, cause: thrown });
   }
-  const { reason, stops } = byPhase[phase];
+  // What the system says of a socket is said of this one alone, however new its number is to us.
+  const { reason, stops } = isOfSystem(thrown) ? systemVerdict(phase) : byPhase[phase];
   const fault = asAttemptError(thrown, reason);
   if (fault.reason !== reason || !stops) return fault;
-  const { code, message, cause } = fault;
+  const { code, cause } = fault;
+  const hasNone = withoutPassword.test(fault.message);
+  const message = hasNone ? "the server wants a password, and none was given" : fault.message;
   return new AttemptError(reason, message, { code, stops, cause });
 }
 

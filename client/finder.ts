@@ -46,6 +46,8 @@ export interface FindRequest<T> {
   /** Of the whole search, in milliseconds; Infinity waits for ever. */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Its timers do not keep Node running. */
+  readonly isUnref?: boolean | undefined;
   /** What is looked for, in words; without it the attributes. */
   readonly wanted?: string | undefined;
 }
@@ -111,10 +113,8 @@ const targetKey = (endpoints: readonly Endpoint[], attributes: TargetSessionAttr
   [attributes, ...endpoints.map((one) => endpointKey(one))].join();
 
 function partsOf(options: FinderOptions): FinderParts {
-  const timing: Timing = {
-    now: options.now ?? systemTiming.now,
-    sleep: options.sleep ?? systemTiming.sleep,
-  };
+  const { now = systemTiming.now, sleep } = options;
+  const timing: Timing = sleep === undefined ? { ...systemTiming, now } : { now, sleep };
   const dnsTimeoutMs = options.dnsTimeoutMs ?? 2000;
   const servers = options.servers ?? [];
   return {
@@ -140,14 +140,19 @@ export function createFinder(options: FinderOptions = {}): Finder {
     options: shown,
     find: async (request) => {
       const key = targetKey(request.endpoints, request.attributes);
-      const company = companies.get(key) ?? new Company(parts.timing);
+      for (const [one, { isForgotten }] of companies) if (isForgotten) companies.delete(one);
+      const company = companies.get(key) ?? new Company(parts.timing, parts.staggerMs);
       companies.set(key, company);
       company.searches += 1;
+      let hasPassed = false;
       try {
-        return await new Search(parts, company, key, request).run();
+        const found = await new Search(parts, company, key, request).run();
+        hasPassed = true;
+        return found;
       } finally {
         company.searches -= 1;
-        if (company.searches === 0) companies.delete(key);
+        if (company.searches === 0 && hasPassed) companies.delete(key);
+        else if (company.searches === 0) company.rest();
       }
     },
     forget: (address) => {

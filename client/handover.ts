@@ -5,6 +5,8 @@
  */
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { asAttemptError } from "./errors.ts";
+import type { AttemptError } from "./errors.ts";
 import { closedFault } from "./faults.ts";
 import type { Recording } from "./recording.ts";
 import { startupLength } from "./wire.ts";
@@ -17,10 +19,15 @@ export interface Handover {
   take(): Duplex;
   /** Closes what nobody takes. */
   close(): void;
+  /** What to say where it turns out to have ended already. */
+  lost?(cause: AttemptError): Error;
 }
 
-/** Finds a session; rejects with why there is none, soon after `signal` aborts. */
-export type Search = (signal: AbortSignal) => Promise<Handover>;
+/**
+ * Finds a session; rejects with why there is none, soon after `signal` aborts.
+ * @param isRefed false where it must not keep Node running
+ */
+export type Search = (signal: AbortSignal, isRefed: boolean) => Promise<Handover>;
 
 type Done = (error?: Error | null) => void;
 /** A socket, TLS or not, or whatever the app's own `stream` makes. */
@@ -66,7 +73,7 @@ export class HandoverStream extends Duplex {
 
   async #find(): Promise<void> {
     try {
-      const found = await this.#search(this.#stopped.signal);
+      const found = await this.#search(this.#stopped.signal, this.#isRefed);
       // What listens to the stream must throw into the event loop, not into this promise.
       process.nextTick(() => this.#adopt(found));
     } catch (error) {
@@ -96,7 +103,9 @@ export class HandoverStream extends Duplex {
     socket.on("drain", () => this.#drained());
     this.#settle(socket);
     if (socket.destroyed || socket.readableEnded) {
-      this.destroy(socket.errored ?? closedFault());
+      const { errored } = socket;
+      const fault = errored ? asAttemptError(errored, "closed") : closedFault();
+      this.destroy(found.lost?.(fault) ?? fault);
       return;
     }
     this.#startup = found.startup;
@@ -107,7 +116,8 @@ export class HandoverStream extends Duplex {
   #settle(socket: Link): void {
     if (this.#noDelay !== undefined) socket.setNoDelay?.(this.#noDelay);
     if (this.#keepAlive !== undefined) socket.setKeepAlive?.(...this.#keepAlive);
-    if (!this.#isRefed) socket.unref?.();
+    if (this.#isRefed) socket.ref?.();
+    else socket.unref?.();
   }
 
   #flow(socket: Duplex): void {

@@ -11,4 +11,6 @@ export type { DialAddress } from "./finder.ts";
 export { Client } from "./pg-client.ts";
 export { createPool, Pool } from "./pool.ts";
 export type { PoolConfig } from "./pool.ts";
+export { createSharedFinder } from "./finder-handle.ts";
+export type { SharedFinder, SharedFinderOptions } from "./finder-handle.ts";
 export type { StaleReason } from "./staleness.ts";

@@ -10,8 +10,10 @@ import type { AttemptReason } from "./errors.ts";
 import type { DialAddress, Pass } from "./finder.ts";
 
 export interface LeftBehindOptions {
-  /** Pause between two looks at the same server, in ms. */
+  /** Pause before the second look at the same server, in ms; twice as long each time, up to a bound. */
   readonly pauseMs: number;
+  /** Ends it: what is left is nobody's any more. */
+  readonly signal: AbortSignal;
   /** How long its answer may take, in ms. */
   readonly timeoutMs: number;
   /** False when nothing is in flight there any more, or it is the primary again. */
@@ -22,16 +24,22 @@ export interface LeftBehindOptions {
   cut(address: DialAddress): void;
 }
 
+/** Each look is a login, and a statement that takes long may take hours. */
+const longestPauseMs = 30_000;
+
 /** Looks after `address` until nothing is left there. Its timers do not keep Node running. */
 export async function lookAfter(address: DialAddress, options: LeftBehindOptions): Promise<void> {
-  const { pauseMs, timeoutMs } = options;
-  while (options.isLeft(address)) {
+  const { timeoutMs, signal } = options;
+  const isLeft = (): boolean => !signal.aborted && options.isLeft(address);
+  for (let pauseMs = options.pauseMs; isLeft(); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     const stop = new AbortController();
-    const timer = setTimeout(() => stop.abort(), timeoutMs);
-    timer.unref();
+    const onAbort = (): void => stop.abort();
+    signal.addEventListener("abort", onAbort);
+    const timer = setTimeout(onAbort, timeoutMs).unref();
     const isAlive = await options.answers(address, stop.signal).catch(() => !stop.signal.aborted);
     clearTimeout(timer);
-    if (!options.isLeft(address)) return;
+    signal.removeEventListener("abort", onAbort);
+    if (!isLeft()) return;
     if (!isAlive) {
       options.cut(address);
       return;
@@ -64,8 +72,9 @@ export async function answersAt(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { dial, startup, physical } = readConfig(config);
+  const attempt = createAttempt({ dial: { ...dial, isUnref: true }, startup, physical });
   try {
-    const session = await createAttempt({ dial, startup, physical })(address, anyRole, signal);
+    const session = await attempt(address, anyRole, signal);
     session.close();
     return true;
   } catch (error) {

@@ -58,6 +58,21 @@ export async function askServers(
   );
 }
 
+/** @throws TypeError where one is no address, with or without a port */
+export function assertServers(servers: readonly string[]): void {
+  const resolver = new Resolver();
+  for (const server of servers) {
+    try {
+      resolver.setServers([server]);
+    } catch (cause) {
+      throw new TypeError(
+        `a name server is an address or address:port (::1, [::1]:53, 10.0.0.1:53), not "${server}"`,
+        { cause },
+      );
+    }
+  }
+}
+
 /** @returns what this server knows, or that it says there is nothing; throws where it fails */
 async function askServer(
   host: string,

@@ -6,7 +6,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { AttemptError, asAttemptError } from "./errors.ts";
-import { askServers } from "./name-servers.ts";
+import { askServers, assertServers } from "./name-servers.ts";
 import { systemTiming } from "./timing.ts";
 import type { Timing } from "./timing.ts";
 
@@ -51,6 +51,10 @@ export interface Names {
    * @throws AttemptError "dns" where nothing is known, or the signal's reason
    */
   addresses(host: string, options: AddressesOptions): Promise<NameAnswer>;
+  /** What was known last of a host, however old; a literal is what it is. Asks nobody. */
+  known(host: string): readonly NameAddress[];
+  /** True where the last question failed, so that what is known is from before. */
+  isFailing(host: string): boolean;
 }
 
 /** How long a question may hold up a search that knows older addresses. */
@@ -75,8 +79,12 @@ interface Question {
   readonly since: number;
 }
 
-/** A cache that is empty at first and holds no timer. */
+/**
+ * A cache that is empty at first and holds no timer.
+ * @throws TypeError for a name server that is no address
+ */
 export function createNames(options: NamesOptions = {}): Names {
+  assertServers(options.servers ?? []);
   return new NameCache(options);
 }
 
@@ -85,6 +93,7 @@ class NameCache implements Names {
   readonly #timing: Timing;
   readonly #timeoutMs: number;
   readonly #known = new Map<string, Known>();
+  readonly #failing = new Set<string>();
   /** One for each host at a time: a system that does not answer has few threads to ask with. */
   readonly #questions = new Map<string, Question>();
 
@@ -117,6 +126,15 @@ class NameCache implements Names {
     throw asAttemptError(result?.error ?? timedOut(host, this.#timeoutMs), "dns");
   }
 
+  isFailing(host: string): boolean {
+    return this.#failing.has(host);
+  }
+
+  known(host: string): readonly NameAddress[] {
+    const literal = literalOf(host);
+    return literal === undefined ? (this.#known.get(host)?.addresses ?? []) : [literal];
+  }
+
   #question(host: string): Question {
     const open = this.#questions.get(host);
     if (open !== undefined) return open;
@@ -128,8 +146,12 @@ class NameCache implements Names {
   async #asked(host: string): Promise<Asked> {
     try {
       const answer = await this.#ask(host);
+      this.#failing.delete(host);
       this.#keep(host, answer);
       return answer;
+    } catch (error) {
+      if (this.#known.has(host)) this.#failing.add(host);
+      throw error;
     } finally {
       this.#questions.delete(host);
     }

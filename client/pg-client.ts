@@ -5,15 +5,20 @@
 import type { Duplex } from "node:stream";
 import { Client as PgClient } from "pg";
 import type { Submittable } from "pg";
+import { withPort } from "./address.ts";
 import { createAttempt } from "./attempt.ts";
 import type { Session } from "./attempt.ts";
 import type { Role, TargetSessionAttrs } from "./attributes.ts";
 import { readConfig } from "./client-config.ts";
 import type { ClientConfig, ReadConfig } from "./client-config.ts";
 import { dial, ignoreError } from "./dial.ts";
+import { ConnectError } from "./errors.ts";
+import type { AttemptError } from "./errors.ts";
 import type { DialAddress, FindRequest } from "./finder.ts";
 import { HandoverStream } from "./handover.ts";
 import type { Handover } from "./handover.ts";
+import { limited } from "./limited.ts";
+import type { Target } from "./target.ts";
 
 /** What a client knows of its own connection. */
 interface Link {
@@ -27,12 +32,17 @@ interface Cancelling {
   cancel(this: PgClient, client: PgClient, query: Submittable): void;
 }
 
+const links = new WeakMap<Client, Link>();
+
+/** The session of a client; undefined before there is one. */
+export function sessionOf(client: Client): Session | undefined {
+  return links.get(client)?.session;
+}
+
 export class Client extends PgClient {
   /** pg's own, which its published type leaves out: whether the connection keeps Node running. */
   declare readonly ref: () => void;
   declare readonly unref: () => void;
-  readonly #link: Link;
-
   /**
    * Takes what pg's Client takes, several hosts, and target_session_attrs.
    * @throws TypeError for what nobody can mean, such as `target_session_attrs=primry`
@@ -40,19 +50,19 @@ export class Client extends PgClient {
   constructor(config?: string | ClientConfig) {
     const read = readConfig(config);
     const link: Link = { session: undefined, cancel: undefined };
-    const stream = new HandoverStream((signal) => search(read, link, signal));
+    const stream = new HandoverStream((signal, isRefed) => search(read, link, signal, isRefed));
     super({ ...read.outer, stream: () => stream });
-    this.#link = link;
+    links.set(this, link);
   }
 
   /** Where this client is connected to; undefined before it is. */
   get address(): DialAddress | undefined {
-    return this.#link.session?.address;
+    return sessionOf(this)?.address;
   }
 
   /** The role when it connected; undefined where any server fits and nobody asked. */
   get role(): Role | undefined {
-    return this.#link.session?.role;
+    return sessionOf(this)?.role;
   }
 
   /**
@@ -60,7 +70,9 @@ export class Client extends PgClient {
    * to the address of that client's session, with TLS where the session has it.
    */
   cancel(client: PgClient, query: Submittable): void {
-    this.#link.cancel = { at: client instanceof Client ? client.address : undefined };
+    const link = links.get(this);
+    if (link !== undefined)
+      link.cancel = { at: client instanceof Client ? client.address : undefined };
     // A request that does not arrive cancels nothing; with pg it would end the process.
     this.connection.on("error", ignoreError);
     (PgClient.prototype as unknown as Cancelling).cancel.call(this, client, query);
@@ -68,18 +80,48 @@ export class Client extends PgClient {
 }
 
 /** Finds a session, or the server that a cancel request has to go to. */
-async function search(read: ReadConfig, link: Link, signal: AbortSignal): Promise<Handover> {
+async function search(
+  read: ReadConfig,
+  link: Link,
+  signal: AbortSignal,
+  isRefed: boolean,
+): Promise<Handover> {
   const { cancel } = link;
   if (cancel !== undefined) {
     const socket = await dialForCancel(read, cancel.at, signal);
     return { startup: undefined, take: () => socket, close: () => socket.destroy() };
   }
   const { target, dial: dialling, startup, physical } = read;
-  link.session = await find(read, signal, target.attributes, {
-    attempt: createAttempt({ dial: dialling, startup, physical }),
-    discard: (session) => session.close(),
+  const session = await find(read, signal, target.attributes, {
+    isUnref: !isRefed,
+    attempt: createAttempt({ dial: { ...dialling, isUnref: !isRefed }, startup, physical }),
+    discard: (one) => one.close(),
   });
-  return link.session;
+  link.session = session;
+  return {
+    startup: session.startup,
+    take: () => session.take(),
+    close: () => session.close(),
+    lost: (cause) => lostError(target, session, cause),
+  };
+}
+
+/** A session that ended in the very moment in which it was found is none. */
+function lostError(
+  { attributes: wanted }: Target,
+  { address, since }: Session,
+  cause: AttemptError,
+): ConnectError {
+  const { host, address: at, port } = address;
+  const { reason, code, message } = cause;
+  const ms = performance.now() - since;
+  return new ConnectError({
+    wanted,
+    targets: [withPort(host, port)],
+    attempts: [{ host, address: at, port, reason, code, message, ms, cause: cause.cause ?? cause }],
+    rounds: 1,
+    ms,
+  });
 }
 
 /** A client of pg does not say where it is connected to: then any server that can be reached. */
@@ -88,7 +130,12 @@ async function dialForCancel(
   at: DialAddress | undefined,
   signal: AbortSignal,
 ): Promise<Duplex> {
-  if (at !== undefined) return await dial(at, read.dial, signal);
+  if (at !== undefined) {
+    const { attemptTimeoutMs: ms, timing } = read.finder.options;
+    const onLate = (socket: Duplex): void => void socket.destroy();
+    const dialAt = (one: DialAddress, stop: AbortSignal) => dial(one, read.dial, stop);
+    return await limited(dialAt, { ms, timing, onLate })(at, signal);
+  }
   return await find(read, signal, "any", {
     attempt: async (address, _pass, stop) => await dial(address, read.dial, stop),
     discard: (socket) => socket.destroy(),
@@ -99,7 +146,7 @@ async function find<T>(
   { target, finder, deadlineMs }: ReadConfig,
   signal: AbortSignal,
   attributes: TargetSessionAttrs,
-  what: Pick<FindRequest<T>, "attempt" | "discard">,
+  what: Pick<FindRequest<T>, "attempt" | "discard" | "isUnref">,
 ): Promise<T> {
   const { endpoints, loadBalance } = target;
   const request = { endpoints, attributes, loadBalance, deadlineMs, signal, ...what };

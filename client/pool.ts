@@ -6,6 +6,7 @@
  */
 import { Pool as PgPool } from "pg";
 import type { PoolClient as PgPoolClient, PoolConfig as PgPoolConfig } from "pg";
+import { withPort } from "./address.ts";
 import { targetSessionAttrs } from "./attributes.ts";
 import { Checkouts, cut } from "./checkouts.ts";
 import type { Callback, PoolClient } from "./checkouts.ts";
@@ -16,8 +17,9 @@ import type { PrimaryChange, Staleness } from "./epochs.ts";
 import type { DialAddress, Finder } from "./finder.ts";
 import { answersAt, lookAfter } from "./left-behind.ts";
 import type { LeftBehindOptions } from "./left-behind.ts";
-import { Client } from "./pg-client.ts";
+import { Client, sessionOf } from "./pg-client.ts";
 import { readRole } from "./role.ts";
+import { finderOf } from "./finder-handle.ts";
 import { readTarget } from "./target.ts";
 import type { Endpoint } from "./target.ts";
 import { Watch } from "./watch.ts";
@@ -33,6 +35,8 @@ export interface PoolConfig
 
 type PgEvent = "error" | "release" | "connect" | "acquire" | "remove";
 
+/** How long who waits for a connection may still get one once the pool was ended. */
+const farewellMs = 1000;
 const defaultProbeMs = 1000;
 const defaultProbeTimeoutMs = 1500;
 /** A name is asked less often than a server: the system may ask the network for each question. */
@@ -53,9 +57,11 @@ export class Pool extends PgPool {
   readonly #watch: Watch<Client>;
   readonly #finder: Finder;
   readonly #leftBehind: LeftBehindOptions;
+  readonly #ended = new AbortController();
 
   /** @throws TypeError for values that mean nothing, such as an unknown target_session_attrs */
   constructor(config: PoolConfig = {}) {
+    assertNoClient(config);
     const { attributes, endpoints } = readTarget(config, process.env);
     const finder = finderFor(config);
     const joins = { join: (_client: Client): void => undefined };
@@ -65,9 +71,13 @@ export class Pool extends PgPool {
         joins.join(this);
       }
     };
-    super({ ...config, finder, Client: Joining } as PgPoolConfig);
+    joining.add(Joining);
+    // Options of another pool hide their password from who lists them.
+    const { password } = config;
+    const given = password === undefined ? config : { ...config, password };
+    super({ ...given, finder, Client: Joining } as PgPoolConfig);
     const { single, passes } = targetSessionAttrs[attributes];
-    this.#finder = finder;
+    this.#finder = finderOf(finder);
     this.#epochs = new Epochs({ single, isSame, now: () => performance.now() });
     joins.join = (client) => this.#join(client);
     this.#checkouts = new Checkouts({
@@ -75,7 +85,6 @@ export class Pool extends PgPool {
       idleCount: () => this.idleCount,
       waitingCount: () => this.waitingCount,
       ending: () => this.ending,
-      met: (client) => this.#met(client),
       isStale: (client) => this.#epochs.isStale(client),
     });
     this.#watch = new Watch<Client>({
@@ -86,10 +95,11 @@ export class Pool extends PgPool {
     });
     this.#leftBehind = {
       pauseMs: config.probeMs ?? defaultProbeMs,
+      signal: this.#ended.signal,
       timeoutMs: config.probeTimeoutMs ?? defaultProbeTimeoutMs,
       isLeft: (address) => this.#isLeft(address),
       answers: (address, signal) => answersAt(this.options, address, signal),
-      cut: (address) => this.#epochs.at(address).forEach(cut),
+      cut: (address) => this.#cutAll(address, this.#epochs.primary),
     };
     // A client that is lost while nobody uses it is no reason to end the process.
     this.on("error", () => undefined);
@@ -127,10 +137,28 @@ export class Pool extends PgPool {
   override end(): Promise<void>;
   override end(callback: () => void): void;
   override end(callback?: () => void): Promise<void> | undefined {
-    this.#watch.stop();
-    if (callback === undefined) return super.end();
-    super.end(callback);
+    const isFirst = !this.ending;
+    if (isFirst) setTimeout(() => this.#endSearches(), farewellMs).unref();
+    const ended = (): void => (isFirst ? this.#rest() : undefined);
+    if (callback === undefined) return super.end().finally(ended);
+    super.end((...given: []) => {
+      ended();
+      callback(...given);
+    });
     return undefined;
+  }
+
+  /** Who waits at the end has a moment to be served, as with pg, and is told then. */
+  #endSearches(): void {
+    const reason = new Error("the pool was ended before it had a connection");
+    this.#checkouts.refuseAll(reason);
+    for (const client of this.#epochs.searching()) cut(client, reason);
+  }
+
+  /** All are back: until then a server that is silent is looked after. */
+  #rest(): void {
+    this.#watch.stop();
+    this.#ended.abort();
   }
 
   override on<K extends PgEvent>(
@@ -154,7 +182,7 @@ export class Pool extends PgPool {
   #watched(endpoints: readonly Endpoint[], make: () => Client) {
     let asked = performance.now();
     return {
-      isNeeded: () => this.totalCount > 0 && !this.ending,
+      isNeeded: () => this.totalCount > 0,
       make: () => resting(make()),
       probe: (client: Client) => readRole(client, () => undefined, false),
       isStale: (client: Client) => this.#epochs.isStale(client),
@@ -166,7 +194,6 @@ export class Pool extends PgPool {
           ? true
           : listed.some((one) => isSame(one, address));
       },
-      met: (client: Client) => this.#met(client),
       hasOtherRole: ({ address }: Client) => this.#leave("role", address),
       forget: ({ address }: Client) => this.#forget(address),
       isReplaced: (silent: Client, found: Client) => this.#replace(silent.address, found.address),
@@ -182,9 +209,14 @@ export class Pool extends PgPool {
   #join(client: Client): void {
     this.#epochs.add(client);
     const failed = (error: unknown, isLost: boolean): void => {
-      const staleness = this.#epochs.failed(client, error, isLost);
+      const { staleness, suspect } = this.#epochs.failed(client, error, isLost);
       if (staleness !== undefined) this.#left(staleness);
+      if (suspect === undefined) return;
+      this.#forget(suspect);
+      this.#watch.lookNow();
     };
+    // Here, and not when it is handed out: an app's `onConnect` may keep it for as long as it likes.
+    client.connection.once("connect", () => this.#found(client));
     client.on("error", (error) => failed(error, true));
     client.on("end", () => this.#epochs.remove(client));
     // Errors of every statement pass here, whoever submitted it.
@@ -193,10 +225,12 @@ export class Pool extends PgPool {
     });
   }
 
-  #met(client: Client): void {
+  /** It has a session, of which pg has not yet heard. */
+  #found(client: Client): void {
     this.#watch.start();
-    if (client.address === undefined) return;
-    const { staleness, change } = this.#epochs.met(client, client.address);
+    const session = sessionOf(client);
+    if (session === undefined) return;
+    const { staleness, change } = this.#epochs.met(client, session.address, session.since);
     if (staleness !== undefined) this.#left(staleness);
     if (change === undefined) return;
     if (this.#leftBehind.pauseMs > 0) void lookAfter(change.from, this.#leftBehind);
@@ -230,8 +264,27 @@ export class Pool extends PgPool {
     if (silent === undefined || found === undefined || isSame(silent, found)) return;
     const waiting = this.#epochs.at(silent);
     if (waiting.some((client) => !this.#epochs.isStale(client))) this.#leave("lost", silent);
-    for (const client of waiting) cut(client);
+    this.#cutAll(silent, found);
   }
+
+  #cutAll(silent: DialAddress, found: DialAddress | undefined): void {
+    const place = ({ address, port }: DialAddress): string => withPort(address, port);
+    const instead = found === undefined ? "" : `, and ${place(found)} has its place`;
+    for (const client of this.#epochs.at(silent)) {
+      const reason = new Error(`${place(silent)} does not answer any more${instead}`);
+      cut(client, Object.assign(reason, { code: "ETIMEDOUT" }));
+    }
+  }
+}
+
+/** The classes of clients that pools have made: they come back in the options of a pool. */
+const joining = new WeakSet();
+
+/** @throws TypeError for a class of clients: one that is not ours could not follow */
+function assertNoClient(config: object): void {
+  const { Client: given } = config as { readonly Client?: object | null };
+  if (given === undefined || given === null || given === Client || joining.has(given)) return;
+  throw new TypeError("Client cannot be given to this Pool: it has clients of its own");
 }
 
 /** A client that does not keep Node running. */

@@ -2,7 +2,7 @@
  * The addresses of all endpoints of a target, asked side by side: a name that is slow does not hold
  * up the hosts that have answered, and enters its addresses when they come.
  */
-import { addressesOf } from "./address.ts";
+import { addressesOf, keyOf, knownAddresses } from "./address.ts";
 import { asAttemptError } from "./errors.ts";
 import type { FailedAttempt } from "./errors.ts";
 import type { DialAddress } from "./finder.ts";
@@ -15,6 +15,8 @@ export interface ResolveOptions {
   readonly timing: Timing;
   /** Ask, whatever is cached. */
   readonly fresh: boolean;
+  /** Names whose addresses are known are not waited for; only what is new in their answers is late. */
+  readonly isHurried: boolean;
   readonly signal: AbortSignal;
   /** Endpoints whose names have not answered yet, each with the time at which it was asked. */
   readonly open: Map<Endpoint, number>;
@@ -34,15 +36,21 @@ export async function resolveEndpoints(
   endpoints: readonly Endpoint[],
   options: ResolveOptions,
 ): Promise<readonly (readonly DialAddress[])[]> {
-  const lists: (readonly DialAddress[])[] = endpoints.map(() => []);
+  const { isHurried, names, onLate, signal } = options;
+  const lists = endpoints.map((one) => (isHurried ? knownAddresses(names, one) : []));
   let isGiven = false;
   const asks = endpoints.map(async (endpoint, index) => {
+    const before = lists[index] ?? [];
     const list = await ask(endpoint, options);
-    if (isGiven && !options.signal.aborted) options.onLate(list);
-    lists[index] = list;
+    const news = list.filter((one) => !before.some((other) => keyOf(other) === keyOf(one)));
+    if (isGiven && !signal.aborted) onLate(news);
+    else lists[index] = list;
     if (list.length === 0) throw new Error("nothing to dial here");
   });
-  await Promise.race([Promise.allSettled(asks), soonAfterAny(asks, options)]);
+  const answered = Promise.allSettled(asks);
+  if (lists.every(({ length }) => length === 0)) {
+    await Promise.race([answered, soonAfterAny(asks, options)]);
+  }
   isGiven = true;
   return [...lists];
 }

@@ -10,13 +10,13 @@ import { asAttemptError } from "./errors.ts";
 import type { ConnectError } from "./errors.ts";
 import { Failures } from "./failures.ts";
 import type { DialAddress, FinderParts, FindRequest, Found, Pass } from "./finder.ts";
+import { Guess } from "./guess.ts";
 import { limited } from "./limited.ts";
-import { orderAddresses } from "./order.ts";
 import { OpenRace } from "./race.ts";
 import type { Win } from "./race.ts";
 import { resolveEndpoints } from "./resolve.ts";
 import type { Endpoint } from "./target.ts";
-import { aborted, armed } from "./timing.ts";
+import { aborted, armed, unrefTiming } from "./timing.ts";
 import { createTurns } from "./turns.ts";
 
 interface Candidate {
@@ -42,6 +42,7 @@ export class Search<T> {
   readonly #key: string;
   readonly #passes: readonly Pass[];
   readonly #single: boolean;
+  readonly #guess: Guess;
   readonly #race: OpenRace<Candidate, T>;
   readonly #halt = new AbortController();
   readonly #failures: Failures;
@@ -55,8 +56,9 @@ export class Search<T> {
 
   /** @param key what tells its target from others */
   constructor(parts: FinderParts, company: Company, key: string, request: FindRequest<T>) {
-    const { timing, staggerMs, attemptTimeoutMs, parallelAuthentications: atOnce } = parts;
-    this.#parts = parts;
+    const { staggerMs, attemptTimeoutMs, parallelAuthentications: atOnce } = parts;
+    const timing = request.isUnref === true ? unrefTiming(parts.timing) : parts.timing;
+    this.#parts = { ...parts, timing };
     this.#company = company;
     this.#failures = new Failures(company);
     this.#key = key;
@@ -66,6 +68,7 @@ export class Search<T> {
     const { passes, single } = targetSessionAttrs[request.attributes];
     this.#passes = passes.map((pass) => ({ ...pass, turn: (signal) => turns.take(signal) }));
     this.#single = single;
+    this.#guess = new Guess(parts, { key, single, loadBalance: request.loadBalance ?? false });
     this.#race = new OpenRace<Candidate, T>({
       staggerMs,
       timing,
@@ -79,7 +82,7 @@ export class Search<T> {
       ),
       onLost: (value) => request.discard(value),
       onFailed: (candidate, error, ms) => this.#onFailed(candidate, error, ms),
-      onSlow: ({ address }) => this.#onSlow(address),
+      onSlow: ({ address }) => this.#guess.slow(address),
     });
   }
 
@@ -117,9 +120,9 @@ export class Search<T> {
 
   async #seek(): Promise<void> {
     const over = aborted(this.#halt.signal);
-    await this.#guess();
+    await this.#begin();
     while (!this.#isOver) {
-      const leads = [this.#company.lead, this.#known()];
+      const leads = [this.#company.lead, this.#guess.known()];
       const lead = leads.find((one) => one !== undefined && !this.#followed.has(one));
       if (lead !== undefined) {
         await this.#follow(lead);
@@ -136,25 +139,18 @@ export class Search<T> {
     }
   }
 
-  /** Who passed last, where one server at a time fits and the names still give it. */
-  #known(): Lead | undefined {
-    const { memory } = this.#parts;
-    const winner = this.#single ? memory.winner(this.#key) : undefined;
-    return winner === undefined || memory.isPenalised(keyOf(winner.address)) ? undefined : winner;
-  }
-
   /** Before all: who is no longer named is not known; where any server fits, the first is tried. */
-  async #guess(): Promise<void> {
-    const known = this.#known();
+  async #begin(): Promise<void> {
+    const known = this.#guess.known();
     if (this.#single && known === undefined) return;
     const lists = await this.#lists(false);
     if (known !== undefined) {
       if (this.#isGone(known.address, lists)) {
-        this.#parts.memory.forget(keyOf(known.address), this.#key);
+        this.#guess.gone(known.address);
       }
       return;
     }
-    const [first] = this.#ordered(lists);
+    const [first] = this.#guess.ordered(lists);
     if (first !== undefined) await this.#follow({ address: first, pass: 0, ms: 0 });
   }
 
@@ -168,11 +164,25 @@ export class Search<T> {
   async #follow(lead: Lead): Promise<void> {
     this.#followed.add(lead);
     const { staggerMs } = this.#parts;
+    const endTurn = await this.#turn(lead.address);
+    if (endTurn === undefined) return;
     this.#enter([lead.address], lead.pass);
     await this.#race.quiet();
+    endTurn();
     const patienceMs = Math.min(lead.ms * 2, longestPatienceMs) - staggerMs;
     if (patienceMs <= 0 || this.#isOver || !this.#isEntered(lead.address)) return;
     await this.#sleep(patienceMs);
+  }
+
+  /** Undefined where it is of no use any more: the search is over, or somebody else failed there. */
+  async #turn(address: DialAddress): Promise<(() => void) | undefined> {
+    const { failures } = this.#company;
+    const before = failures.get(keyOf(address));
+    const endTurn = await this.#company.turn(address, this.#halt.signal).catch(() => undefined);
+    if (endTurn === undefined) return undefined;
+    if (!this.#isOver && failures.get(keyOf(address)) === before) return endTurn;
+    endTurn();
+    return undefined;
   }
 
   /** Until the search is over, or for its turn where others wait: they may have better luck. */
@@ -184,7 +194,8 @@ export class Search<T> {
       const isFresh = this.#company.rounds > 0 || this.#mustAsk;
       this.#company.rounds += 1;
       this.#rejected.clear();
-      const ordered = this.#ordered(await this.#lists(isFresh));
+      // No round waits for a name whose addresses are known: what is new enters when it comes.
+      const ordered = this.#guess.ordered(await this.#lists(isFresh, isFresh));
       this.#enter(isFirst ? ordered.filter((one) => !this.#failedJustNow(one)) : ordered, 0);
       await this.#race.quiet();
       await this.#laterPasses();
@@ -217,44 +228,25 @@ export class Search<T> {
   }
 
   #enter(addresses: readonly DialAddress[], pass: number): void {
-    const { memory } = this.#parts;
     const byKey = new Map(addresses.map((address) => [keyOf(address), address]));
     const fresh = [...byKey.values()].filter((address) => !this.#isEntered(address));
     this.#race.enter(
-      fresh.map((address) => ({ address, pass, isDoubtful: memory.isPenalised(keyOf(address)) })),
+      fresh.map((address) => ({ address, pass, isDoubtful: this.#guess.isDoubtful(address) })),
     );
   }
 
-  #ordered(lists: readonly (readonly DialAddress[])[]): DialAddress[] {
-    const { memory, random } = this.#parts;
-    const known = this.#known()?.address;
-    return orderAddresses(lists, {
-      isKnown: (one) => known !== undefined && keyOf(one) === keyOf(known),
-      isPenalised: (one) => memory.isPenalised(keyOf(one)),
-      loadBalance: this.#request.loadBalance ?? false,
-      random,
-    });
-  }
-
-  #lists(fresh: boolean): Promise<readonly (readonly DialAddress[])[]> {
+  #lists(fresh: boolean, isHurried = false): Promise<readonly (readonly DialAddress[])[]> {
     const { names, timing } = this.#parts;
     return resolveEndpoints(this.#request.endpoints, {
       names,
       timing,
       fresh,
+      isHurried,
       signal: this.#halt.signal,
       open: this.#asking,
       onLate: (list) => this.#enter(list, 0),
       onFailed: (failure) => this.#failures.note(failure.host, failure),
     });
-  }
-
-  /** No answer yet: others shall not begin with it, unless it is far away and was as slow before. */
-  #onSlow(address: DialAddress): void {
-    const { memory, staggerMs } = this.#parts;
-    const winner = memory.winner(this.#key);
-    const isFar = winner !== undefined && winner.ms * 2 > staggerMs;
-    if (!isFar || keyOf(winner.address) !== keyOf(address)) memory.penalise(keyOf(address));
   }
 
   #onFailed({ address, pass }: Candidate, thrown: unknown, ms: number): void {
@@ -294,6 +286,7 @@ export class Search<T> {
       ms: now - this.#startedAt,
       youngMs: this.#parts.staggerMs,
       running: this.#race.running().map(({ candidate, ms }) => ({ ...candidate, ms })),
+      isFailing: (host) => this.#parts.names.isFailing(host),
       asking: [...this.#asking].map(([endpoint, since]) => ({ endpoint, ms: now - since })),
     });
   }

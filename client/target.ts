@@ -142,27 +142,28 @@ function portOf(text: string | undefined): number {
   if (text === undefined || text === "") return defaultPort;
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port >= 1 && port <= 65_535) return port;
-  throw new TypeError(`port is a number from 1 to 65535, not "${text}"`);
+  // No error quotes a value: behind a slash that was not escaped it may be part of a password.
+  throw new TypeError("port is a number from 1 to 65535");
 }
 
 function attributesOf(word: string | undefined): TargetSessionAttrs {
   if (word === undefined) return "any";
   if (isTargetSessionAttrs(word)) return word;
   const allowed = Object.keys(targetSessionAttrs).join(", ");
-  throw new TypeError(`target_session_attrs is one of ${allowed}, not "${word}"`);
+  throw new TypeError(`target_session_attrs is one of ${allowed}`);
 }
 
 function loadBalanceOf(word: string | undefined): boolean {
   if (word === undefined || word === "disable") return false;
   if (word === "random") return true;
-  throw new TypeError(`load_balance_hosts is disable or random, not "${word}"`);
+  throw new TypeError("load_balance_hosts is disable or random");
 }
 
 /** Seconds, as libpq has them: zero and less wait for ever. */
 function timeoutOf(word: string | undefined): number | undefined {
   if (word === undefined) return undefined;
   if (!/^\s*[-+]?\d+\s*$/.test(word)) {
-    throw new TypeError(`connect_timeout is a whole number of seconds, not "${word}"`);
+    throw new TypeError("connect_timeout is a whole number of seconds");
   }
   const seconds = Number(word);
   return seconds <= 0 ? Infinity : seconds * 1000;

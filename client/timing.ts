@@ -1,26 +1,71 @@
 /** Waiting, as a parameter: a search reads the time and sleeps through these alone. */
-import { setTimeout as delay } from "node:timers/promises";
 
 export interface Timing {
   /** Milliseconds that never go back; only differences mean anything. */
   readonly now: () => number;
   /** Resolves after `ms`, or as soon as `signal` aborts: never rejects. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** Calls `over` after `ms`, unless what it returns is called before; without it, sleep does. */
+  readonly after?: (ms: number, over: () => void) => () => void;
 }
 
 /** The longest wait that a timer of Node takes as it stands. */
 const longestMs = 2 ** 31 - 1;
 
+type After = (ms: number, over: () => void) => () => void;
+
+/** Plain timers: those of node:timers/promises make an error with a stack each time they are cut short. */
+const after: After = (ms, over) => {
+  const timer = setTimeout(over, Math.min(Math.max(0, ms), longestMs));
+  return () => clearTimeout(timer);
+};
+
+/** The same, which does not keep Node running. */
+const unrefAfter: After = (ms, over) => {
+  const timer = setTimeout(over, Math.min(Math.max(0, ms), longestMs)).unref();
+  return () => clearTimeout(timer);
+};
+
+const sleepBy =
+  (later: After): Timing["sleep"] =>
+  (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted === true) {
+        resolve();
+        return;
+      }
+      const end = (): void => {
+        cancel();
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancel = later(ms, end);
+      signal?.addEventListener("abort", end, { once: true });
+    });
+
 export const systemTiming: Timing = {
   now: () => performance.now(),
-  sleep: async (ms, signal) => {
-    try {
-      await delay(Math.min(Math.max(0, ms), longestMs), undefined, signal ? { signal } : {});
-    } catch {
-      // An abort ends the wait; who waits looks at the signal.
-    }
-  },
+  sleep: sleepBy(after),
+  after,
 };
+
+/** The same time, in which nothing that waits keeps Node running. */
+export function unrefTiming(timing: Timing): Timing {
+  // Only timers of this process can keep it running.
+  if (timing.after !== after) return timing;
+  return { ...timing, sleep: sleepBy(unrefAfter), after: unrefAfter };
+}
+
+/** As `after`, by sleeping. */
+function afterSleep(timing: Timing, ms: number, over: () => void): () => void {
+  const controller = new AbortController();
+  const wait = async (): Promise<void> => {
+    await timing.sleep(ms, controller.signal);
+    if (!controller.signal.aborted) over();
+  };
+  void wait();
+  return () => controller.abort();
+}
 
 /**
  * Calls `over` after `ms` (never where that is Infinity) or as soon as `outer` aborts.
@@ -32,27 +77,21 @@ export function armed(
   over: () => void,
   outer?: AbortSignal,
 ): () => void {
-  const controller = new AbortController();
-  const onAbort = (): void => {
-    controller.abort();
-    over();
-  };
-  const disarm = (): void => {
-    outer?.removeEventListener("abort", onAbort);
-    controller.abort();
-  };
   if (outer?.aborted === true) {
     over();
     return () => undefined;
   }
-  outer?.addEventListener("abort", onAbort, { once: true });
-  const wait = async (): Promise<void> => {
-    await timing.sleep(ms, controller.signal);
-    if (controller.signal.aborted) return;
-    outer?.removeEventListener("abort", onAbort);
+  let cancel = (): void => undefined;
+  const disarm = (): void => {
+    outer?.removeEventListener("abort", onEnd);
+    cancel();
+  };
+  const onEnd = (): void => {
+    disarm();
     over();
   };
-  if (ms !== Infinity) void wait();
+  outer?.addEventListener("abort", onEnd, { once: true });
+  if (ms !== Infinity) cancel = timing.after?.(ms, onEnd) ?? afterSleep(timing, ms, onEnd);
   return disarm;
 }
 

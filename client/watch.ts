@@ -26,8 +26,6 @@ export interface WatchOptions<C extends WatchedClient> {
   isStale(client: C): boolean;
   /** Whether the names still lead to the server of this connection. */
   isListed(client: C): Promise<boolean>;
-  /** It is connected. */
-  met(client: C): void;
   /** It answered with a role that is not the wanted one. */
   hasOtherRole(client: C): void;
   /** Its server is the first guess no longer. */
@@ -136,7 +134,6 @@ export class Watch<C extends WatchedClient> {
       return undefined;
     }
     if (this.#isStopped) return undefined;
-    this.#options.met(client);
     const silent = this.#silent;
     this.#silent = undefined;
     if (silent !== undefined) this.#options.isReplaced(silent, client);

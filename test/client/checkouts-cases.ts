@@ -3,6 +3,7 @@ import t from "tap";
 import { Checkouts } from "../../client/checkouts.ts";
 import type { Callback, Done, PoolClient } from "../../client/checkouts.ts";
 import { ConnectError } from "../../client/errors.ts";
+import { nextTurn } from "../../kit/clock.ts";
 
 interface Rig {
   readonly checkouts: Checkouts;
@@ -26,7 +27,6 @@ function rig(): Rig {
     idleCount: () => idle.count,
     waitingCount: () => idle.waiting,
     ending: () => false,
-    met: () => undefined,
     isStale: (client) => stale.has(client as PoolClient),
   });
   const client = (): PoolClient =>
@@ -95,10 +95,55 @@ t.test("who waits for a connection of his own gets one that comes free before", 
   t.equal(second.got[0], one);
   ofSecond?.(undefined, late, doneOf(late));
   t.same(second.got, [one], "served once");
-  t.same(done.at(-1), [late, undefined], "what was on its way is idle now");
-  t.same(other.got, []);
+  t.same(other.got, [late], "what was on its way for him is the next one's");
+  const spare = client();
+  asked.shift()?.(undefined, spare, doneOf(spare));
+  t.same(other.got, [late]);
+  t.same(done.at(-1), [spare, undefined], "and what nobody waits for is idle");
   t.end();
 });
+
+t.test("whoever has waited longest is served first, whoever's login is the quickest", (t) => {
+  const { checkouts, asked, client, done, doneOf } = rig();
+  const takers = [taker(), taker(), taker()];
+  for (const { callback } of takers) checkouts.take(callback);
+  const clients = takers.map(() => client());
+  const youngestFirst = asked.splice(0).toReversed();
+  youngestFirst.forEach((answer, at) => {
+    const one = clients[at];
+    if (one !== undefined) answer(undefined, one, doneOf(one));
+  });
+  t.same(
+    takers.map(({ got }) => got),
+    clients.map((one) => [one]),
+  );
+  t.same(done, []);
+  t.end();
+});
+
+t.test(
+  "whose login went to somebody else waits for his, and not only until that one's end",
+  (t) => {
+    const { checkouts, asked, client, doneOf } = rig();
+    const [first, second] = [taker(), taker()];
+    const [one, other] = [client(), client()];
+    checkouts.take(first.callback);
+    checkouts.take(second.callback);
+    const [ofFirst, ofSecond] = asked.splice(0);
+    ofSecond?.(undefined, one, doneOf(one));
+    t.same([first.got, second.got], [[one], []]);
+    ofFirst?.(new Error("its time is over"), undefined, () => undefined);
+    t.same(second.got, [], "the time of the first was over, his is not");
+    t.equal(asked.length, 1);
+    asked.shift()?.(undefined, other, doneOf(other));
+    t.same(second.got, [other]);
+    const third = taker();
+    checkouts.take(third.callback);
+    asked.shift()?.(new Error("his own"), undefined, () => undefined);
+    t.match(third.got, [{ message: "his own" }]);
+    t.end();
+  },
+);
 
 t.test("an error counts when nothing else is on its way", (t) => {
   const { checkouts, asked, idle, client, doneOf } = rig();
@@ -125,18 +170,38 @@ t.test("an error counts when nothing else is on its way", (t) => {
   t.end();
 });
 
-t.test("idle clients are looked through, and the good ones put back", (t) => {
+t.test("idle clients are looked through, and the good ones put back", async (t) => {
   const { checkouts, asked, stale, idle, client, done, doneOf } = rig();
   const [old, good] = [client(), client()];
   stale.add(old);
-  Object.assign(idle, { count: 3, waiting: 1 });
+  Object.assign(idle, { count: 4, waiting: 1 });
   checkouts.dropIdle();
-  t.equal(asked.length, 2, "but for those that somebody is about to get");
+  checkouts.dropIdle();
+  t.equal(asked.length, 0);
+  // pg-pool hears of what was lost after us.
+  idle.count = 3;
+  await nextTurn();
+  t.equal(asked.length, 2, "once, but for those that somebody is about to get");
   asked.shift()?.(undefined, old, doneOf(old));
   asked.shift()?.(undefined, good, doneOf(good));
   t.same(done, [
     [old, true],
     [good, undefined],
   ]);
-  t.end();
+});
+
+t.test("a good idle one is for who waits for a login", async (t) => {
+  const { checkouts, asked, idle, client, done, doneOf } = rig();
+  const waiting = taker();
+  const [good, late] = [client(), client()];
+  checkouts.take(waiting.callback);
+  idle.count = 1;
+  checkouts.dropIdle();
+  await nextTurn();
+  const [login, dropped] = asked.splice(0);
+  dropped?.(undefined, good, doneOf(good));
+  t.same(waiting.got, [good]);
+  login?.(undefined, late, doneOf(late));
+  t.same(waiting.got, [good]);
+  t.same(done, [[late, undefined]]);
 });

@@ -1,7 +1,10 @@
 /** Our Client beside pg's, against the same peer: what an app sees has to be the same, or better. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import type { Duplex } from "node:stream";
 import { inspect } from "node:util";
 import { Client as PgClient } from "pg";
 import t from "tap";
@@ -205,4 +208,50 @@ t.test("a client that is not ours, and a server that is away, when it is to canc
   await gone;
   await theirs.end();
   t.match(await query, { message: /terminated/ }, "nothing but the end of the session ends it");
+});
+
+t.test("a cancel request to an address that says nothing ends with its attempt", async (t) => {
+  const { port } = await peer(t, { answer: () => undefined });
+  let sockets = 0;
+  const hole = (): Duplex => {
+    sockets += 1;
+    const silent = new PassThrough();
+    return Object.assign(silent, { connect: () => silent });
+  };
+  const running = new Client({ ...account, host: "127.0.0.1", port });
+  await running.connect();
+  const query = running.query("SELECT pg_sleep(1)").catch(() => undefined);
+  const active = (
+    running as unknown as { _getActiveQuery(): { submit(): void } }
+  )._getActiveQuery();
+  const config = { ...account, host: "127.0.0.1", port, stream: hole, attemptTimeoutMs: 50 };
+  const canceller = new Client(config);
+  const ended = new Promise((resolve) => canceller.connection.once("end", resolve));
+  canceller.cancel(running, active);
+  await ended;
+  t.equal(sockets, 1);
+  await running.end();
+  await query;
+});
+
+t.test("a client that shall not keep Node running does not while it searches", async (t) => {
+  const silent = await startFakePostgres(t, {});
+  const script = `
+    import { Client } from ${JSON.stringify(new URL("../../client/index.ts", import.meta.url).href)};
+    const ports = [${silent.port}, 1];
+    const target = { host: ["127.0.0.1", "127.0.0.1"], port: ports, targetSessionAttrs: "primary" };
+    const client = new Client({ ...target, user: "app", password: "x", connectionTimeoutMillis: 0 });
+    client.unref();
+    client.connect();
+    // Whatever keeps a process running once its search has begun keeps this one for ever.
+    setTimeout(() => undefined, 300);
+  `;
+  const words = ["--input-type=module", "-e", script];
+  const env = { PATH: process.env["PATH"] ?? "" };
+  const child = spawn(process.execPath, words, { env, stdio: ["ignore", "ignore", "inherit"] });
+  t.teardown(() => child.kill("SIGKILL"));
+  const [code] = (await once(child, "exit")) as [number | null];
+  // 13: it had nothing left to do, and something still to be awaited.
+  t.ok(code === 0 || code === 13, String(code));
+  t.ok(silent.connections.length > 0, "it searched");
 });

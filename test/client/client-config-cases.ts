@@ -3,6 +3,8 @@ import { Client as PgClient } from "pg";
 import type { ClientConfig as PgClientConfig } from "pg";
 import t from "tap";
 import { finderFor, readConfig } from "../../client/client-config.ts";
+import { finderOf } from "../../client/finder-handle.ts";
+import type { SharedFinder } from "../../client/finder-handle.ts";
 import type { ClientConfig } from "../../client/client-config.ts";
 
 /** Sets variables of the environment for one test; undefined takes one away. */
@@ -142,10 +144,14 @@ t.test("one deadline, from whoever names one", (t) => {
 });
 
 t.test("a finder is made once, with what it is told", (t) => {
-  const finder = finderFor({ dns: { servers: ["127.0.0.1"] }, staggerMs: 7, attemptTimeoutMs: 9 });
-  t.match(finder.options, { servers: ["127.0.0.1"], staggerMs: 7, attemptTimeoutMs: 9 });
-  t.equal(readConfig({ finder }).finder, finder);
-  t.match(finderFor({}).options, { staggerMs: 250, attemptTimeoutMs: 5000 });
+  const shared = finderFor({ dns: { servers: ["127.0.0.1"] }, staggerMs: 7, attemptTimeoutMs: 9 });
+  const { options } = finderOf(shared);
+  t.match(options, { servers: ["127.0.0.1"], staggerMs: 7, attemptTimeoutMs: 9 });
+  t.equal(readConfig({ finder: shared }).finder, finderOf(shared));
+  t.match(finderOf(finderFor({})).options, { staggerMs: 250, attemptTimeoutMs: 5000 });
+  const servers = ["ns.example"];
+  t.throws(() => finderFor({ dns: { servers } }), { name: "TypeError", message: /ns\.example/ });
+  t.throws(() => readConfig({ finder: {} as SharedFinder }), TypeError);
   t.equal(readConfig({ keepAlive: false }).dial.keepAlive, false);
   t.match(readConfig({}).dial, { keepAlive: true, keepAliveInitialDelayMillis: 10_000 });
   t.end();

@@ -11,6 +11,7 @@ import "./memory-cases.ts";
 import "./names-cases.ts";
 import "./order-cases.ts";
 import "./pool-cases.ts";
+import "./pool-peer-cases.ts";
 import "./race-cases.ts";
 import "./search-cases.ts";
 import "./target-cases.ts";

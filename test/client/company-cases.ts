@@ -161,13 +161,101 @@ t.test("what passes in the moment of an abort is closed", async (t) => {
 
 t.test("the wait between rounds grows with the outage, and a success ends it", async (t) => {
   const { time } = new ScriptedServers();
-  const company = new Company(time);
+  const company = new Company(time, 250);
   company.rounds = 7;
   t.same([company.backoffMs(0), company.backoffMs(1)], [10, 20]);
+  await time.pass(2000);
+  t.equal(company.backoffMs(1), 50, "quick for as long as a flip takes");
   await time.pass(1000);
-  t.equal(company.backoffMs(1), 40);
+  t.equal(company.backoffMs(1), 200);
   await time.pass(60_000);
   t.equal(company.backoffMs(1), 1000);
   company.passed({ address: { host: a, address: a, family: 4, port: 1 }, pass: 0, ms: 1 });
   t.same([company.backoffMs(1), company.rounds], [20, 0]);
+});
+
+t.test(
+  "a server without the wanted role is left in peace, by the next search as well",
+  async (t) => {
+    const servers = new ScriptedServers();
+    servers.names.set("db", [a]);
+    servers.manners.set(a, "primary");
+    const finder = servers.finder({ deadlineMs: 10_000 });
+    const dialled: number[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const since = servers.time.now();
+      await t.rejects(servers.time.until(servers.find(finder, "db", "standby")));
+      dialled.push(servers.dialled(a, since));
+    }
+    const [first = 0, second = 0, third = 0] = dialled;
+    t.ok(first > 10, `${first} at first, so that a flip is followed`);
+    t.ok(second <= 15 && third <= 15, `${second} and ${third} later: about one a second`);
+    await servers.time.pass(10_001);
+    const since = servers.time.now();
+    await t.rejects(servers.time.until(servers.find(finder, "db", "standby")));
+    t.ok(servers.dialled(a, since) > second, "another outage begins anew");
+  },
+);
+
+t.test(
+  "many who follow log in a few at a time, oldest first, also at a server that is far",
+  async (t) => {
+    for (const [delay, within] of [
+      [20, 200],
+      [600, 1200],
+    ] as const) {
+      const { servers, finder } = await known();
+      servers.delays.set(a, delay);
+      const since = servers.time.now();
+      const order: number[] = [];
+      const searches = Array.from({ length: 20 }, async (_, index) => {
+        await servers.find(finder, "db", "read-write");
+        order.push(index);
+      });
+      await servers.time.pass(1);
+      t.equal(servers.dialled(a, since), 4);
+      await servers.time.until(Promise.all(searches));
+      t.ok(servers.time.now() - since <= within, `${servers.time.now() - since} ms`);
+      t.same(
+        order,
+        [...order].sort((one, other) => one - other),
+      );
+      t.equal(servers.time.waiting, 0);
+    }
+  },
+);
+
+t.test("who waits for his turn at a server that fails goes elsewhere without a dial", async (t) => {
+  const { servers, finder } = await known();
+  servers.manners.set(a, "refused").set(b, "primary");
+  const since = servers.time.now();
+  const searches = Array.from({ length: 20 }, () => servers.find(finder, "db", "read-write"));
+  await servers.time.until(Promise.all(searches));
+  t.ok(servers.dialled(a, since) <= 5, `${servers.dialled(a, since)} dials`);
+});
+
+t.test("no round waits for a name whose addresses are known", async (t) => {
+  const { servers, finder } = await known();
+  servers.manners.set(a, "standby");
+  servers.nameDelays.set("db", 45);
+  const search = servers.find(finder, "db", "read-write");
+  const since = servers.time.now();
+  await servers.time.pass(400);
+  const rounds = servers.dialled(a, since);
+  t.ok(rounds > 12, `${rounds} rounds in 400 ms`);
+  servers.names.set("db", ["10.0.0.3"]);
+  servers.manners.set("10.0.0.3", "primary");
+  const { value } = await servers.time.until(search);
+  t.equal(value.address, "10.0.0.3", "and what is new is found");
+});
+
+t.test("the error says whose addresses are from before", async (t) => {
+  const { servers, finder } = await known();
+  const message = /; last known addresses of db\)/;
+  servers.manners.set(a, "refused");
+  await t.rejects(servers.time.until(servers.find(finder, "db", "read-write")), {
+    message: /rounds\): /,
+  });
+  servers.names.set("db", new Error("no name server answers"));
+  await t.rejects(servers.time.until(servers.find(finder, "db", "read-write")), { message });
 });

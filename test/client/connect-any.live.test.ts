@@ -10,7 +10,7 @@ import type { Test } from "tap";
 import { connectAny } from "../../client/connect-any.ts";
 import type { ConnectAnyOptions } from "../../client/connect-any.ts";
 import { ConnectError } from "../../client/errors.ts";
-import { createFinder } from "../../client/finder.ts";
+import { createSharedFinder, finderOf } from "../../client/finder-handle.ts";
 import { eventually, systemClock } from "../../kit/clock.ts";
 import { startBlackHole, startMute } from "../support/black-hole.ts";
 import { startScriptedDns } from "../support/scripted-dns.ts";
@@ -183,7 +183,7 @@ t.test("all addresses dead: each is told with its reason, within the deadline", 
 t.test("a dead server that comes back is found by a search that waits", async (t) => {
   const hole = await startBlackHole(t, `${net}.21`);
   const socket = connectAny(hole.host, hole.port, { attemptTimeoutMs: 100, deadlineMs: 20_000 });
-  const finder = createFinder({ attemptTimeoutMs: 50, deadlineMs: 200 });
+  const finder = createSharedFinder({ attemptTimeoutMs: 50, deadlineMs: 200 });
   await failure(connectAny(hole.host, hole.port, { finder }));
   hole.wake();
   t.equal((await socket.finally(() => undefined)).remoteAddress, hole.host);
@@ -220,11 +220,11 @@ t.test("name servers that die leave the addresses that were known", async (t) =>
   const { port } = await startGreeter(t, `${net}.41`);
   const dns = await startScriptedDns(`${net}.59`);
   dns.names.set("db.test", { A: [`${net}.41`], ttl: 1 });
-  const finder = createFinder({ servers: [dns.server] });
+  const finder = createSharedFinder({ servers: [dns.server] });
   t.equal(await reached("db.test", port, { finder }), `${net}.41`);
   await dns.stop();
   const endpoints = [{ host: "db.test", port, hostaddr: undefined }];
-  t.equal((await finder.addresses(endpoints, { fresh: true }))[0]?.address, `${net}.41`);
+  t.equal((await finderOf(finder).addresses(endpoints, { fresh: true }))[0]?.address, `${net}.41`);
   t.equal(await reached("db.test", port, { finder }), `${net}.41`);
 });
 

@@ -1,6 +1,7 @@
 /** What errors say, and the code that they bear. */
 import t from "tap";
 import { asAttemptError, AttemptError, ConnectError } from "../../client/errors.ts";
+import { attemptFault } from "../../client/faults.ts";
 import type { AttemptReason, FailedAttempt } from "../../client/errors.ts";
 
 const errno = (code: string): Error => Object.assign(new Error(`connect ${code}`), { code });
@@ -13,6 +14,10 @@ t.test("errors: what a socket threw has a reason", (t) => {
     [errno("ENETUNREACH"), "unreachable", "ENETUNREACH"],
     [errno("ETIMEDOUT"), "timeout", "ETIMEDOUT"],
     [errno("ECONNRESET"), "closed", "ECONNRESET"],
+    [errno("ECONNABORTED"), "closed", "ECONNABORTED"],
+    [errno("ENETRESET"), "closed", "ENETRESET"],
+    [errno("ENETDOWN"), "unreachable", "ENETDOWN"],
+    [errno("EHOSTDOWN"), "unreachable", "EHOSTDOWN"],
     [errno("CERT_HAS_EXPIRED"), "tls", "CERT_HAS_EXPIRED"],
     [new Error("what"), "tls", undefined],
     ["a string", "tls", undefined],
@@ -24,6 +29,23 @@ t.test("errors: what a socket threw has a reason", (t) => {
   }
   const own = new AttemptError("full", "no room", { code: "53300" });
   t.equal(asAttemptError(own), own);
+  t.end();
+});
+
+t.test("errors: what the system says of one socket stops no search, at any phase", (t) => {
+  for (const phase of ["tcp", "tls", "startup", "role"] as const) {
+    for (const code of ["ENETDOWN", "ENEWSTUFF"]) {
+      const thrown = Object.assign(errno(code), { syscall: "read" });
+      const { stops, reason } = attemptFault(thrown, phase);
+      t.notOk(stops, `${code} at ${phase}`);
+      t.not(reason, "authentication");
+    }
+  }
+  const none = attemptFault(
+    new Error("SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string"),
+    "startup",
+  );
+  t.match(none, { reason: "authentication", stops: true, message: /none was given/ });
   t.end();
 });
 
@@ -54,6 +76,9 @@ t.test("errors: the code is what apps test for", (t) => {
   t.equal(made([refused, at("10.0.0.2", "role")]).code, "ERR_NO_SERVER");
   t.equal(made([at("10.0.0.2", "role")]).code, "ERR_NO_SERVER");
   t.equal(made([]).code, "ERR_NO_SERVER");
+  t.equal(made([at(undefined, "dns", "ETIMEOUT")]).code, "ERR_DNS");
+  t.equal(made([at(undefined, "dns", "ESERVFAIL"), at(undefined, "dns", "X")]).code, "ERR_DNS");
+  t.equal(made([at(undefined, "dns", "ENOTFOUND")]).code, "ENOTFOUND", "as Node has it");
   const wrong = at("::1", "authentication", "28P01");
   t.equal(made([refused, wrong], wrong).code, "28P01");
   t.end();

@@ -75,7 +75,7 @@ await test("a pool of 20 under load follows a fast flip, and runs nothing twice"
   });
   const report = await app.stop();
   t.comment(
-    `first answer after the first moment of writing: at the last of ${firsts.length} ${Math.round(Math.max(...firsts) - since)} ms; ${report.failedIds.length} statements failed`,
+    `first answer after the first moment of writing: at the last of ${firsts.length} ${Math.round(Math.max(...firsts.map(({ answeredAt }) => answeredAt)) - since)} ms; ${report.failedIds.length} statements failed`,
   );
   const found = await verifyWorkload(next.postgres, login, "app", report);
   t.same(found.missing, [], "every acknowledged row is there");

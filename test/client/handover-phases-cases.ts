@@ -1,6 +1,7 @@
 /** The stream that pg gets, before it has a session, and what it says of the socket that it has. */
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import t from "tap";
 import { HandoverStream } from "../../client/handover.ts";
 import type { Handover } from "../../client/handover.ts";
@@ -73,7 +74,7 @@ t.test("before there is a session", async (t) => {
     stream.on("error", () => undefined);
     stream.destroy();
     onFound({ startup: undefined, take: () => near, close: () => near.destroy() });
-    await eventually("it is closed", soon, () => near.destroyed || undefined);
+    t.ok(await eventually("it is closed", soon, () => near.destroyed || undefined));
   });
   t.test("the search fails", async (t) => {
     const stream = new HandoverStream(() => Promise.reject(new Error("no server")));
@@ -125,4 +126,21 @@ t.test("what the socket says of itself is said, and settings reach it", async (t
   t.equal(stream.encrypted, false);
   t.same(stream.getPeerCertificate(), {});
   stream.destroy();
+});
+
+t.test("a session that ended before it was taken is an error of who found it", async (t) => {
+  const gone = new PassThrough();
+  gone.on("error", () => undefined).destroy();
+  const own = new Error("no server: the one that was found has gone");
+  const stream = new HandoverStream(() =>
+    Promise.resolve({
+      startup: undefined,
+      take: () => gone,
+      close: () => undefined,
+      lost: ({ reason }) => (reason === "closed" ? own : new Error(reason)),
+    }),
+  );
+  const failed = new Promise((resolve) => stream.once("error", resolve));
+  stream.connect();
+  t.equal(await failed, own);
 });

@@ -28,7 +28,9 @@ function poolOf(t: Test, servers: readonly RealPostgres[], probeMs: number): Poo
     probeMs,
     probeTimeoutMs: 700,
   });
-  t.teardown(() => pool.end());
+  t.teardown(async () => {
+    if (!pool.ending) await pool.end();
+  });
   return pool;
 }
 
@@ -60,7 +62,24 @@ t.test("while the pool leaves a primary", async (t) => {
     await promote(second);
     const { rows } = await pool.query<{ at: string }>(whoTakes);
     t.equal(rows[0]?.at, second.host);
-    await t.rejects(outcome, /terminated/);
+    await t.rejects(outcome, {
+      code: "ETIMEDOUT",
+      message: `${first.host}:${first.port} does not answer any more, and ${second.host}:${second.port} has its place`,
+    });
+  });
+
+  await t.test("a pool that is ended meanwhile does not wait for it", async (t) => {
+    await first.signalAll("SIGCONT");
+    const third = await RealPostgres.standbyOf(t, second, "127.88.1.4");
+    const pool = poolOf(t, [second, third], 200);
+    const { outcome } = await inFlight(pool, second, 600);
+    await second.signalAll("SIGSTOP");
+    t.teardown(() => second.signalAll("SIGCONT"));
+    const ended = pool.end();
+    await promote(third);
+    await t.rejects(outcome, { code: "ETIMEDOUT" });
+    await ended;
+    await second.signalAll("SIGCONT");
   });
 
   await t.test("what it runs may end well when it lives", async (t) => {

@@ -1,7 +1,7 @@
 /**
  * An app with a pool, and what it goes through while the primary changes: workers that insert ids of
- * their own through `pool.query`, never the same twice, and a witness on one member that tells from
- * when on it takes writes.
+ * their own, each over a client that it takes and gives back, never the same id twice, and a witness on
+ * one member that tells from when on it takes writes.
  */
 import { Client } from "pg";
 import type { Address } from "../../kit/address.ts";
@@ -12,7 +12,19 @@ import type { LabLogin } from "../../lab/connect.ts";
 
 /** What of a pool the app uses: ours and pg's own alike. */
 export interface AppPool {
+  connect(): Promise<AppClient>;
+}
+
+interface AppClient {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
+  release(error?: Error | boolean): void;
+}
+
+/** The first insert of a worker that one server answered. Monotonic, in ms. */
+export interface FirstAnswer {
+  /** When the worker had a client for it. */
+  readonly clientAt: number;
+  readonly answeredAt: number;
 }
 
 export interface PoolAppRequest {
@@ -26,8 +38,8 @@ export interface PoolAppRequest {
 
 /** What one worker went through. */
 interface WorkerTimes {
-  /** By the address of the Postgres that answered: when its first answer came. Monotonic, in ms. */
-  readonly firstFrom: Map<string, number>;
+  /** By the address of the Postgres that answered. */
+  readonly firstFrom: Map<string, FirstAnswer>;
 }
 
 const retryPauseMs = 1;
@@ -51,8 +63,8 @@ export class PoolApp {
     return this.#tally.report();
   }
 
-  /** When each worker had its first answer from `host` since the last `forget`; undefined for none. */
-  firstFrom(host: string): (number | undefined)[] {
+  /** Each worker's first answer from `host` since the last `forget`; undefined for none. */
+  firstFrom(host: string): (FirstAnswer | undefined)[] {
     return this.#times.map(({ firstFrom }) => firstFrom.get(host));
   }
 
@@ -79,17 +91,32 @@ export class PoolApp {
       this.#nextId += 1;
       const began = systemClock.monotonic();
       try {
-        const { rows } = await pool.query(text, [id]);
-        const [{ node } = { node: "" }] = rows as { node: string }[];
+        const client = await pool.connect();
+        const clientAt = systemClock.monotonic();
+        const node = await insert(client, text, id);
         this.#tally.acknowledged(worker, id, node);
         const firsts = this.#times[worker]?.firstFrom;
-        if (firsts?.has(node) === false) firsts.set(node, systemClock.monotonic());
+        const answeredAt = systemClock.monotonic();
+        if (firsts?.has(node) === false) firsts.set(node, { clientAt, answeredAt });
         await pause(Math.max(0, 1000 / rate - (systemClock.monotonic() - began)));
       } catch (error) {
         this.#tally.statementFailed(id, error);
         await pause(retryPauseMs);
       }
     }
+  }
+}
+
+/** As pool.query: a client that failed is not used again. */
+async function insert(client: AppClient, text: string, id: number): Promise<string> {
+  try {
+    const { rows } = await client.query(text, [id]);
+    client.release();
+    const [{ node } = { node: "" }] = rows as { node: string }[];
+    return node;
+  } catch (error) {
+    client.release(error as Error);
+    throw error;
   }
 }
 
