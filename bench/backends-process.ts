@@ -3,7 +3,7 @@
  * each in 16 backends, a real HAProxy, and the processor time of this process.
  */
 import { eventually, systemClock } from "../kit/clock.ts";
-import { startBackends } from "../router/backends/process.ts";
+import { startBackends } from "../router/backends/keeper/process.ts";
 import { haproxyPrograms } from "../test/support/haproxy.ts";
 import { renderFor, start } from "../test/support/rendered-haproxy.ts";
 import { nameOf } from "./backends-names.ts";

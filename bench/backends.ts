@@ -9,7 +9,7 @@ import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { systemClock } from "../kit/clock.ts";
-import type { BackendEvent } from "../router/backends/events.ts";
+import type { BackendEvent } from "../router/backends/watch/events.ts";
 import { createBackendResolution } from "../router/backends/resolution.ts";
 import type { BackendResolution } from "../router/backends/resolution.ts";
 import { nameOf } from "./backends-names.ts";

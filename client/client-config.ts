@@ -6,13 +6,13 @@ import { PassThrough } from "node:stream";
 import type { Duplex } from "node:stream";
 import { Client as PgClient } from "pg";
 import type { ClientConfig as PgClientConfig } from "pg";
-import type { TargetSessionAttrs } from "./attributes.ts";
-import type { DialOptions } from "./dial.ts";
-import type { Finder } from "./finder.ts";
-import { createSharedFinder, finderOf } from "./finder-handle.ts";
-import type { SharedFinder } from "./finder-handle.ts";
-import { readTarget } from "./target.ts";
-import type { Target } from "./target.ts";
+import type { TargetSessionAttrs } from "./target/attributes.ts";
+import type { DialOptions } from "./session/dial.ts";
+import type { Finder } from "./search/finder.ts";
+import { createSharedFinder, finderOf } from "./search/finder-handle.ts";
+import type { SharedFinder } from "./search/finder-handle.ts";
+import { readTarget } from "./target/target.ts";
+import type { Target } from "./target/target.ts";
 
 /** What our Client takes: all of pg's, with several hosts, and what to look for among them. */
 export interface ClientConfig extends Omit<PgClientConfig, "host" | "port"> {

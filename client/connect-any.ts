@@ -7,9 +7,9 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { asAttemptError, AttemptError } from "./errors.ts";
-import type { DialAddress, Pass } from "./finder.ts";
-import { createSharedFinder, finderOf } from "./finder-handle.ts";
-import type { SharedFinder } from "./finder-handle.ts";
+import type { DialAddress, Pass } from "./search/finder.ts";
+import { createSharedFinder, finderOf } from "./search/finder-handle.ts";
+import type { SharedFinder } from "./search/finder-handle.ts";
 
 export interface ConnectAnyOptions {
   /** Of the whole search, in milliseconds (default 10 s). */

@@ -3,7 +3,7 @@
  * no address passed. No message holds a password: only hosts, addresses, reasons and what the server
  * or the system said.
  */
-import { withPort } from "./address.ts";
+import { withPort } from "./target/address.ts";
 
 /** Why one attempt failed; `docs/client.md` says what each means for the search. */
 export type AttemptReason =

@@ -5,20 +5,20 @@
 import type { Duplex } from "node:stream";
 import { Client as PgClient } from "pg";
 import type { Submittable } from "pg";
-import { withPort } from "./address.ts";
-import { createAttempt } from "./attempt.ts";
-import type { Session } from "./attempt.ts";
-import type { Role, TargetSessionAttrs } from "./attributes.ts";
+import { withPort } from "./target/address.ts";
+import { createAttempt } from "./session/attempt.ts";
+import type { Session } from "./session/attempt.ts";
+import type { Role, TargetSessionAttrs } from "./target/attributes.ts";
 import { readConfig } from "./client-config.ts";
 import type { ClientConfig, ReadConfig } from "./client-config.ts";
-import { dial, ignoreError } from "./dial.ts";
+import { dial, ignoreError } from "./session/dial.ts";
 import { ConnectError } from "./errors.ts";
 import type { AttemptError } from "./errors.ts";
-import type { DialAddress, FindRequest } from "./finder.ts";
-import { HandoverStream } from "./handover.ts";
-import type { Handover } from "./handover.ts";
-import { limited } from "./limited.ts";
-import type { Target } from "./target.ts";
+import type { DialAddress, FindRequest } from "./search/finder.ts";
+import { HandoverStream } from "./session/handover.ts";
+import type { Handover } from "./session/handover.ts";
+import { limited } from "./search/limited.ts";
+import type { Target } from "./target/target.ts";
 
 /** What a client knows of its own connection. */
 interface Link {

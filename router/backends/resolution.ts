@@ -2,12 +2,12 @@
  * DNS-based backend resolution: targets of proxies, given by host name, looked up again and again,
  * each with a callback that hears of its addresses when they change.
  */
-import type { OnUpdate } from "./deliveries.ts";
-import type { Listener } from "./events.ts";
-import type { OnceOptions } from "./once.ts";
-import { RunningResolution } from "./running-resolution.ts";
-import type { ResolutionOptions } from "./running-resolution.ts";
-import type { ProxyStatus, TargetStatus } from "./status.ts";
+import type { OnUpdate } from "./watch/deliveries.ts";
+import type { Listener } from "./watch/events.ts";
+import type { OnceOptions } from "./lookup/once.ts";
+import { RunningResolution } from "./watch/running-resolution.ts";
+import type { ResolutionOptions } from "./watch/running-resolution.ts";
+import type { ProxyStatus, TargetStatus } from "./watch/status.ts";
 import type { TargetOptions } from "./target.ts";
 
 export interface BackendResolution {

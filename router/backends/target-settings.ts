@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import { isHostAddress } from "../../config/host-address.ts";
 import type { Address } from "../../kit/address.ts";
 import { nearest } from "../../kit/nearest.ts";
-import { isPort } from "./merge.ts";
+import { isPort } from "./lookup/merge.ts";
 import { TargetOptionsError } from "./target.ts";
 import type { FailureKind, FailurePolicy, TargetOptions, TargetSettings } from "./target.ts";
 

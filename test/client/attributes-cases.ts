@@ -1,7 +1,7 @@
 /** The six values of target_session_attrs against every role a session can have. */
 import t from "tap";
-import { isTargetSessionAttrs, targetSessionAttrs } from "../../client/attributes.ts";
-import type { Role, TargetSessionAttrs } from "../../client/attributes.ts";
+import { isTargetSessionAttrs, targetSessionAttrs } from "../../client/target/attributes.ts";
+import type { Role, TargetSessionAttrs } from "../../client/target/attributes.ts";
 
 const roles: readonly Role[] = [
   { inRecovery: false, readOnly: false },

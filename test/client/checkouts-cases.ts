@@ -1,7 +1,7 @@
 /** Who gets which client of a pool, over a lender that answers when it is told to. */
 import t from "tap";
-import { Checkouts } from "../../client/checkouts.ts";
-import type { Callback, Done, PoolClient } from "../../client/checkouts.ts";
+import { Checkouts } from "../../client/pool/checkouts.ts";
+import type { Callback, Done, PoolClient } from "../../client/pool/checkouts.ts";
 import { ConnectError } from "../../client/errors.ts";
 import { nextTurn } from "../../kit/clock.ts";
 

@@ -3,8 +3,8 @@ import { Client as PgClient } from "pg";
 import type { ClientConfig as PgClientConfig } from "pg";
 import t from "tap";
 import { finderFor, readConfig } from "../../client/client-config.ts";
-import { finderOf } from "../../client/finder-handle.ts";
-import type { SharedFinder } from "../../client/finder-handle.ts";
+import { finderOf } from "../../client/search/finder-handle.ts";
+import type { SharedFinder } from "../../client/search/finder-handle.ts";
 import type { ClientConfig } from "../../client/client-config.ts";
 
 /** Sets variables of the environment for one test; undefined takes one away. */

@@ -1,6 +1,6 @@
 /** Searches side by side and one after the other: who is dialled by whom, and how soon. */
 import t from "tap";
-import { Company } from "../../client/company.ts";
+import { Company } from "../../client/search/company.ts";
 import { ScriptedServers } from "./scripted-servers.ts";
 
 const [a, b] = ["10.0.0.1", "10.0.0.2"] as const;

@@ -10,7 +10,7 @@ import type { Test } from "tap";
 import { connectAny } from "../../client/connect-any.ts";
 import type { ConnectAnyOptions } from "../../client/connect-any.ts";
 import { ConnectError } from "../../client/errors.ts";
-import { createSharedFinder, finderOf } from "../../client/finder-handle.ts";
+import { createSharedFinder, finderOf } from "../../client/search/finder-handle.ts";
 import { eventually, systemClock } from "../../kit/clock.ts";
 import { startBlackHole, startMute } from "../support/black-hole.ts";
 import { startScriptedDns } from "../support/scripted-dns.ts";

@@ -1,7 +1,7 @@
 /** What errors say, and the code that they bear. */
 import t from "tap";
 import { asAttemptError, AttemptError, ConnectError } from "../../client/errors.ts";
-import { attemptFault } from "../../client/faults.ts";
+import { attemptFault } from "../../client/session/faults.ts";
 import type { AttemptReason, FailedAttempt } from "../../client/errors.ts";
 
 const errno = (code: string): Error => Object.assign(new Error(`connect ${code}`), { code });

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import t from "tap";
-import { HandoverStream } from "../../client/handover.ts";
-import type { Handover } from "../../client/handover.ts";
-import { createRecorder } from "../../client/recording.ts";
+import { HandoverStream } from "../../client/session/handover.ts";
+import type { Handover } from "../../client/session/handover.ts";
+import { createRecorder } from "../../client/session/recording.ts";
 import { eventually } from "../../kit/clock.ts";
 import { socketPair } from "../support/socket-pair.ts";
 

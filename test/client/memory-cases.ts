@@ -1,8 +1,8 @@
 /** What a finder remembers, with time in hand. */
 import t from "tap";
 import type { AttemptReason } from "../../client/errors.ts";
-import { createMemory } from "../../client/memory.ts";
-import type { Memory } from "../../client/memory.ts";
+import { createMemory } from "../../client/search/memory.ts";
+import type { Memory } from "../../client/search/memory.ts";
 
 function made(): { memory: Memory<string>; pass: (ms: number) => void } {
   let now = 0;

@@ -1,7 +1,7 @@
 /** Names and their cache, in virtual time. */
 import t from "tap";
-import { createNames } from "../../client/names.ts";
-import type { Asked, NameAnswer, Names } from "../../client/names.ts";
+import { createNames } from "../../client/target/names.ts";
+import type { Asked, NameAnswer, Names } from "../../client/target/names.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
 type Said = readonly string[] | Error | "silent";

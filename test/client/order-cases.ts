@@ -1,7 +1,7 @@
 /** The order of addresses: examples, and what holds for any. */
 import t from "tap";
-import { orderAddresses } from "../../client/order.ts";
-import type { Ordered } from "../../client/order.ts";
+import { orderAddresses } from "../../client/search/order.ts";
+import type { Ordered } from "../../client/search/order.ts";
 
 const at = (address: string): Ordered => ({ address, family: address.includes(":") ? 6 : 4 });
 

@@ -1,8 +1,8 @@
 /** The staggered race, in virtual time. */
 import t from "tap";
 import { nextTurn } from "../../kit/clock.ts";
-import { OpenRace, race } from "../../client/race.ts";
-import { createTurns } from "../../client/turns.ts";
+import { OpenRace, race } from "../../client/search/race.ts";
+import { createTurns } from "../../client/search/turns.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
 interface Runner {

@@ -1,11 +1,17 @@
 /** Servers by script, in virtual time: who is what when, who was dialled when, and which sessions are open. */
-import type { Role, TargetSessionAttrs } from "../../client/attributes.ts";
+import type { Role, TargetSessionAttrs } from "../../client/target/attributes.ts";
 import { AttemptError } from "../../client/errors.ts";
 import type { AttemptReason } from "../../client/errors.ts";
-import { createFinder } from "../../client/finder.ts";
-import type { DialAddress, Finder, FinderOptions, FindRequest, Pass } from "../../client/finder.ts";
-import { createNames } from "../../client/names.ts";
-import type { NameAddress } from "../../client/names.ts";
+import { createFinder } from "../../client/search/finder.ts";
+import type {
+  DialAddress,
+  Finder,
+  FinderOptions,
+  FindRequest,
+  Pass,
+} from "../../client/search/finder.ts";
+import { createNames } from "../../client/target/names.ts";
+import type { NameAddress } from "../../client/target/names.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
 /** What a server does with who comes: a role, a refusal, or nothing at all. */

@@ -1,6 +1,6 @@
 /** Searches over scripted servers in virtual time: what is dialled when, who wins, what is left. */
 import t from "tap";
-import type { TargetSessionAttrs } from "../../client/attributes.ts";
+import type { TargetSessionAttrs } from "../../client/target/attributes.ts";
 import { ConnectError } from "../../client/errors.ts";
 import { ScriptedServers } from "./scripted-servers.ts";
 import type { Manner } from "./scripted-servers.ts";

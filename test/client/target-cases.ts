@@ -1,8 +1,8 @@
 /** Targets as people write them, and what pg makes of what is left. */
 import ConnectionParameters from "pg/lib/connection-parameters";
 import t from "tap";
-import { readTarget } from "../../client/target.ts";
-import type { Target } from "../../client/target.ts";
+import { readTarget } from "../../client/target/target.ts";
+import type { Target } from "../../client/target/target.ts";
 
 /** `host:port`, with `=address` behind it where there is one. */
 const placesOf = ({ endpoints }: Target): string[] =>

@@ -1,8 +1,8 @@
 /** Framing of what a server says, cut at every byte, and what is recorded of a startup. */
 import t from "tap";
-import { createRecorder } from "../../client/recording.ts";
-import { createFramer, startupLength } from "../../client/wire.ts";
-import type { BackendMessage } from "../../client/wire.ts";
+import { createRecorder } from "../../client/session/recording.ts";
+import { createFramer, startupLength } from "../../client/session/wire.ts";
+import type { BackendMessage } from "../../client/session/wire.ts";
 import { backend, greeting, say } from "../support/fake-postgres.ts";
 
 const transcript = Buffer.concat([

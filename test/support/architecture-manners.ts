@@ -23,7 +23,7 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
   },
   { files: /^router\/pooler\/console(-replies)?\.ts$/, why: "one type, one decision" },
   { files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off)\.ts$/, why: "one concept" },
-  { files: /^router\/backends\/once\.ts$/, why: "one concept" },
+  { files: /^router\/backends\/lookup\/once\.ts$/, why: "one concept" },
   { files: /^router\/haproxy\/render\.ts$/, why: "one step between two rooms" },
   { files: /^registry\/store\/assemble\.ts$/, why: "one step between parts and a whole" },
   { files: /^(sidecars\/pool-gate|registry)\/variables\.ts$/, why: "one table" },

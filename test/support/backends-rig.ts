@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import type { Test } from "tap";
 import { eventually } from "../../kit/clock.ts";
-import { startBackends } from "../../router/backends/process.ts";
-import type { BackendsProcess, ProcessEvent } from "../../router/backends/process.ts";
+import { startBackends } from "../../router/backends/keeper/process.ts";
+import type { BackendsProcess, ProcessEvent } from "../../router/backends/keeper/process.ts";
 import { runtimeAddressOf } from "../../router/haproxy/addresses.ts";
 import { connectRuntime, showServers } from "../../router/haproxy/runtime/client.ts";
 import type { ServerView } from "../../router/haproxy/runtime/servers.ts";

@@ -1,7 +1,7 @@
 /** Which session comes of what is asked for, and why none comes. */
 import type { Test } from "tap";
-import { targetSessionAttrs } from "../../../client/attributes.ts";
-import type { TargetSessionAttrs } from "../../../client/attributes.ts";
+import { targetSessionAttrs } from "../../../client/target/attributes.ts";
+import type { TargetSessionAttrs } from "../../../client/target/attributes.ts";
 import type { ClientConfig } from "../../../client/client-config.ts";
 import { ConnectError } from "../../../client/errors.ts";
 import { Client } from "../../../client/pg-client.ts";

@@ -3,9 +3,9 @@
  * answer, and the lines that an operator reads of it.
  */
 import type { Test } from "tap";
-import { followNames } from "../../../router/backends/follow.ts";
-import type { Following } from "../../../router/backends/follow.ts";
-import { namesLines } from "../../../router/backends/names-lines.ts";
+import { followNames } from "../../../router/backends/keeper/follow.ts";
+import type { Following } from "../../../router/backends/keeper/follow.ts";
+import { namesLines } from "../../../router/backends/keeper/names-lines.ts";
 import { testEnvironment } from "../../support/environment.ts";
 import { failed, found, rig } from "./resolution-rig.ts";
 import type { Rig } from "./resolution-rig.ts";

@@ -10,7 +10,7 @@ import { setServerState } from "../../../router/haproxy/runtime/change.ts";
 import { connectRuntime } from "../../../router/haproxy/runtime/client.ts";
 import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
 import { serverNameAt } from "../../../router/haproxy/backend-sections.ts";
-import type { ProcessEvent } from "../../../router/backends/process.ts";
+import type { ProcessEvent } from "../../../router/backends/keeper/process.ts";
 import {
   backendPort,
   backendsRig,

@@ -1,9 +1,9 @@
 /** What stands after answers and failures: the rules one by one, and what holds whatever comes. */
 import type { Test } from "tap";
-import { step } from "../../../router/backends/membership.ts";
-import { remembered, unknownYet } from "../../../router/backends/membership-state.ts";
-import type { Membership, Step } from "../../../router/backends/membership-state.ts";
-import type { Outcome } from "../../../router/backends/outcome.ts";
+import { step } from "../../../router/backends/membership/membership.ts";
+import { remembered, unknownYet } from "../../../router/backends/membership/membership-state.ts";
+import type { Membership, Step } from "../../../router/backends/membership/membership-state.ts";
+import type { Outcome } from "../../../router/backends/lookup/outcome.ts";
 import { readTargetOptions } from "../../../router/backends/target-settings.ts";
 import type { FailurePolicy, TargetOptions } from "../../../router/backends/target.ts";
 import { chanceOf } from "../../sim/random.ts";

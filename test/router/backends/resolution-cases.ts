@@ -1,7 +1,7 @@
 /** The invariants of backend resolution, each by its words, on a clock that the test moves. */
 import type { Test } from "tap";
-import type { OnUpdate } from "../../../router/backends/deliveries.ts";
-import { createSchedule } from "../../../router/backends/schedule.ts";
+import type { OnUpdate } from "../../../router/backends/watch/deliveries.ts";
+import { createSchedule } from "../../../router/backends/watch/schedule.ts";
 import { chanceOf } from "../../sim/random.ts";
 import { createManualClock } from "./manual-clock.ts";
 import { failed, found, rig } from "./resolution-rig.ts";

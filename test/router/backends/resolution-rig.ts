@@ -1,12 +1,12 @@
 /** A resolution on a clock that the test moves, with names whose answers the test writes. */
 import { createBackendResolution } from "../../../router/backends/resolution.ts";
 import type { BackendResolution } from "../../../router/backends/resolution.ts";
-import type { BackendEvent } from "../../../router/backends/events.ts";
-import type { About, OnUpdate } from "../../../router/backends/deliveries.ts";
-import { merged } from "../../../router/backends/merge.ts";
-import { failedWith } from "../../../router/backends/outcome.ts";
-import type { Lookup, Outcome } from "../../../router/backends/outcome.ts";
-import type { ResolutionOptions } from "../../../router/backends/running-resolution.ts";
+import type { BackendEvent } from "../../../router/backends/watch/events.ts";
+import type { About, OnUpdate } from "../../../router/backends/watch/deliveries.ts";
+import { merged } from "../../../router/backends/lookup/merge.ts";
+import { failedWith } from "../../../router/backends/lookup/outcome.ts";
+import type { Lookup, Outcome } from "../../../router/backends/lookup/outcome.ts";
+import type { ResolutionOptions } from "../../../router/backends/watch/running-resolution.ts";
 import type { WeightedTarget } from "../../../router/backends/target.ts";
 import { createManualClock } from "./manual-clock.ts";
 import type { ManualClock } from "./manual-clock.ts";

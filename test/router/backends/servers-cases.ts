@@ -6,11 +6,19 @@ import type { Test } from "tap";
 import { serverNameAt } from "../../../router/haproxy/backend-sections.ts";
 import type { ServerView } from "../../../router/haproxy/runtime/servers.ts";
 import { systemClock } from "../../../kit/clock.ts";
-import type { Keeping, RouterEvent } from "../../../router/backends/keeping.ts";
-import { heed, look, planAll } from "../../../router/backends/look.ts";
-import type { BackendPlan, Order, Remembered } from "../../../router/backends/server-orders.ts";
-import { mergeServers, planServers, rememberedOfWorker } from "../../../router/backends/servers.ts";
-import type { Memory, Wanted } from "../../../router/backends/servers.ts";
+import type { Keeping, RouterEvent } from "../../../router/backends/keeper/keeping.ts";
+import { heed, look, planAll } from "../../../router/backends/keeper/look.ts";
+import type {
+  BackendPlan,
+  Order,
+  Remembered,
+} from "../../../router/backends/keeper/server-orders.ts";
+import {
+  mergeServers,
+  planServers,
+  rememberedOfWorker,
+} from "../../../router/backends/keeper/servers.ts";
+import type { Memory, Wanted } from "../../../router/backends/keeper/servers.ts";
 import { chanceOf } from "../../sim/random.ts";
 import { serverView } from "../../support/server-view.ts";
 

@@ -2,7 +2,7 @@
 import type { Test } from "tap";
 import { isHostname, readTargetOptions } from "../../../router/backends/target-settings.ts";
 import type { TargetOptions } from "../../../router/backends/target.ts";
-import { pauseAfter } from "../../../router/backends/pauses.ts";
+import { pauseAfter } from "../../../router/backends/watch/pauses.ts";
 import { failed, found, rig } from "./resolution-rig.ts";
 
 const wrong: readonly {

@@ -1,8 +1,8 @@
 /** How a weight is shared out, and which texts are one address. */
 import type { Test } from "tap";
-import { compareIps, readIp } from "../../../router/backends/ip.ts";
-import { merged, mostAddresses } from "../../../router/backends/merge.ts";
-import { splitWeight } from "../../../router/backends/weights.ts";
+import { compareIps, readIp } from "../../../router/backends/lookup/ip.ts";
+import { merged, mostAddresses } from "../../../router/backends/lookup/merge.ts";
+import { splitWeight } from "../../../router/backends/membership/weights.ts";
 import { chanceOf } from "../../sim/random.ts";
 
 const seeds = 300;
