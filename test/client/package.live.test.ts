@@ -87,7 +87,7 @@ await test("the package, from its sources to an app", async (t) => {
     t.equal(filename, "switchyard-client-0.1.0.tgz");
     const others = files
       .map(({ path }) => path)
-      .filter((path) => !/^dist\/[\w-]+\.(js|d\.ts)$/.test(path));
+      .filter((path) => !/^dist\/([\w-]+\/)?[\w-]+\.(js|d\.ts)$/.test(path));
     t.same(others.toSorted(), ["README.md", "package.json"]);
     const manifest = JSON.parse(await readFile(join(source, "package.json"), "utf8")) as {
       dependencies: Record<string, string>;
