@@ -124,7 +124,7 @@ await t.test("a name that grows, shrinks, flaps, vanishes, fails and falls silen
 
 await t.test("what is said of failures is done", async (t) => {
   const dns = await scripted(t, "127.81.0.2");
-  const { follow } = rig(t, { servers: [dns.server] });
+  const { follow, events } = rig(t, { servers: [dns.server] });
   for (const name of ["nx", "mute", "old"]) dns.names.set(`${name}.example`, { A: [a] });
   const nx = await follow("nx.example", { onNxdomain: "drop" });
   const mute = await follow("mute.example", { onTimeout: { dropAfter: { times: 2 } } });
@@ -133,6 +133,15 @@ await t.test("what is said of failures is done", async (t) => {
   dns.names.set("mute.example", "silent");
   dns.names.set("old.example", "servfail");
   await Promise.all([nx.is(), mute.is(), old.is()]);
+  const reasonOf = (name: string): unknown =>
+    events.findLast(({ type, hostname }) => type === "dns-changed" && hostname === name)?.data[
+      "reason"
+    ];
+  t.same(["nx.example", "mute.example", "old.example"].map(reasonOf), [
+    "nxdomain",
+    "timeout",
+    "max-stale",
+  ]);
   dns.names.set("nx.example", { A: [b] });
   await nx.is(b);
 });
