@@ -54,6 +54,11 @@ export function sizeInWords(bytes: number): string {
   return `${rounded} ${wordUnits[unit]}`;
 }
 
+/** A number of things in words, such as "1 session" or "3 sessions"; `noun` is the one of them. */
+export function countInWords(count: number, noun: string): string {
+  return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
+}
+
 /** An age in words, such as "40 s", "12 min", "3 h" or "5 d". */
 export function ageInWords(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`;

@@ -2,7 +2,7 @@
  * `router ENV apply`: brings each router's configuration up to date, one router after the other.
  * All are looked at before the first is changed, so that a refusal of one means that none was.
  */
-import { formatDuration } from "../../../config/units.ts";
+import { countInWords, formatDuration } from "../../../config/units.ts";
 import type { Environment, Router } from "../../../config/schema.ts";
 import { applyPlan, isApplied, objectionTo, planApply } from "../../../router/haproxy/apply.ts";
 import type { ApplyPlan } from "../../../router/haproxy/apply.ts";
@@ -192,12 +192,12 @@ function forecast(environment: Environment, plan: ApplyPlan): string[] {
     ...(foundSessions === 0
       ? []
       : [
-          `${foundSessions} ${foundSessions === 1 ? "session" : "sessions"} of backends ${foundSessions === 1 ? "stays" : "stay"} there as well, up to ${hardStop}`,
+          `${countInWords(foundSessions, "session")} of backends ${foundSessions === 1 ? "stays" : "stay"} there as well, up to ${hardStop}`,
         ]),
     ...(found === 0
       ? []
       : [
-          `${found === 1 ? "1 server" : `${found} servers`} found by DNS ${found === 1 ? "goes" : "go"} with the reload; bin/router ${environment.name} backends, where it runs, adds them to the new worker, and clients wait until then`,
+          `${countInWords(found, "server")} found by DNS ${found === 1 ? "goes" : "go"} with the reload; bin/router ${environment.name} backends, where it runs, adds them to the new worker, and clients wait until then`,
         ]),
     ...forced.map((one) => `keeps ${one.backend}/${one.server} in ${one.state}`),
   ];

@@ -4,6 +4,7 @@
  */
 import { ConfigError } from "../../../config/config-error.ts";
 import type { Environment } from "../../../config/schema.ts";
+import { countInWords } from "../../../config/units.ts";
 import { ipAddressValue } from "../../../config/values.ts";
 import { formatAddress } from "../../../kit/address.ts";
 import type { Address } from "../../../kit/address.ts";
@@ -87,10 +88,8 @@ function startLine(
   address: Address | undefined,
 ): string {
   const targets = backends.reduce((sum, one) => sum + one.targets.length, 0);
-  const counted = (count: number, what: string): string =>
-    `${count} ${what}${count === 1 ? "" : "s"}`;
   const where = address === undefined ? "" : `; listens on ${formatAddress(address)}`;
-  return `keeps ${counted(backends.length, "backend")} with ${counted(targets, "name")} on ${counted(routerCount, "router")}${where}`;
+  return `keeps ${countInWords(backends.length, "backend")} with ${countInWords(targets, "name")} on ${countInWords(routerCount, "router")}${where}`;
 }
 
 /** Prints an event: time, who, which backend, what; or the same as JSON. */

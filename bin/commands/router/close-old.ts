@@ -3,6 +3,7 @@
  * health check watches over (docs/router.md, G3).
  */
 import type { Environment } from "../../../config/schema.ts";
+import { countInWords } from "../../../config/units.ts";
 import { overRouters } from "../../../router/haproxy/runtime/fleet.ts";
 import type { FleetResult, FleetRouter } from "../../../router/haproxy/runtime/fleet.ts";
 import { closeOldWorkerSessions } from "../../../router/haproxy/runtime/master.ts";
@@ -36,7 +37,7 @@ export async function closeOld(
   if (busy.length > 0 && flags["yes"] !== true) {
     const lines = busy.map(
       ({ router, sessions = 0 }) =>
-        `${router.name}: ${counted(sessions)} on old workers would be closed`,
+        `${router.name}: ${countInWords(sessions, "session")} on old workers would be closed`,
     );
     throw new RefusedError([...lines, "nothing was closed; --yes does it"].join("\n"));
   }
@@ -57,10 +58,6 @@ export async function closeOld(
   report(invocation, environment, held, results);
   const isDone = isKnown && results.every((one) => "value" in one);
   return isDone ? exitCodes.done : exitCodes.failed;
-}
-
-function counted(sessions: number): string {
-  return sessions === 1 ? "1 session" : `${sessions} sessions`;
 }
 
 function report(
@@ -88,7 +85,7 @@ function report(
     if (error !== null) output.note(printable(`${router}: not done: ${error}`));
     else {
       const rest = waiting === 0 ? "" : `; ${waiting} in the queue, told, leave at queueTimeout`;
-      output.result(`${router}: ${counted(closed)} on old workers closed${rest}`);
+      output.result(`${router}: ${countInWords(closed, "session")} on old workers closed${rest}`);
     }
   }
 }

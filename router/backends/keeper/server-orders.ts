@@ -2,7 +2,7 @@
  * The orders that a router is given about one server that was found by DNS: add, start, weight, drain,
  * remove; each in the commands that it takes and in words for an operator. Pure.
  */
-import { formatDuration } from "../../../config/units.ts";
+import { countInWords, formatDuration } from "../../../config/units.ts";
 import { commands } from "../../haproxy/runtime/commands.ts";
 import type { CheckWords, Command } from "../../haproxy/runtime/commands.ts";
 import type { ServerName, ServerView } from "../../haproxy/runtime/servers.ts";
@@ -140,7 +140,9 @@ export function drainOrder({ drainGraceMs }: BackendPlan, view: ServerView): Ord
   const of = { backend: view.backend, server: view.server };
   const left = view.sessions + view.queued;
   const fate =
-    left === 0 ? "" : `; ${sessionWords(left)} may end within ${formatDuration(drainGraceMs)}`;
+    left === 0
+      ? ""
+      : `; ${countInWords(left, "session")} may end within ${formatDuration(drainGraceMs)}`;
   return {
     deed: "drain",
     of,
@@ -159,10 +161,6 @@ export function removeOrder({ drainGraceMs }: BackendPlan, view: ServerView, lef
     [commands.deleteServer(of)],
   ];
   const after = ` after ${formatDuration(drainGraceMs)}`;
-  const fate = left === 0 ? "" : `; ${sessionWords(left)} cut${after}`;
+  const fate = left === 0 ? "" : `; ${countInWords(left, "session")} cut${after}`;
   return { deed: "remove", of, acts, says: `removed${fate}` };
-}
-
-function sessionWords(count: number): string {
-  return count === 1 ? "1 session" : `${count} sessions`;
 }

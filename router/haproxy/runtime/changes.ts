@@ -1,4 +1,5 @@
 /** What has changed on a router between two looks, in lines for an operator. */
+import { countInWords } from "../../../config/units.ts";
 import { formatServerName } from "./servers.ts";
 import type { ServerView } from "./servers.ts";
 import type { RouterView } from "./fleet.ts";
@@ -56,7 +57,7 @@ function betweenLooks(name: string, is: ServerView, heard: readonly string[]): s
 }
 
 function describe(view: ServerView): string {
-  const sessions = view.sessions === 1 ? "1 session" : `${view.sessions} sessions`;
+  const sessions = countInWords(view.sessions, "session");
   return `${stateWords(view)} (${view.check}; ${sessions})`;
 }
 
