@@ -165,9 +165,10 @@ export class RealPostgres {
     return this.#log.join("");
   }
 
-  /** Every process of this server: the postmaster and its children. */
+  /** Every process of this server: the postmaster and its children (none of a server that has just ended). */
   async pids(): Promise<number[]> {
-    const children = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, "utf8");
+    const path = `/proc/${this.pid}/task/${this.pid}/children`;
+    const children = await readFile(path, "utf8").catch(() => "");
     return [this.pid, ...children.trim().split(" ").filter(Boolean).map(Number)];
   }
 
