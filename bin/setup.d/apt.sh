@@ -43,12 +43,20 @@ show_end() {
   tail -n 12 "$work/said" >&2
 }
 
-# The lists have a lock of their own that apt-get does not wait for.
+# The lists have a lock of their own that apt-get does not wait for. Sources that could not be read are
+# asked once more.
+again=yes
 refresh_lists() {
   say "reading the package lists anew (apt-get update)"
   tries=$((lock_wait_seconds / 5))
   told=no
   until apt_says apt-get "$lock_wait" -oAcquire::Retries=2 -oAcquire::http::Timeout=30 update; do
+    if [ "$again" = yes ] && not_fetched; then
+      again=no
+      say "some package sources could not be read; trying again in 10 s"
+      sleep 10
+      continue
+    fi
     if ! grep -q 'Could not get lock' "$work/said" || [ "$tries" -eq 0 ]; then
       show_end
       give_up "apt-get update failed; its last lines are above." \
@@ -59,12 +67,23 @@ refresh_lists() {
     tries=$((tries - 1))
     sleep 5
   done
-  # A source that cannot be reached is only a warning to apt-get.
-  if grep -q -E '^(W|E): (Failed to fetch|Some index files failed)' "$work/said"; then
-    show_end
-    say "some package sources could not be read; going on with what is known"
-  fi
   refreshed=yes
+  # A source that cannot be reached is only a warning to apt-get.
+  grep -q -E '^(W|E): (Failed to fetch|Some index files failed)' "$work/said" || return 0
+  if [ "$again" = yes ]; then
+    again=no
+    say "some package sources could not be read; trying again in 10 s"
+    sleep 10
+    refresh_lists
+    return
+  fi
+  show_end
+  say "some package sources could not be read; going on with what is known"
+}
+
+# True when the last thing that apt-get said is that it could not fetch something.
+not_fetched() {
+  grep -q -E 'Failed to fetch|Unable to fetch|Hash Sum mismatch' "$work/said"
 }
 
 # Finishes what an interrupted dpkg left: configures what is unpacked, and installs anew what was cut
@@ -106,13 +125,21 @@ install_with_apt() {
   grep -q '^Inst ' "$work/said" || return 0
   say "installing with apt-get: $(sed -n 's/^Inst \([^ ]*\) .*/\1/p' "$work/said" | tr '\n' ' ')"
   remember_services "$@"
-  if ! apt_install "$@"; then
-    # Lists older than the archive name files that are gone.
-    if [ "$refreshed" = yes ] || ! packages_whole; then fail_install "$@"; fi
-    refresh_lists
-    plan_with_apt "$@" && refuse_upgrades "$@"
-    apt_install "$@" || fail_install "$@"
-  fi
+  installs_left=2
+  until apt_install "$@"; do
+    if ! packages_whole || [ "$installs_left" -eq 0 ]; then fail_install "$@"; fi
+    installs_left=$((installs_left - 1))
+    if [ "$refreshed" = no ]; then
+      # Lists older than the archive name files that are gone.
+      refresh_lists
+      plan_with_apt "$@" && refuse_upgrades "$@"
+    elif not_fetched; then
+      say "apt-get could not fetch everything; trying again in 10 s"
+      sleep 10
+    else
+      fail_install "$@"
+    fi
+  done
 }
 
 apt_install() {

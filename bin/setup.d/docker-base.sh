@@ -31,7 +31,7 @@ make_base() {
   say "making $base_name with debootstrap from $debian_mirror (some minutes)"
   root=$work/root
   # A mirror that does not answer would be tried for many minutes, file by file.
-  engine_says timeout -k 5 1200 debootstrap --variant=minbase "$base_suite" "$root" "$debian_mirror" || {
+  run_debootstrap || again_debootstrap || {
     tail -n 5 "$work/said" >&2
     give_up "debootstrap could not make $base_name from $debian_mirror; its last lines are above." \
       "Check the network, or name another mirror: SWITCHYARD_DEBIAN_MIRROR=http://… bin/setup --docker" "$rescue"
@@ -46,6 +46,20 @@ make_base() {
     give_up "docker import could not take $base_name: $(tail -n 1 "$work/said")" "$rescue"
   rm -f "$work/root.tar"
   say "made $base_name ($(since_step) s)"
+}
+
+run_debootstrap() {
+  engine_says timeout -k 5 1200 debootstrap --variant=minbase "$base_suite" "$root" "$debian_mirror"
+}
+
+# Once more from the beginning, unless it took all the time that it may.
+again_debootstrap() {
+  [ "$job_status" -ne 124 ] || return 1
+  say "debootstrap ended with exit code $job_status; trying again in 10 s: $(tail -n 1 "$work/said")"
+  sleep 10
+  for folder in proc sys; do umount "$root/$folder" 2>/dev/null; done
+  rm -rf --one-file-system "$root"
+  run_debootstrap
 }
 
 install_debootstrap() {

@@ -89,21 +89,33 @@ start_engine() {
       program=$(find_program dockerd) || give_up "there is a docker command and no dockerd on this machine."
     }
     say "starting the Docker Engine ($program; its log is $engine_log)"
-    # A session of its own, without our locks: it goes on when bin/setup has ended.
-    setsid "$program" >>"$engine_log" 2>&1 </dev/null 9>&- &
-    engine_pid=$!
+    launch_engine
   fi
   wait_for_engine
   say "the Docker Engine answers ($(since_step) s)"
   did=yes
 }
 
+# A session of its own, without our locks: it goes on when bin/setup has ended.
+launch_engine() {
+  setsid "$program" >>"$engine_log" 2>&1 </dev/null 9>&- &
+  engine_pid=$!
+}
+
+# On a busy machine dockerd may give up waiting for its own containerd, which it does for 15 s.
+starts_left=2
 wait_for_engine() {
   until [ "$(engine_state)" != silent ]; do
     if [ -n "$engine_pid" ] && ! kill -0 "$engine_pid" 2>/dev/null; then
       # Another one may have been quicker; it has a moment to answer.
       sleep 2
       [ "$(engine_state)" = silent ] || return 0
+      if [ "$starts_left" -gt 0 ] && tail -n 5 "$engine_log" | grep -q -i -E 'time(d )?out|deadline exceeded'; then
+        starts_left=$((starts_left - 1))
+        say "dockerd waited in vain for a part of its own; starting it once more"
+        launch_engine
+        continue
+      fi
       tail -n 5 "$engine_log" >&2
       give_up "dockerd ended again; the last lines of $engine_log are above." \
         "In a container it needs --privileged. Otherwise its own words say what it lacks."

@@ -73,6 +73,9 @@ check_engine_space() {
   need_space "$work_parent" 1 "staging what goes into the images"
 }
 
+# What apt-get says in a build when the network fails for a moment.
+build_hiccup='Failed to fetch|Unable to fetch|Temporary failure resolving|Could not resolve|Unable to connect|Connection (failed|timed out)|Hash Sum mismatch'
+
 build_image() {
   reference=switchyard/$1:$version_tag
   old=$(image_id "$reference")
@@ -87,12 +90,16 @@ build_image() {
   done
   image=$1
   shift
+  builds_left=2
   # With buildx too the result goes into this engine; without, its words on being old are no news.
-  if ! engine_says env BUILDX_BUILDER=default timeout -k 10 "$build_seconds" docker build --rm --force-rm \
+  until engine_says env BUILDX_BUILDER=default timeout -k 10 "$build_seconds" docker build --rm --force-rm \
     --label "org.switchyard.source=$(source_hash "$image" "$(base_id_of "$image")")" \
-    --build-arg "VERSION=$version_tag" --tag "$reference" "$@" "$context"; then
-    fail_build
-  fi
+    --build-arg "VERSION=$version_tag" --tag "$reference" "$@" "$context"; do
+    if [ "$builds_left" -eq 0 ] || ! grep -q -E "$build_hiccup" "$work/said"; then fail_build; fi
+    builds_left=$((builds_left - 1))
+    say "a package could not be fetched; building $reference again in 10 s"
+    sleep 10
+  done
   rm -rf "$context"
   remove_old "$old" "$reference"
   say "built $reference, $(image_size "$reference") ($(since_step) s)"
@@ -108,7 +115,7 @@ fail_build() {
     give_up "building $reference failed: no space left on the engine's disk." \
       "Make room (docker system df says what images and volumes take), then run bin/setup --docker again."
   fi
-  if grep -q -E 'Temporary failure resolving|Could not resolve|Unable to connect|Connection (failed|timed out)|Unable to locate package' "$work/said"; then
+  if grep -q -E "$build_hiccup|Unable to locate package" "$work/said"; then
     give_up "building $reference failed: the packages of Debian could not be had from inside the build; its last lines are above." \
       "Containers need a way out and a name server: try docker run --rm $base_name apt-get update"
   fi

@@ -72,24 +72,66 @@ require_npm() {
   command -v npm >/dev/null || give_up "there is a node on PATH, but no npm." "$hint1" "$hint2" "$hint3"
 }
 
-# npm_ci FOLDER WHAT [WORD ...]: installs exactly what the lock file of FOLDER says; words for npm.
+# What npm says when the registry, or the way there, failed for a moment.
+npm_hiccup='ECONN|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EPIPE|SOCKET|PREMATURE_CLOSE|FETCH|EINTEGRITY|TAR_|Z_BUF|code E(429|5[0-9][0-9])|Exit handler never called|network'
+
+# npm_ci FOLDER WHAT [WORD ...]: installs exactly what the lock file of FOLDER says; words for npm. What
+# failed by a hiccup of the network is tried again, twice.
 npm_ci() {
   folder=$1
   what=$2
   shift 2
   log=$(mktemp)
-  # Without a network npm would try for minutes: a few short tries are enough.
-  if (cd "$folder" && timeout 900 npm ci "$@" --ignore-scripts --no-audit --no-fund --no-progress \
-    --loglevel=error --no-update-notifier --fetch-retries=2 --fetch-retry-mintimeout=1000 \
-    --fetch-retry-maxtimeout=10000 </dev/null >"$log" 2>&1); then
-    rm -f "$log"
-    give_to_owner "$folder/node_modules"
-    return 0
-  fi
+  for pause in 5 20 0; do
+    left=
+    if try_npm_ci "$@"; then
+      left=$(left_out "$@" 2>/dev/null) || left=
+      if [ -z "$left" ]; then
+        rm -f "$log"
+        give_to_owner "$folder/node_modules"
+        return 0
+      fi
+    elif ! grep -q -E "$npm_hiccup" "$log"; then
+      break
+    fi
+    [ "$pause" -gt 0 ] || break
+    say "npm did not bring all of $what: ${left:-$(grep -m 1 -i 'err' "$log")}; trying again in $pause s"
+    sleep "$pause"
+  done
   head -n 25 "$log" >&2
   rm -f "$log"
+  [ -z "$left" ] || npm_left_out "$left"
   give_up "npm could not install $what in $folder." \
     "It needs the npm registry: check the network and \`npm config get registry\`, then run bin/setup again."
+}
+
+# One try in $folder. Without a network npm would try for minutes: a few short tries are enough.
+try_npm_ci() {
+  (cd "$folder" && timeout 900 npm ci "$@" --ignore-scripts --no-audit --no-fund --no-progress \
+    --loglevel=error --no-update-notifier --fetch-retries=2 --fetch-retry-mintimeout=1000 \
+    --fetch-retry-maxtimeout=10000 </dev/null >"$log" 2>&1)
+}
+
+# Prints the first optional package that is for this machine and is not there. npm passes over one that
+# it could not fetch without a word, and the program that it is a part of then does not start.
+left_out() {
+  (cd "$folder" && node -e '
+    const { existsSync, readFileSync } = require("node:fs");
+    process.report.excludeNetwork = true;
+    const libc = process.report.getReport().header.glibcVersionRuntime ? "glibc" : "musl";
+    const fits = (said, own) => {
+      const list = [said ?? []].flat();
+      return list.includes(own) || (list.every((one) => one[0] === "!") && !list.includes("!" + own));
+    };
+    const { packages } = JSON.parse(readFileSync("package-lock.json", "utf8"));
+    const withDev = !process.argv.includes("--omit=dev");
+    const found = Object.entries(packages).find(
+      ([path, one]) =>
+        one.optional && (withDev || !one.dev) && !existsSync(path) &&
+        fits(one.os, process.platform) && fits(one.cpu, process.arch) && fits(one.libc, libc),
+    );
+    if (found) console.log(found[0].replace(/^.*node_modules\//, "") + "@" + found[1].version);
+  ' -- "$@" </dev/null)
 }
 
 # Run by root in another user's checkout (sudo bin/setup), what was installed goes to the owner of

@@ -2,7 +2,7 @@
  * bin/setup where all is there already, and where Node cannot be had. What it installs is proven on
  * fresh Debian roots (docs/platforms.md): a test must not install packages.
  */
-import { cp } from "node:fs/promises";
+import { cp, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -11,6 +11,7 @@ import { runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
+const brief = { deadlineMs: 60_000 };
 const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 async function setup(folder: string, words: readonly string[], path: string): Promise<ChildResult> {
@@ -31,11 +32,14 @@ async function bareCheckout(t: Test): Promise<{ folder: string; programs: string
   // All but node and npm, wherever this machine keeps those.
   const needed =
     "sh bash env cat cp cut dirname flock head id mkdir mktemp readlink rm sed sha256sum sort stat tail timeout tr uname";
-  for (const name of needed.split(" ")) {
-    const { stdout } = await runChild("sh", ["-c", `command -v ${name}`], { deadlineMs: 5000 });
-    await runChild("ln", ["-s", stdout.trim(), join(programs, name)], { deadlineMs: 5000 });
-  }
+  for (const name of needed.split(" ")) await provide(programs, name);
   return { folder, programs };
+}
+
+/** Puts a program of this machine into `programs`. */
+async function provide(programs: string, name: string): Promise<void> {
+  const { stdout } = await runChild("sh", ["-c", `command -v ${name}`], brief);
+  await symlink(stdout.trim(), join(programs, name));
 }
 
 t.test("where all is there it changes nothing and says so, twice", async (t) => {
@@ -44,8 +48,10 @@ t.test("where all is there it changes nothing and says so, twice", async (t) => 
     const { code, stdout, stderr } = await setup(root, words, path);
     t.equal(code, 0, stderr);
     t.equal(stdout, "", "standard output belongs to the caller");
+    // Another test runs bin/test, and with it bin/setup, in this checkout.
+    const waited = /^setup: another bin\/setup works in this checkout; waiting for it .*\n/;
     t.match(
-      stderr,
+      stderr.replace(waited, ""),
       /^setup: nothing (to do|is missing): PostgreSQL \d+, PgBouncer [\d.]+, HAProxy [\d.]+, Node\.js [\d.]+\n$/,
     );
   }
@@ -86,14 +92,65 @@ t.test("a half-done installation of npm packages is seen as missing", async (t) 
   const { folder, programs } = await bareCheckout(t);
   await pretend(programs, "node", "24.0.0");
   const check = async (): Promise<ChildResult> => await setup(folder, ["--check"], programs);
-  await runChild("mkdir", ["-p", join(folder, "node_modules/tap")], { deadlineMs: 5000 });
+  await runChild("mkdir", ["-p", join(folder, "node_modules/tap")], brief);
   t.match(await check(), { code: 69, stderr: /missing: the npm dependencies/ });
   const stamp =
     "{ uname -m; cat package.json package-lock.json; } | sha256sum | cut -d ' ' -f 1 >node_modules/.installed-by-setup";
-  await runChild("sh", ["-c", stamp], { deadlineMs: 5000, cwd: folder });
+  await runChild("sh", ["-c", stamp], { ...brief, cwd: folder });
   t.match(await check(), { code: 0, stderr: /nothing is missing/ });
-  await runChild("sh", ["-c", "echo >>package-lock.json"], { deadlineMs: 5000, cwd: folder });
+  await runChild("sh", ["-c", "echo >>package-lock.json"], { ...brief, cwd: folder });
   t.match(await check(), { code: 69, stderr: /missing: the npm dependencies/ });
+});
+
+/** An npm that fails as the first of `ends` says, then as the next, and counts how often it was asked. */
+async function pretendNpm(programs: string, ends: readonly string[]): Promise<void> {
+  const cases = ends.map((end, index) => `${index + 1}) ${end} ;;`).join("\n");
+  const script = `#!/bin/sh\necho x >>asked\ncase $(cat asked | wc -l) in\n${cases}\nesac\n`;
+  await writeFile(join(programs, "npm"), script, { mode: 0o755 });
+  // Nobody waits here: what is tried again is tried again at once.
+  await writeFile(join(programs, "sleep"), "#!/bin/sh\n", { mode: 0o755 });
+  await symlink(process.execPath, join(programs, "node"));
+  for (const name of ["grep", "wc"]) await provide(programs, name);
+}
+
+t.test("what npm could not fetch for a moment is tried again", async (t) => {
+  const lock = {
+    "node_modules/here": { version: "1.2.3", optional: true, os: ["linux"] },
+    "node_modules/elsewhere": { version: "1.2.3", optional: true, os: ["!linux"] },
+  };
+  const reset = "echo 'npm error code ECONNRESET' >&2; exit 1";
+  const rows: readonly { name: string; ends: string[]; code: number; want: RegExp }[] = [
+    {
+      name: "a connection that was reset, and a package that was left out without a word",
+      ends: [reset, "mkdir node_modules", "mkdir node_modules/here"],
+      code: 0,
+      want: /dependencies: npm error code ECONNRESET; trying.*\n.*here@1\.2\.3; trying.*\n.*done: /,
+    },
+    {
+      name: "no network at all",
+      ends: [reset, reset, reset],
+      code: 69,
+      want: /trying again in 20 s\nnpm error code ECONNRESET\nsetup: npm could not install/,
+    },
+    {
+      name: "what does not pass",
+      ends: ["echo 'npm error code E404' >&2; exit 1"],
+      code: 69,
+      want: /node_modules\nnpm error code E404\nsetup: npm could not install the dependencies/,
+    },
+  ];
+  for (const { name, ends, code, want } of rows) {
+    await t.test(name, async (t) => {
+      const { folder, programs } = await bareCheckout(t);
+      await pretendNpm(programs, ends);
+      await writeFile(join(folder, "package-lock.json"), JSON.stringify({ packages: lock }));
+      const run = await setup(folder, [], programs);
+      t.equal(run.code, code, run.stderr);
+      t.match(run.stderr, want);
+      t.notMatch(run.stderr, /not found/, "no program was missing");
+      t.equal(await readFile(join(folder, "asked"), "utf8"), "x\n".repeat(ends.length));
+    });
+  }
 });
 
 t.test("--docker looks for an engine, and without it not for one", async (t) => {
@@ -112,5 +169,5 @@ async function pretend(folder: string, program: string, version: string): Promis
   const major = version.split(".")[0];
   const script = `#!/bin/sh\ncase "$*" in *split*) echo ${major} ;; -p*) echo ${version} ;; *) echo v${version} ;; esac\n`;
   const write = `cat >${program} && chmod 755 ${program}`;
-  await runChild("sh", ["-c", write], { deadlineMs: 5000, cwd: folder, input: script });
+  await runChild("sh", ["-c", write], { ...brief, cwd: folder, input: script });
 }
