@@ -4,16 +4,20 @@
  */
 import { inCheckout } from "../../kit/checkout.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
-import { systemClock } from "../../kit/clock.ts";
+import { DeadlineError, systemClock } from "../../kit/clock.ts";
 import type { Output } from "../cli/output.ts";
 import type { FileReport } from "./report.ts";
 
-/** As long as installing an engine and building every image may take. */
-const setupDeadlineMs = 30 * 60_000;
+/**
+ * As long as installing an engine and building every image may take, and short enough to leave time
+ * for the tests of a run that is bounded itself.
+ */
+const setupDeadlineMs = 20 * 60_000;
 
 /**
  * Runs `bin/setup --docker`.
- * @returns why there is no engine or no image; undefined when both are there
+ * @returns why there is no engine or no image; undefined when both are there, or the run is
+ * interrupted
  */
 export async function whyNoDocker(
   output: Output,
@@ -26,7 +30,9 @@ export async function whyNoDocker(
     output.result(`     ${seconds.padStart(6)} s  bin/setup --docker`);
     return undefined;
   } catch (error) {
-    signal.throwIfAborted();
+    // Files that are not run for this reason say so themselves.
+    if (signal.aborted) return undefined;
+    if (error instanceof DeadlineError) return error.message;
     if (!(error instanceof ChildError)) throw error;
     const said = error.stderr.trim().split("\n").slice(-2).join("; ");
     return `bin/setup --docker: ${said || error.message}`;

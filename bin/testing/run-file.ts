@@ -16,7 +16,7 @@ export interface Job {
   readonly words: readonly string[];
   readonly deadlineMs: number;
   readonly environment: Readonly<Record<string, string>>;
-  /** How long what was asked to end may take before it is ended; 3 s when not given. */
+  /** How long what was asked to end may take before it is ended; 10 s when not given. */
   readonly graceMs?: number;
 }
 
@@ -26,7 +26,8 @@ export interface Ended extends Ending {
 }
 
 const stderrKeptChars = 8000;
-const graceDefaultMs = 3000;
+const interrupted = "the run was interrupted";
+const graceDefaultMs = 10_000;
 
 /**
  * Runs `job` in `folder` and hands each piece of its standard output to `onOutput`. Resolves when
@@ -39,6 +40,8 @@ export async function runJob(
   signal: AbortSignal,
 ): Promise<Ended> {
   const started = systemClock.monotonic();
+  if (signal.aborted)
+    return { code: null, signal: null, trouble: interrupted, stderr: "", tookMs: 0 };
   const graceMs = job.graceMs ?? graceDefaultMs;
   const token = randomUUID();
   const child = spawn(process.execPath, [...job.words], {
@@ -82,7 +85,7 @@ async function underDeadline(
     const trouble =
       error instanceof DeadlineError
         ? `not done after ${job.deadlineMs / 1000} s; it was ended`
-        : "the run was interrupted";
+        : interrupted;
     return { code: null, signal: null, trouble };
   }
 }

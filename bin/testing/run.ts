@@ -17,8 +17,11 @@ import { select } from "./select.ts";
 import type { Kind, Selection } from "./select.ts";
 import { readVerdict } from "./verdict.ts";
 
-/** Seconds a file may take before it is a failure with its name. */
-const fileSeconds: Readonly<Record<Kind, number>> = { unit: 60, live: 180, docker: 300 };
+/**
+ * Seconds a file may take before it is a failure with its name: three times what the slowest of its
+ * kind takes on a quiet machine.
+ */
+const fileSeconds: Readonly<Record<Kind, number>> = { unit: 60, live: 300, docker: 300 };
 const fullFactor = 5;
 const jobsDefault = 2;
 

@@ -49,10 +49,10 @@ export function select(words: readonly string[], root: string, folder: string): 
   };
 }
 
-/** A live test whose file or folder is called docker or images needs a Docker Engine. */
+/** A live test whose file or folder is called docker, images or kamal needs a Docker Engine. */
 function kindOf(file: string): Kind {
   if (!file.endsWith(".live.test.ts")) return "unit";
-  return /\/(docker|images)[/.-]/.test(file) ? "docker" : "live";
+  return /\/(docker|images|kamal)[/.-]/.test(file) ? "docker" : "live";
 }
 
 function testFiles(paths: readonly string[], root: string, folder: string): readonly string[] {
