@@ -3,10 +3,15 @@
  * before they are needed; and the bounded reading of a reply, for their clients. It stands on
  * node:http because a health check is asked thousands of times a second and has four headers.
  */
-import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
 import { formatAddress } from "./address.ts";
 import { withDeadline } from "./clock.ts";
+
+/**
+ * node:http. An import of it would fetch all that it has, a WebSocket among it, and that loads a second
+ * HTTP client: 6 MB that no process of ours needs.
+ */
+export const nodeHttp = process.getBuiltinModule("node:http");
 
 /** A whole reply; build it once and give it to as many requests as it fits. */
 export interface Reply {
@@ -109,7 +114,7 @@ export async function listen(
   const table = new Map(Object.entries(routes));
   // HAProxy's checks may come as HTTP/1.1 without a Host header; they are harmless.
   const options = { requireHostHeader: false, keepAliveTimeout: 75_000, requestTimeout: 10_000 };
-  const server = createServer(options, (request, response) =>
+  const server = nodeHttp.createServer(options, (request, response) =>
     handle(table, onError, request, response),
   );
   server.maxConnections = connectionsMax;

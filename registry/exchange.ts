@@ -2,12 +2,11 @@
  * One HTTP exchange with a registry: the bearer token, connections that are kept, and a bound on the
  * reply. What the answer means is its client's affair.
  */
-import { Agent as HttpAgent, request as httpRequest } from "node:http";
-import type { ClientRequest, IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { formatAddress } from "../kit/address.ts";
 import type { Address } from "../kit/address.ts";
 import { faultCode } from "../kit/fault-words.ts";
+import { nodeHttp } from "../kit/http.ts";
 
 export interface Asked {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
@@ -34,7 +33,27 @@ interface Peer {
 const replyBytesMax = 128 * 1024 * 1024;
 /** Idle connections keep no process alive: node:http unrefs them. */
 const kept = { keepAlive: true };
-const agents = { http: new HttpAgent(kept), https: new HttpsAgent(kept) };
+
+/** What carries the exchanges with or without TLS: its connections, and how a request begins. */
+interface Carrier {
+  readonly agent: Agent;
+  readonly request: (
+    options: RequestOptions,
+    heard: (reply: IncomingMessage) => void,
+  ) => ClientRequest;
+}
+
+const plain: Carrier = { agent: new nodeHttp.Agent(kept), request: nodeHttp.request };
+let secure: Carrier | undefined;
+
+/** TLS is loaded for who asks a registry that has it: it is 3 MB of a process. */
+function secureCarrier(): Carrier {
+  if (secure === undefined) {
+    const nodeHttps = process.getBuiltinModule("node:https");
+    secure = { agent: new nodeHttps.Agent(kept), request: nodeHttps.request };
+  }
+  return secure;
+}
 
 /** A registry's address as a URL; one without a scheme is plain HTTP. */
 export function baseUrl(url: Address | string): URL {
@@ -67,6 +86,7 @@ function send(
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const url = baseUrl(target.url);
   const isTls = url.protocol === "https:";
+  const carrier = isTls ? secureCarrier() : plain;
   const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body), "utf8");
   const maySendAgain = method === "GET" || path.endsWith("/ack") || path.endsWith("/reconcile");
   const options = {
@@ -74,7 +94,7 @@ function send(
     port: url.port === "" ? (isTls ? 443 : 80) : Number(url.port),
     path: url.pathname.replace(/\/$/, "") + path,
     method,
-    agent: maySendAgain ? agents[isTls ? "https" : "http"] : false,
+    agent: maySendAgain ? carrier.agent : false,
     signal,
     headers: {
       Authorization: `Bearer ${target.token()}`,
@@ -91,7 +111,7 @@ function send(
       reject,
     );
   };
-  const sent = isTls ? httpsRequest(options, heard) : httpRequest(options, heard);
+  const sent = carrier.request(options, heard);
   sent.on("error", reject);
   sent.end(bytes);
   return { sent, answer: promise };

@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 
-process.env.NODE_OPTIONS = process.env.NODE_OPTIONS?.replace(/^--import=\S+ ?/, "") ?? "";
+process.env.NODE_OPTIONS = process.env.NODE_OPTIONS?.replace(/--import=\S+ ?/, "") ?? "";
 if (process.pid === 1) {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
     process.on(signal, () => {

@@ -4,13 +4,12 @@
  */
 import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { request } from "node:http";
 import { connect, isIPv6 } from "node:net";
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import { systemClock, withDeadline } from "../../kit/clock.ts";
 import { faultWords } from "../../kit/fault-words.ts";
-import { readReply } from "../../kit/http.ts";
+import { nodeHttp, readReply } from "../../kit/http.ts";
 import { AnswerError, questionBytes, readAnswer } from "./ask-message.ts";
 import { resolverStatus } from "./contract.ts";
 import type { AskType, NameAnswer, ResolverStatus } from "./contract.ts";
@@ -157,7 +156,8 @@ function get(
   signal: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-  const asked = request({ host, port, path: "/status", agent: false, signal }, (reply) => {
+  const options = { host, port, path: "/status", agent: false, signal };
+  const asked = nodeHttp.request(options, (reply) => {
     readReply(reply, replyBytesMax).then(
       (text) => resolve({ status: reply.statusCode ?? 0, text }),
       reject,

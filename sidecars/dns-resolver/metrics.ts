@@ -1,14 +1,9 @@
 /** GET /metrics in the Prometheus text format; every name begins with switchyard_dns_resolver_. */
-import { Counter, Gauge, Registry } from "prom-client";
+import { metricsText } from "../../kit/metrics-text.ts";
+import type { MetricValue } from "../../kit/metrics-text.ts";
 import { resolverStates } from "./contract.ts";
 import type { ResolverStatus } from "./contract.ts";
 import { forwardLevels } from "./forward/counters.ts";
-
-export interface ResolverMetrics {
-  readonly contentType: string;
-  /** The text with the values of `status`. */
-  readonly text: (status: ResolverStatus) => Promise<string>;
-}
 
 const prefix = "switchyard_dns_resolver_";
 
@@ -41,54 +36,39 @@ const gaugeRows = [
   (status: ResolverStatus) => number | null,
 ])[];
 
-/** Makes the metrics of one resolver, in a registry of their own. */
-export function createMetrics(): ResolverMetrics {
-  const registry = new Registry();
-  const registers = [registry];
-  const gauges = gaugeRows.map(([name, help, read]) => ({
-    gauge: new Gauge({ name: prefix + name, help, registers }),
-    read,
+/** The text with the values of `status`. */
+export function resolverMetrics(status: ResolverStatus): string {
+  const named = (of: "level" | "event"): MetricValue[] =>
+    Object.entries(status.counters)
+      .filter(([name]) => levels.has(name) === (of === "level"))
+      .map(([name, value]) => ({
+        labels: of === "level" ? { what: name } : { event: name },
+        value,
+      }));
+  const states = resolverStates.map((one) => ({
+    labels: { state: one },
+    value: Number(one === status.state),
   }));
-  const state = new Gauge({
-    ...{ name: `${prefix}state`, help: "1 for the state that it is in", labelNames: ["state"] },
-    registers,
-  });
-  const bound = new Gauge({
-    ...{ name: `${prefix}bound`, help: "1 where it answers", labelNames: ["address"] },
-    registers,
-  });
-  const resyncs = new Counter({
-    ...{ name: `${prefix}resyncs_total`, help: "Whole zones fetched since a change did not fit" },
-    registers,
-  });
-  const events = new Counter({
-    ...{ name: `${prefix}events_total`, help: "Questions and answers", labelNames: ["event"] },
-    registers,
-  });
-  const level = new Gauge({
-    ...{ name: `${prefix}level`, help: "How much there is now", labelNames: ["what"] },
-    registers,
-  });
-  return {
-    contentType: registry.contentType,
-    text: async (status) => {
-      for (const { gauge, read } of gauges) {
-        const value = read(status);
-        if (value === null) gauge.remove();
-        else gauge.set(value);
-      }
-      for (const one of resolverStates) state.set({ state: one }, Number(one === status.state));
-      for (const { address, fault, state: now } of status.listen) {
-        bound.set({ address }, Number(now === "bound" && fault === null));
-      }
-      resyncs.reset();
-      resyncs.inc(status.sync.resyncs);
-      events.reset();
-      for (const [name, count] of Object.entries(status.counters)) {
-        if (levels.has(name)) level.set({ what: name }, count);
-        else events.inc({ event: name }, count);
-      }
-      return await registry.metrics();
-    },
-  };
+  const bound = status.listen.map(({ address, fault, state }) => ({
+    labels: { address },
+    value: Number(state === "bound" && fault === null),
+  }));
+  return metricsText([
+    ...gaugeRows.map(([name, help, read]) => gauge(name, help, single(read(status)))),
+    gauge("state", "1 for the state that it is in", states),
+    gauge("bound", "1 where it answers", bound),
+    counter("resyncs_total", "Whole zones fetched since a change did not fit", [
+      { value: status.sync.resyncs },
+    ]),
+    counter("events_total", "Questions and answers", named("event")),
+    gauge("level", "How much there is now", named("level")),
+  ]);
 }
+
+const single = (value: number | null): MetricValue[] => (value === null ? [] : [{ value }]);
+
+const gauge = (name: string, help: string, values: readonly MetricValue[]) =>
+  ({ name: prefix + name, help, kind: "gauge", values }) as const;
+
+const counter = (name: string, help: string, values: readonly MetricValue[]) =>
+  ({ name: prefix + name, help, kind: "counter", values }) as const;

@@ -4,8 +4,9 @@
  */
 import { bodyReply, jsonReply, textReply } from "../../kit/http.ts";
 import type { Reply, Route } from "../../kit/http.ts";
+import { metricsContentType } from "../../kit/metrics-text.ts";
 import type { ResolverStatus } from "./contract.ts";
-import { createMetrics } from "./metrics.ts";
+import { resolverMetrics } from "./metrics.ts";
 import { isReady } from "./status.ts";
 
 const live = textReply(200, "live");
@@ -15,7 +16,6 @@ const starting = textReply(503, "starting");
 export function resolverRoutes(
   status: () => ResolverStatus | undefined,
 ): Readonly<Record<string, Route>> {
-  const metrics = createMetrics();
   const whenStarted = async (
     answer: (status: ResolverStatus) => Promise<Reply> | Reply,
   ): Promise<Reply> => {
@@ -27,7 +27,7 @@ export function resolverRoutes(
     "/readyz": () => whenStarted(readiness),
     "/status": () => whenStarted((now) => jsonReply(200, now)),
     "/metrics": () =>
-      whenStarted(async (now) => bodyReply(200, metrics.contentType, await metrics.text(now))),
+      whenStarted((now) => bodyReply(200, metricsContentType, resolverMetrics(now))),
   };
 }
 

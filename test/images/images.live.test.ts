@@ -14,7 +14,7 @@ import type { TestContainer, TestContainers } from "../support/containers.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const secret = "a-secret-that-nobody-may-read";
-const soon = { deadlineMs: 20_000, intervalMs: 100 };
+const soon = { deadlineMs: 60_000, intervalMs: 100 };
 
 const engine = await engineHere();
 const skip = typeof engine === "string" ? engine : false;
@@ -204,7 +204,7 @@ async function checkImage(t: Test, containers: TestContainers, row: Row): Promis
     const took = await timeOf(async () => {
       // A stop that waited for the engine's SIGKILL would show in the exit code.
       if (signal === "SIGINT") await containers.engine.kill(name, signal);
-      else await containers.engine.stop(name, 5);
+      else await containers.engine.stop(name, 30);
     });
     const { exitCode } = await containers.until(name, "ends", ({ status }) => status === "exited");
     t.equal(exitCode, signal === "SIGINT" ? (row.interrupted ?? 0) : 0, `${signal} ends it`);

@@ -9,7 +9,7 @@ import type { TestContainer, TestContainers } from "../support/containers.ts";
 
 const engine = await engineHere();
 const skip = typeof engine === "string" ? engine : false;
-const soon = { deadlineMs: 30_000, intervalMs: 100 };
+const soon = { deadlineMs: 60_000, intervalMs: 100 };
 const volume = "/var/lib/postgresql";
 const data = `${volume}/data`;
 const password = "a-password-of-a-test";
@@ -200,7 +200,7 @@ t.test("a monitor", { skip }, async (t) => {
   await isThere();
   const search = ["grep", "-rlF", password, volume];
   t.equal((await containers.exec(name, ...search)).output, "", "its password is not on the disk");
-  await engine.stop(name, 10);
+  await engine.stop(name, 60);
   t.match(await engine.inspect(name), { exitCode: 0 });
 });
 

@@ -4,12 +4,15 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promis
 import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { Counter, Gauge, Registry } from "prom-client";
 import t from "tap";
 import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import { DeadlineError, eventually, systemClock, withDeadline } from "../../kit/clock.ts";
 import type { Clock } from "../../kit/clock.ts";
 import { formatLsn, lsnDistance, parseLsn } from "../../kit/lsn.ts";
+import { metricsContentType, metricsText } from "../../kit/metrics-text.ts";
+import type { Metric } from "../../kit/metrics-text.ts";
 import { renderTemplate, TemplateError } from "../../kit/template.ts";
 
 t.test("LSNs: read, written, subtracted", (t) => {
@@ -127,12 +130,12 @@ t.test("withDeadline", async (t) => {
     await once(peer.listen(0, "127.0.0.1"), "listening");
     t.teardown(() => peer.close());
     const { port } = peer.address() as AddressInfo;
-    const answer = withDeadline("ask the peer", 100, async () => {
+    const answer = withDeadline("ask the peer", 500, async () => {
       const socket = connect(port, "127.0.0.1");
       const [text] = (await once(socket, "data")) as [Buffer];
       return text.toString("utf8");
     });
-    const end = systemClock.monotonic() + 300;
+    const end = systemClock.monotonic() + 1000;
     while (systemClock.monotonic() < end);
     t.equal(await answer, "answer");
   });
@@ -306,4 +309,27 @@ t.test("templates", (t) => {
     t.throws(() => renderTemplate(template, model), TemplateError, template);
   }
   t.end();
+});
+
+t.test("metrics are told as prom-client tells them", async (t) => {
+  const registry = new Registry();
+  const registers = [registry];
+  const name = "switchyard_test_addresses";
+  const help = 'a \\ and "two"\nlines';
+  const labels = [{ at: '1\\2"3"\n4', name: "" }, { at: "é" }];
+  const gauge = new Gauge({ name, help, labelNames: ["at", "name"], registers });
+  for (const [index, one] of labels.entries()) gauge.set(one, index / 3);
+  const plain = { name: "switchyard_test_total", help: "Things" };
+  new Counter({ ...plain, registers }).inc(2 ** 40);
+  const empty = { name: "switchyard_test_none", help: "Nothing yet" };
+  const none = new Gauge({ ...empty, labelNames: ["at"], registers });
+  const values = labels.map((one, index) => ({ labels: one, value: index / 3 }));
+  const ours: Metric[] = [
+    { name, help, kind: "gauge", values },
+    { ...plain, kind: "counter", values: [{ value: 2 ** 40 }] },
+    { ...empty, kind: "gauge", values: [] },
+  ];
+  t.equal(metricsText(ours), await registry.metrics());
+  t.same((await none.get()).values, []);
+  t.equal(metricsContentType, registry.contentType);
 });

@@ -1,13 +1,13 @@
 /** The dns-resolver process: its start, its states, what it says, and what outlives it and the registry. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { formatAddress } from "../../../kit/address.ts";
 import { runChild } from "../../../kit/child.ts";
-import { eventually, systemClock } from "../../../kit/clock.ts";
+import { eventually, nextTurn, systemClock } from "../../../kit/clock.ts";
 import { askName } from "../../../sidecars/dns-resolver/client.ts";
 import type { NameAnswer, ResolverStatus } from "../../../sidecars/dns-resolver/contract.ts";
 import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/snapshot.ts";
@@ -19,7 +19,7 @@ import { runResolver, startResolverProcess, variablesOf } from "./resolver-proce
 import type { ResolverProcess } from "./resolver-process.ts";
 import { testFolder } from "./sync-rig.ts";
 
-t.setTimeout(120_000);
+t.setTimeout(170_000);
 
 const registryHost = "127.62.0.9";
 const command = fileURLToPath(new URL("../../../bin/dns-resolver", import.meta.url));
@@ -251,8 +251,9 @@ await t.test("Z7: while a large zone is applied, answers go on", async (t) => {
   const many = Array.from({ length: 20_000 }, (_, id) =>
     record(id + 10, `n${id}`, `10.${1 + (id >> 16)}.${(id >> 8) & 255}.${id & 255}`),
   );
-  // The reply is made once the hash is known, so that only the resolver is busy from here on.
   fake.commit([...many, record(1, "primary.db", "10.0.0.2")]);
+  // The reply is made, hash and all, so that only the resolver is busy from here on.
+  await nextTurn();
   const gaps: number[] = [];
   const began = systemClock.monotonic();
   for (let isNew = false; !isNew;) {
@@ -447,4 +448,37 @@ await t.test("what it is told wrong, it refuses", async (t) => {
     code: 69,
     output: /listen on 192.0.2.1:8054/,
   });
+});
+
+await t.test("the compiler is needed before it starts, and stays out of it", async (t) => {
+  const host = "127.62.0.18";
+  const fake = await startFakeRegistry(t, { host: registryHost });
+  fake.commit(db);
+  const cache = join(await testFolder(t), "compiled");
+  const addressSpace = async (): Promise<number> => {
+    const own = { NODE_COMPILE_CACHE: cache, DNS_RESOLVER_ENGINE: "batched" };
+    const variables = { ...variablesOf(host, fake.url, await testFolder(t)), ...own };
+    const one = await startResolverProcess(t, host, variables);
+    await one.serves(1);
+    const status = await readFile(`/proc/${one.pid}/status`, "utf8");
+    t.equal(await one.end("SIGTERM"), 0);
+    return Number(/^VmSize:\s+(\d+)/m.exec(status)?.[1]);
+  };
+  const first = await addressSpace();
+  const mark = join(cache, "dns-resolver.compiled");
+  const { mtimeMs } = await stat(mark);
+  const second = await addressSpace();
+  // The compiler is WebAssembly, whose memory takes addresses by gigabytes; of memory it takes 20 MB.
+  t.ok(first < second * 2, `${first} kB at the first start, ${second} at the second`);
+  t.equal((await stat(mark)).mtimeMs, mtimeMs, "what is compiled is not compiled again");
+
+  // A date before that of the newest file that was compiled: as if that had changed since.
+  await utimes(mark, 1, 1);
+  t.match(await runResolver(["--help"], { NODE_COMPILE_CACHE: cache }), { code: 0 });
+  t.ok((await stat(mark)).mtimeMs > mtimeMs, "what was changed is compiled again");
+
+  await rm(cache, { recursive: true });
+  await writeFile(cache, "not a folder");
+  const nowhere = await runResolver(["--help"], { NODE_COMPILE_CACHE: cache });
+  t.match(nowhere, { code: 0, output: /^Answers for the zone/ }, "it starts all the same");
 });
