@@ -10,6 +10,7 @@ import { asAttemptError, AttemptError } from "./errors.ts";
 import type { DialAddress, Pass } from "./search/finder.ts";
 import { createSharedFinder, finderOf } from "./search/finder-handle.ts";
 import type { SharedFinder } from "./search/finder-handle.ts";
+import { closedFault, endOf } from "./session/faults.ts";
 
 export interface ConnectAnyOptions {
   /** Of the whole search, in milliseconds (default 10 s). */
@@ -78,9 +79,20 @@ async function connected(
   }
 }
 
+/** @throws AttemptError where the connection is lost before there is a turn, or the signal's reason */
 async function turnOf(pass: Pass, socket: Socket, signal: AbortSignal): Promise<() => void> {
+  // Nobody else listens while it waits, and an error that nobody hears would end the process.
+  const onError = (): void => undefined;
+  socket.on("error", onError);
   try {
-    return await pass.turn(signal);
+    const endTurn = await pass.turn(signal);
+    const end = endOf(socket);
+    if (end === undefined) {
+      socket.off("error", onError);
+      return endTurn;
+    }
+    endTurn();
+    throw end;
   } catch (error) {
     socket.destroy();
     throw error;
@@ -136,18 +148,23 @@ async function checked(
 ): Promise<void> {
   const onError = (): void => undefined;
   const onAbort = (): void => void socket.destroy();
-  socket.on("error", onError);
+  let onClose = (): void => undefined;
+  // A check may wait for words that cannot come any more.
+  const closed = new Promise<never>((_, reject) => {
+    onClose = () => reject(endOf(socket) ?? closedFault());
+  });
+  socket.on("error", onError).on("close", onClose);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    await check(socket, signal);
-    if (socket.destroyed) {
-      throw new AttemptError("closed", "the connection was closed", { code: "ECONNRESET" });
-    }
+    await Promise.race([check(socket, signal), closed]);
+    const end = endOf(socket);
+    if (end !== undefined) throw end;
     socket.off("error", onError);
   } catch (error) {
     socket.destroy();
     throw asAttemptError(error, "server");
   } finally {
+    socket.off("close", onClose);
     signal.removeEventListener("abort", onAbort);
   }
 }

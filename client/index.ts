@@ -13,4 +13,4 @@ export { createPool, Pool } from "./pool/pool.ts";
 export type { PoolConfig } from "./pool/pool.ts";
 export { createSharedFinder } from "./search/finder-handle.ts";
 export type { SharedFinder, SharedFinderOptions } from "./search/finder-handle.ts";
-export type { StaleReason } from "./pool/staleness.ts";
+export type { StaleReason } from "./session/staleness.ts";

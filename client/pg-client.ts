@@ -8,6 +8,7 @@ import type { Submittable } from "pg";
 import { withPort } from "./target/address.ts";
 import { createAttempt } from "./session/attempt.ts";
 import type { Session } from "./session/attempt.ts";
+import { targetSessionAttrs } from "./target/attributes.ts";
 import type { Role, TargetSessionAttrs } from "./target/attributes.ts";
 import { readConfig } from "./client-config.ts";
 import type { ClientConfig, ReadConfig } from "./client-config.ts";
@@ -17,6 +18,7 @@ import type { AttemptError } from "./errors.ts";
 import type { DialAddress, FindRequest } from "./search/finder.ts";
 import { HandoverStream } from "./session/handover.ts";
 import type { Handover } from "./session/handover.ts";
+import { leaveWhenUnfit } from "./session/leaving.ts";
 import { limited } from "./search/limited.ts";
 import type { Target } from "./target/target.ts";
 
@@ -25,6 +27,8 @@ interface Link {
   session: Session | undefined;
   /** Set where there is no session to be found, but a server to be sent a cancel request. */
   cancel: { readonly at: DialAddress | undefined } | undefined;
+  /** A pool decides when it leaves its server, for all of its clients at once. */
+  isPooled: boolean;
 }
 
 /** pg's way of cancelling, which its published type leaves out. */
@@ -39,6 +43,12 @@ export function sessionOf(client: Client): Session | undefined {
   return links.get(client)?.session;
 }
 
+/** Leaves it to a pool when this client leaves its server; to be called before it connects. */
+export function leaveToPool(client: Client): void {
+  const link = links.get(client);
+  if (link !== undefined) link.isPooled = true;
+}
+
 export class Client extends PgClient {
   /** pg's own, which its published type leaves out: whether the connection keeps Node running. */
   declare readonly ref: () => void;
@@ -49,10 +59,11 @@ export class Client extends PgClient {
    */
   constructor(config?: string | ClientConfig) {
     const read = readConfig(config);
-    const link: Link = { session: undefined, cancel: undefined };
+    const link: Link = { session: undefined, cancel: undefined, isPooled: false };
     const stream = new HandoverStream((signal, isRefed) => search(read, link, signal, isRefed));
     super({ ...read.outer, stream: () => stream });
     links.set(this, link);
+    this.connection.once("connect", () => follow(this, read, link));
   }
 
   /** Where this client is connected to; undefined before it is. */
@@ -104,6 +115,19 @@ async function search(
     close: () => session.close(),
     lost: (cause) => lostError(target, session, cause),
   };
+}
+
+/** How long a server that has refused a write may take to say its role. */
+const answerMs = 1500;
+
+/** Where one server at a time fits, a session that does not any more is to be left. */
+function follow(client: Client, { finder, physical, target }: ReadConfig, link: Link): void {
+  const { passes, single } = targetSessionAttrs[target.attributes];
+  const [pass] = passes;
+  const { isPooled, session } = link;
+  if (isPooled || physical || !single || pass === undefined || session === undefined) return;
+  const { address } = session;
+  leaveWhenUnfit(client, { address, pass, answerMs, onLeave: () => finder.forget(address) });
 }
 
 /** A session that ended in the very moment in which it was found is none. */

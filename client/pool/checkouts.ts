@@ -6,6 +6,7 @@
 import type { PoolClient as PgPoolClient } from "pg";
 import { ConnectError } from "../errors.ts";
 import type { Client } from "../pg-client.ts";
+import { cut } from "../session/leaving.ts";
 
 export type PoolClient = PgPoolClient & Client;
 /** Gives a client back; with a value other than undefined and false it is ended. */
@@ -170,14 +171,6 @@ export class Checkouts {
 function discard(client: Client, done: Done): void {
   done(true);
   setTimeout(() => cut(client), farewellMs).unref();
-}
-
-/**
- * Ends a connection at once, whatever it does.
- * @param reason what its statements fail with; without one, as when the server ends it
- */
-export function cut(client: Client, reason?: Error): void {
-  client.connection.stream.destroy(reason);
 }
 
 /** pg-pool's own word for a connect that took too long says nothing of where; its cause does. */

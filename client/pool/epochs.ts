@@ -4,8 +4,8 @@
  * knows no sockets: connections are keys, and what is seen of them comes in by calls.
  */
 import { Doubt } from "./doubt.ts";
-import { codeOf, meaningOf } from "./staleness.ts";
-import type { StaleReason } from "./staleness.ts";
+import { codeOf, meaningOf } from "../session/staleness.ts";
+import type { StaleReason } from "../session/staleness.ts";
 
 /** Why the pool left a server. */
 export interface Staleness<A> {

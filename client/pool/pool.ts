@@ -8,7 +8,7 @@ import { Pool as PgPool } from "pg";
 import type { PoolClient as PgPoolClient, PoolConfig as PgPoolConfig } from "pg";
 import { withPort } from "../target/address.ts";
 import { targetSessionAttrs } from "../target/attributes.ts";
-import { Checkouts, cut } from "./checkouts.ts";
+import { Checkouts } from "./checkouts.ts";
 import type { Callback, PoolClient } from "./checkouts.ts";
 import { finderFor } from "../client-config.ts";
 import type { ClientConfig } from "../client-config.ts";
@@ -17,7 +17,8 @@ import type { PrimaryChange, Staleness } from "./epochs.ts";
 import type { DialAddress, Finder } from "../search/finder.ts";
 import { answersAt, lookAfter } from "./left-behind.ts";
 import type { LeftBehindOptions } from "./left-behind.ts";
-import { Client, sessionOf } from "../pg-client.ts";
+import { Client, leaveToPool, sessionOf } from "../pg-client.ts";
+import { cut } from "../session/leaving.ts";
 import { readRole } from "../session/role.ts";
 import { finderOf } from "../search/finder-handle.ts";
 import { readTarget } from "../target/target.ts";
@@ -207,6 +208,7 @@ export class Pool extends PgPool {
 
   /** A client that was made a moment ago: from here on it is known what becomes of it. */
   #join(client: Client): void {
+    leaveToPool(client);
     this.#epochs.add(client);
     const failed = (error: unknown, isLost: boolean): void => {
       const { staleness, suspect } = this.#epochs.failed(client, error, isLost);

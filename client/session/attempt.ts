@@ -10,7 +10,7 @@ import type { Role } from "../target/attributes.ts";
 import { dial, ignoreError } from "./dial.ts";
 import type { DialOptions } from "./dial.ts";
 import { AttemptError } from "../errors.ts";
-import { attemptFault } from "./faults.ts";
+import { attemptFault, endOf } from "./faults.ts";
 import type { Phase } from "./faults.ts";
 import type { DialAddress, Pass } from "../search/finder.ts";
 import { createRecorder } from "./recording.ts";
@@ -56,11 +56,20 @@ export function createAttempt(config: AttemptConfig): Attempt {
       throw error;
     });
     try {
+      assertOpen(socket);
       return { ...(await startSession(socket, address, pass, config, signal)), since };
     } finally {
       endTurn();
     }
   };
+}
+
+/** Nobody listened while it waited for its turn. @throws AttemptError where it was lost meanwhile */
+function assertOpen(socket: Duplex): void {
+  const end = endOf(socket);
+  if (end === undefined) return;
+  socket.destroy();
+  throw end;
 }
 
 async function startSession(

@@ -3,6 +3,7 @@
  * server stands for, and whether looking further is of no use (manual appendix A, libpq's
  * PQconnectPoll).
  */
+import type { Duplex } from "node:stream";
 import { asAttemptError, AttemptError } from "../errors.ts";
 import type { AttemptReason } from "../errors.ts";
 import { FramingError } from "./wire.ts";
@@ -101,6 +102,13 @@ export function attemptFault(thrown: unknown, phase: Phase): AttemptError {
 /** The other side has gone without a word. */
 export function closedFault(): AttemptError {
   return new AttemptError("closed", "the server closed the connection without an answer");
+}
+
+/** Why a socket that nobody was reading is of no use any more; undefined while it is open. */
+export function endOf(socket: Duplex): AttemptError | undefined {
+  const { destroyed, errored, readableEnded } = socket;
+  if (!destroyed && !readableEnded) return undefined;
+  return errored ? asAttemptError(errored, "closed") : closedFault();
 }
 
 /** TLS cannot be begun with what we were given, at any address. */

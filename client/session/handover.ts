@@ -5,9 +5,8 @@
  */
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { asAttemptError } from "../errors.ts";
 import type { AttemptError } from "../errors.ts";
-import { closedFault } from "./faults.ts";
+import { endOf } from "./faults.ts";
 import type { Recording } from "./recording.ts";
 import { startupLength } from "./wire.ts";
 
@@ -102,9 +101,8 @@ export class HandoverStream extends Duplex {
     socket.on("close", () => this.#onClosed());
     socket.on("drain", () => this.#drained());
     this.#settle(socket);
-    if (socket.destroyed || socket.readableEnded) {
-      const { errored } = socket;
-      const fault = errored ? asAttemptError(errored, "closed") : closedFault();
+    const fault = endOf(socket);
+    if (fault !== undefined) {
       this.destroy(found.lost?.(fault) ?? fault);
       return;
     }

@@ -13,6 +13,14 @@ const question =
   "SELECT pg_catalog.pg_is_in_recovery()::text, " +
   "pg_catalog.current_setting('transaction_read_only')";
 
+/**
+ * The role that the server gives to a new session: what this one has set for itself does not count
+ * (manual 54.24, "pg_settings"). One statement, and so of one server, behind a pooler too.
+ */
+const standingQuestion =
+  "SELECT pg_catalog.pg_is_in_recovery()::text, reset_val " +
+  "FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'";
+
 /** A walsender for physical replication takes no SELECT (manual 55.4). */
 const walsenderQuestions = ["SHOW in_hot_standby", "SHOW transaction_read_only"] as const;
 
@@ -27,8 +35,25 @@ export async function readRole(
   ask: () => void,
   physical: boolean,
 ): Promise<Role> {
+  return await answered(client, physical ? walsenderQuestions : [question], ask);
+}
+
+/**
+ * Asks a connected client for the role that its server has by itself, whatever the app has set in
+ * this session: to be asked outside a transaction.
+ * @throws AttemptError where the answer is empty
+ */
+export async function readStandingRole(client: ClientBase): Promise<Role> {
+  return await answered(client, [standingQuestion], () => undefined);
+}
+
+async function answered(
+  client: ClientBase,
+  questions: readonly string[],
+  ask: () => void,
+): Promise<Role> {
   const words: unknown[] = [];
-  for (const text of physical ? walsenderQuestions : [question]) {
+  for (const text of questions) {
     ask();
     // One at a time: each has an answer of its own.
     // eslint-disable-next-line no-await-in-loop

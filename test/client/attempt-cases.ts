@@ -36,13 +36,19 @@ interface Trial {
   readonly signal?: AbortSignal;
   readonly physical?: boolean;
   readonly password?: string | (() => string);
+  /** What is waited for before the login. */
+  readonly turn?: () => Promise<void>;
 }
 
 /** One attempt; what it throws is a result too. */
 async function tryAt(t: Test, port: number, trial: Trial = {}): Promise<Tried> {
   const [row] = targetSessionAttrs[trial.attributes ?? "read-write"].passes;
   if (row === undefined) throw new Error("each value has a pass");
-  const pass: Pass = { ...row, turn: () => Promise.resolve(() => undefined) };
+  const turn: Pass["turn"] = async () => {
+    await trial.turn?.();
+    return () => undefined;
+  };
+  const pass: Pass = { ...row, turn };
   const address: DialAddress = { host: "db.test", address: "127.0.0.1", family: 4, port };
   const attempt = createAttempt({
     dial: { ...plain, ...trial.dial },
@@ -85,8 +91,9 @@ t.test("a session that fits has nothing of whoever logged in", async (t) => {
   const chunks: Buffer[] = [];
   socket?.on("data", (chunk: Buffer) => chunks.push(chunk));
   socket?.resume();
-  await eventually("what came later", soon, () => chunks.length > 0 || undefined);
-  t.same(Buffer.concat(chunks), late, "whoever takes the socket hears it");
+  const heard = (): Buffer => Buffer.concat(chunks);
+  await eventually("what came later", soon, () => heard().length >= late.length || undefined);
+  t.same(heard(), late, "whoever takes the socket hears it");
   t.notMatch(connections[0]?.bytes().toString("latin1"), /X\0\0\0\x04/, "no goodbye was said");
   socket?.destroy();
 });
@@ -246,6 +253,20 @@ t.test("whoever stops an attempt gets rid of it at once, however far it is", asy
   }
   const stopped = AbortSignal.abort(reason);
   t.equal((await tryAt(t, 1, { signal: stopped })).error, reason, "before it began");
+});
+
+t.test("a connection that is lost while it waits for its turn stops no search", async (t) => {
+  for (const how of ["resetAndDestroy", "end"] as const) {
+    const { port, connections } = await server(t, {});
+    const socket = new Socket();
+    const turn = async (): Promise<void> => {
+      const { socket: far } = await eventually("it is there", soon, () => connections[0]);
+      far[how]();
+      await eventually("it is lost", soon, () => socket.destroyed || undefined);
+    };
+    const { error } = await tryAt(t, port, { turn, dial: { makeSocket: () => socket } });
+    t.match(error, { name: "AttemptError", reason: "closed", stops: false }, how);
+  }
 });
 
 t.test("TLS is refused, or begins with plain text", async (t) => {

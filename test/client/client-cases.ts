@@ -138,7 +138,7 @@ t.test("whenever it is stopped, connect ends once, and the server is left", asyn
 
 t.test("one deadline, one error that names each address", async (t) => {
   const { port } = await peer(t, { greeting: say.error("57P03", "starting up") });
-  const client = new Client({ ...account, host: "127.0.0.1", port, connectionTimeoutMillis: 150 });
+  const client = new Client({ ...account, host: "127.0.0.1", port, connectionTimeoutMillis: 1000 });
   const ended = once(client, "end");
   const error: unknown = await client.connect().catch((thrown: unknown) => thrown);
   t.type(error, ConnectError);

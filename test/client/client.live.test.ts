@@ -2,7 +2,7 @@
 import t from "tap";
 import { bulk, cancelling, inPlainPool, losses, queries, replication } from "./live/drop-in.ts";
 import { startPair } from "./live/pair.ts";
-import { badDays, byAttributes, refusals } from "./live/sessions.ts";
+import { badDays, byAttributes, refusals, turnedPooler } from "./live/sessions.ts";
 import { direct, lettingGo, tls, tlsByString } from "./live/tls.ts";
 
 t.setTimeout(120_000);
@@ -21,6 +21,7 @@ const rows = {
   "sslmode is what pg makes of it": tlsByString,
   "TLS from the first byte": direct,
   "unref lets Node end": lettingGo,
+  "a pooler that turns to a standby": turnedPooler,
   "servers on a bad day": badDays,
 };
 for (const [name, run] of Object.entries(rows)) {

@@ -7,6 +7,7 @@ import "./company-cases.ts";
 import "./errors-cases.ts";
 import "./handover-cases.ts";
 import "./handover-phases-cases.ts";
+import "./leaving-cases.ts";
 import "./memory-cases.ts";
 import "./names-cases.ts";
 import "./order-cases.ts";

@@ -1,7 +1,7 @@
 /** Which connections of a pool are still good, and which errors say that they are not. */
 import t from "tap";
 import { Epochs } from "../../client/pool/epochs.ts";
-import { codeOf, meaningOf } from "../../client/pool/staleness.ts";
+import { codeOf, meaningOf } from "../../client/session/staleness.ts";
 import "./checkouts-cases.ts";
 
 const coded = (code: unknown, severity = "FATAL"): Error =>

@@ -6,7 +6,7 @@ import type { Test } from "tap";
 import { lookAfter } from "../../client/pool/left-behind.ts";
 import { createPool, Pool } from "../../client/pool/pool.ts";
 import type { PoolConfig } from "../../client/pool/pool.ts";
-import { eventually, nextTurn } from "../../kit/clock.ts";
+import { eventually, nextTurn, systemClock } from "../../kit/clock.ts";
 import { backend, greeting, say, startFakePostgres } from "../support/fake-postgres.ts";
 import type { FakePostgres } from "../support/fake-postgres.ts";
 
@@ -142,6 +142,32 @@ t.test(
     t.throws(() => createPool({ Client: PgClient } as PoolConfig), TypeError);
   },
 );
+
+t.test("a process that was held up itself takes no server for silent", async (t) => {
+  let looks = 0;
+  const looking = lookAfter(
+    { host: "a", address: "127.0.0.1", family: 4, port: 1 },
+    {
+      pauseMs: 1,
+      timeoutMs: 50,
+      signal: new AbortController().signal,
+      isLeft: () => looks < 2,
+      answers: async (_address, signal) => {
+        looks += 1;
+        // Its answer lies there, and is read in a few turns.
+        for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+        signal.throwIfAborted();
+        return true;
+      },
+      cut: () => t.fail("it lives"),
+    },
+  );
+  const { monotonic } = systemClock;
+  for (const end = monotonic() + 150; monotonic() < end;);
+  await eventually("it looks again", soon, () => looks === 2 || undefined);
+  await looking;
+  t.equal(looks, 2, "it found the server well, and ended");
+});
 
 t.test(
   "who looks after a server that was left ends when he is told to, and cuts nothing then",

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chown, copyFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -22,6 +22,8 @@ export interface Pair {
   readonly certificate: string;
   /** A PgBouncer in transaction mode, which points at the primary. */
   readonly pooler: { readonly host: string; readonly port: number };
+  /** Points it at another server; whoever is connected to it stays. */
+  turnPooler(to: RealPostgres): Promise<void>;
   /** What asks our own name server for `db.test`: the standby's address first. */
   readonly byName: ClientConfig;
   /** A client that the test closes at its end; connected. */
@@ -97,28 +99,37 @@ async function makeAccounts(primary: RealPostgres): Promise<void> {
   await client.end();
 }
 
-async function startPooler(
-  t: Test,
-  primary: RealPostgres,
-  folder: string,
-): Promise<Pair["pooler"]> {
-  const pooler = { host: primary.host, port: 6432 };
+/** The configuration of a PgBouncer on `listen` that points at `to`. */
+function poolerLines(listen: Pair["pooler"], to: RealPostgres, folder: string): string {
   const { user, password } = superuser;
-  const { scram } = accounts;
-  const users = [superuser, scram].map((one) => `"${one.user}" "${one.password}"`);
-  await writeFile(join(folder, "users"), `${users.join("\n")}\n`, { mode: 0o644 });
+  const server = `host=${to.host} port=${to.port} user=${user} password=${password}`;
   const lines = [
     "[databases]",
-    `* = host=${primary.host} port=${primary.port} user=${user} password=${password}`,
+    // What only the star names keeps its server until it has been idle for long.
+    `postgres = ${server}`,
+    `* = ${server}`,
     "[pgbouncer]",
-    `listen_addr = ${pooler.host}`,
-    `listen_port = ${pooler.port}`,
+    `listen_addr = ${listen.host}`,
+    `listen_port = ${listen.port}`,
     "auth_type = scram-sha-256",
     `auth_file = ${join(folder, "users")}`,
     "pool_mode = transaction",
     "unix_socket_dir =",
   ];
-  await writeFile(join(folder, "pooler.ini"), `${lines.join("\n")}\n`, { mode: 0o644 });
+  return `${lines.join("\n")}\n`;
+}
+
+async function startPooler(
+  t: Test,
+  primary: RealPostgres,
+  folder: string,
+): Promise<Pick<Pair, "pooler" | "turnPooler">> {
+  const pooler = { host: primary.host, port: 6432 };
+  const users = [superuser, accounts.scram].map((one) => `"${one.user}" "${one.password}"`);
+  await writeFile(join(folder, "users"), `${users.join("\n")}\n`, { mode: 0o644 });
+  const write = (to: RealPostgres): Promise<void> =>
+    writeFile(join(folder, "pooler.ini"), poolerLines(pooler, to, folder), { mode: 0o644 });
+  await write(primary);
   const passwd = await readFile("/etc/passwd", "utf8");
   const uid = Number(
     passwd
@@ -133,14 +144,29 @@ async function startPooler(
     child.kill("SIGKILL");
     await ended;
   });
-  return pooler;
+  const turnPooler = async (to: RealPostgres): Promise<void> => {
+    await write(to);
+    child.kill("SIGHUP");
+  };
+  return { pooler, turnPooler };
+}
+
+const addressOf = ({ host, port }: RealPostgres): ClientConfig => ({ host, port });
+
+async function untilLetIn(what: string, config: ClientConfig): Promise<void> {
+  await eventually(what, soon, async () => {
+    const probe = new Client({ ...config, database: "postgres" });
+    await probe.connect();
+    await probe.end();
+    return true;
+  });
 }
 
 /** Starts all of it on `net`.1 and `net`.2, with the name server on `net`.3; it ends with the test. */
 export async function startPair(t: Test, net: string): Promise<Pair> {
   const folder = await mkdtemp(join(tmpdir(), "switchyard-client-"));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
-  await runChild("chmod", ["755", folder], { deadlineMs: 5000 });
+  await chmod(folder, 0o755);
   const { key, certificate } = await makeCertificate(folder);
   const primary = await RealPostgres.create(t, `${net}.1`);
   await equip(primary, [key, certificate]);
@@ -148,15 +174,12 @@ export async function startPair(t: Test, net: string): Promise<Pair> {
   const standby = await RealPostgres.standbyOf(t, primary, `${net}.2`);
   await writeFile(join(standby.data, "pg_hba.conf"), hba);
   await standby.sql("SELECT pg_reload_conf()");
+  // By the rules before these it would want another kind of password.
+  await untilLetIn("the standby's rules", { ...addressOf(standby), ...accounts.md5 });
   const dns = await startFakeDns(`${net}.3`, { "db.test": [standby.host, primary.host] });
   t.teardown(() => dns.stop());
-  const pooler = await startPooler(t, primary, folder);
-  await eventually("the pooler", soon, async () => {
-    const probe = new Client({ ...pooler, ...accounts.scram, database: "postgres" });
-    await probe.connect();
-    await probe.end();
-    return true;
-  });
+  const { pooler, turnPooler } = await startPooler(t, primary, folder);
+  await untilLetIn("the pooler", { ...pooler, ...accounts.scram });
   const byName: ClientConfig = {
     host: "db.test",
     port: primary.port,
@@ -169,6 +192,7 @@ export async function startPair(t: Test, net: string): Promise<Pair> {
     standby,
     certificate: await readFile(certificate, "utf8"),
     pooler,
+    turnPooler,
     byName,
     connect: async (test, config) => {
       const client = new Client({ ...byName, ...config });

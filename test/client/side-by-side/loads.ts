@@ -45,8 +45,8 @@ export const loadScenarios: readonly LoadScenario[] = [
 ];
 
 /** So many rows one after the other, all taken by the same server: there it stays. */
-const steady = 20;
-const soon = { deadlineMs: 20_000, intervalMs: 10 };
+const steady = 10;
+const soon = { deadlineMs: 40_000, intervalMs: 10 };
 
 /** When the first of the last rows came that were all taken by `host`. */
 const steadySince = ({ replies }: Load, host: string): number | undefined => {

@@ -20,12 +20,17 @@ export interface Scenario {
   readonly names: Names;
   /** What it says once each library has written one row; without it there is no such first row. */
   readonly afterFirst?: Names;
-  /** What changes as soon as plain pg has given its answer. */
-  readonly meanwhile?: (peers: Peers, names: Names) => void;
+  /** What changes as soon as these columns have given their answer. */
+  readonly meanwhile?: {
+    readonly after: readonly string[];
+    readonly change: (peers: Peers, names: Names) => void;
+  };
   /** What the error of ours has to name. */
   readonly named?: readonly string[];
   /** A role that none of them has the password of. */
   readonly wrongPassword?: boolean;
+  /** One of them waits there for its timeout. */
+  readonly isLong?: boolean;
 }
 
 export const scenarios: readonly Scenario[] = [
@@ -48,35 +53,42 @@ export const scenarios: readonly Scenario[] = [
     row: "the first address is a black hole",
     host: "black-hole.example",
     names: { "black-hole.example": [blackHole, primary] },
+    isLong: true,
   },
   {
     row: "the first address connects and then says nothing",
     host: "mute.example",
     names: { "mute.example": [mute, primary] },
+    isLong: true,
   },
   {
     row: "the primary is a second away, the standby answers at once",
     host: "slow.example",
     names: { "slow.example": [slow, standby] },
-    meanwhile: (peers) => peers.wakeSlow(),
+    meanwhile: { after: ["pg"], change: (peers) => peers.wakeSlow() },
   },
   {
     row: "no address is alive: one refuses, the other is a black hole",
     host: "dead.example",
     names: { "dead.example": [refusing, blackHole] },
     named: [refusing, blackHole],
+    isLong: true,
   },
   {
     row: "the name server stops answering after the first connection",
     host: "down.example",
     names: { "down.example": primary },
     afterFirst: { "down.example": noAnswer },
+    isLong: true,
   },
   {
     row: "the name has the old primary, and the new one a moment later",
     host: "old-name.example",
     names: { "old-name.example": standby },
-    meanwhile: (_peers, names) => Object.assign(names, { "old-name.example": primary }),
+    meanwhile: {
+      after: ["psql (libpq)", "pg", "postgres.js"],
+      change: (_peers, names) => Object.assign(names, { "old-name.example": primary }),
+    },
   },
   {
     row: "the password is wrong",
