@@ -107,9 +107,10 @@ async function reconcileUntil(signal: AbortSignal, options: CrewOptions): Promis
       if (!signal.aborted) logger.warn({ step: "refresh" }, (error as Error).message);
     }
   };
+  const asked = new Set<string>();
   const ends = [
     store.subscribe("clusters", () => void refresh()),
-    store.subscribe("reconcile", (payload) => void answer(payload, crew, options)),
+    store.subscribe("reconcile", (payload) => void answer(payload, asked, crew, options)),
   ];
   try {
     await crew.sweep();
@@ -123,12 +124,21 @@ async function reconcileUntil(signal: AbortSignal, options: CrewOptions): Promis
   }
 }
 
-/** Looks at once and tells whoever asked; what is no request of ours is not answered. */
-async function answer(payload: string, crew: Crew, options: CrewOptions): Promise<void> {
+/**
+ * Looks at once and tells whoever asked; what is no request of ours is not answered. Who waits makes
+ * its request again meanwhile: `underWay` has those that are being answered.
+ */
+async function answer(
+  payload: string,
+  underWay: Set<string>,
+  crew: Crew,
+  options: CrewOptions,
+): Promise<void> {
   const { store, logger } = options;
-  const asked = lookRequest.safeParse(jsonOf(payload));
-  if (!asked.success) return;
-  const { cluster, request } = asked.data;
+  const read = lookRequest.safeParse(jsonOf(payload));
+  if (!read.success || underWay.has(read.data.request)) return;
+  const { cluster, request } = read.data;
+  underWay.add(request);
   try {
     const said = await crew.look(cluster).then(
       (reply) => ({ reply }),
@@ -137,6 +147,8 @@ async function answer(payload: string, crew: Crew, options: CrewOptions): Promis
     await store.publish("reconciled", JSON.stringify({ request, ...said }));
   } catch (error) {
     logger.warn({ step: "reconciled", cluster }, (error as Error).message);
+  } finally {
+    underWay.delete(request);
   }
 }
 

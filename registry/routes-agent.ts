@@ -35,14 +35,15 @@ async function changes(asked: Asked, parts: RegistryParts): Promise<undefined> {
   const id = idIn(asked, "node_id");
   const query = checked(changesQuery, asked.query);
   const read = await zone.fresh();
-  // Whose right ended meanwhile must not be held: nobody would end that poll.
-  await tokens.node(asked.authorization, id);
   // What holds now: a later read may have come in between.
   const head = zone.head ?? read;
   const kind = answerKind(query, head);
   if (kind === "full" && query.since > 0) refuseUnheard(await hearing.missing());
-  if (kind === "same" && query.wait > 0) polls.hold(response, head, id, query.wait);
-  else if (kind === "same") sendBody(response, unchanged(head));
+  if (kind === "same" && query.wait > 0) {
+    polls.hold(response, head, id, query.wait);
+    // Whose right ended before it was held is ended by nobody else; from now on revoke() does it.
+    await tokens.node(asked.authorization, id);
+  } else if (kind === "same") sendBody(response, unchanged(head));
   else sendBody(response, await zone.reply(kind === "full" ? 0 : query.since));
 }
 

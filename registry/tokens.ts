@@ -55,6 +55,8 @@ export class Tokens {
   readonly #store: Pick<RegistryStore, "node" | "isAdminToken">;
   readonly #clock: Clock;
   readonly #known = new Map<number, Known>();
+  /** How often something was told of some node. */
+  #told = 0;
 
   constructor(store: Pick<RegistryStore, "node" | "isAdminToken">, clock: Clock) {
     this.#store = store;
@@ -88,17 +90,23 @@ export class Tokens {
   /** To be called when a node was revoked or added. */
   forget(id: number): void {
     this.#known.delete(id);
+    this.#told += 1;
   }
 
   async #hashOf(id: number): Promise<Buffer | undefined> {
-    const now = this.#clock.monotonic();
-    const known = this.#known.get(id);
-    if (known !== undefined && known.until > now) return known.hash;
-    this.#known.delete(id);
-    const node = await this.#store.node(id);
-    if (node === undefined || node.revoked) return undefined;
-    const hash = Buffer.from(node.tokenHash, "hex");
-    this.#known.set(id, { hash, until: now + rememberedMs });
-    return hash;
+    for (;;) {
+      const now = this.#clock.monotonic();
+      const known = this.#known.get(id);
+      if (known !== undefined && known.until > now) return known.hash;
+      this.#known.delete(id);
+      const told = this.#told;
+      const node = await this.#store.node(id);
+      // A read that began before a revocation may show what was before it.
+      if (told !== this.#told) continue;
+      if (node === undefined || node.revoked) return undefined;
+      const hash = Buffer.from(node.tokenHash, "hex");
+      this.#known.set(id, { hash, until: now + rememberedMs });
+      return hash;
+    }
   }
 }

@@ -21,6 +21,8 @@ const reconciled = z.object({
 
 /** A source that is silent costs its own deadline, which is shorter. */
 const lookDeadlineMs = 10_000;
+/** While the lead moves from one process to another nobody hears a request: it is made again. */
+const askAgainMs = 1000;
 
 type Bus = Pick<RegistryStore, "publish" | "subscribe">;
 
@@ -39,9 +41,16 @@ export async function lookNow(
     const heard = reconciled.safeParse(jsonOf(payload));
     if (heard.success && heard.data.request === request) resolve(heard.data);
   });
+  const payload = JSON.stringify({ cluster, request });
+  const ask = async (inner: AbortSignal): Promise<z.infer<typeof reconciled>> => {
+    for (;;) {
+      await store.publish("reconcile", payload);
+      const heard = await soon("a look", askAgainMs, promise, inner);
+      if (heard !== undefined) return heard;
+    }
+  };
   try {
-    await store.publish("reconcile", JSON.stringify({ cluster, request }));
-    const { reply, problem } = await withDeadline("a look", lookDeadlineMs, () => promise, signal);
+    const { reply, problem } = await withDeadline("a look", lookDeadlineMs, ask, signal);
     if (reply !== undefined) return reply;
     throw new RequestProblemError(503, "Look Failed", problem ?? "the look came to nothing");
   } catch (error) {
@@ -82,17 +91,24 @@ export async function nodesAfter(
       const leftMs = end - clock.monotonic();
       if (leftMs <= 0 || isAcknowledged(nodes, generation, clock.now())) return nodes;
       // A node that is heard of no more stops counting while this waits.
-      await next(news.promise, Math.min(leftMs, 1000), signal);
+      await soon("an acknowledgement", Math.min(leftMs, 1000), news.promise, signal);
     }
   } finally {
     off();
   }
 }
 
-async function next(news: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {
+/** What is waited for, or undefined when it has not come within `ms`. @throws the signal's reason */
+async function soon<T>(
+  what: string,
+  ms: number,
+  news: Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
   try {
-    await withDeadline("an acknowledgement", ms, () => news, signal);
+    return await withDeadline(what, ms, () => news, signal);
   } catch (error) {
-    if (!(error instanceof DeadlineError)) throw error;
+    if (signal.aborted || !(error instanceof DeadlineError)) throw error;
+    return undefined;
   }
 }

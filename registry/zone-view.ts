@@ -43,19 +43,24 @@ export class ZoneView {
 
   /** The state as a read shows it that begins now or later. All who ask meanwhile share it. */
   async fresh(): Promise<Head> {
+    if (this.#next !== undefined) return await this.#next;
     if (this.#reading === undefined) return await this.#read();
-    const again = (): Promise<Head> => this.#read();
-    this.#next ??= this.#reading.then(again, again);
+    // Never two reads at once: the older, answered last, would look like a store that fell back.
+    const again = (): Promise<Head> => {
+      this.#next = undefined;
+      return this.#read();
+    };
+    this.#next = this.#reading.then(again, again);
     return await this.#next;
   }
 
-  async #read(): Promise<Head> {
-    this.#next = undefined;
-    const reading = this.#store.head().finally(() => {
-      if (this.#reading === reading) this.#reading = undefined;
+  #read(): Promise<Head> {
+    const read = async (): Promise<Head> => this.#take(await this.#store.head());
+    const reading = read().finally(() => {
+      this.#reading = undefined;
     });
     this.#reading = reading;
-    return this.#take(await reading);
+    return reading;
   }
 
   #take(head: Head): Head {

@@ -107,6 +107,8 @@ export class SteadyConnection {
     try {
       const prepare = async (): Promise<void> => await this.#events.onOpen?.(connection);
       await withDeadline(this.#keys.title, answerMs, prepare, this.#ended.signal);
+      // It may have been stopped in the very turn in which this was done, and nobody would end it.
+      this.#ended.signal.throwIfAborted();
     } catch (error) {
       connection.cut();
       throw error;

@@ -19,6 +19,9 @@ interface Teardown {
 
 const zone = "temps.local";
 
+/** For what must come, on a machine that does something else too. */
+const patience = { deadlineMs: 30_000, intervalMs: 20 };
+
 /** Writes a password as the registry reads it. */
 export async function passwordFile(
   t: Teardown,
@@ -114,31 +117,45 @@ export class Names {
 
   /** Waits until a name has these addresses ("" for none). */
   async until(name: string, addresses: string): Promise<void> {
-    const wait = { deadlineMs: 20_000, intervalMs: 20 };
     let seen = "";
-    await eventually(`${name} to be ${addresses}`, wait, async () => {
+    await eventually(`${name} to be ${addresses}`, patience, async () => {
       seen = await this.addresses(name);
       if (seen !== addresses) throw new Error(`it is ${seen}`);
       return true;
     });
   }
 
-  /** Waits until a cluster's roles have this outcome, and hands them over. */
-  async untilOutcome(cluster: string, outcome: string): Promise<StoredCluster["roles"]> {
-    const wait = { deadlineMs: 20_000, intervalMs: 20 };
-    return await eventually(`${cluster} to be ${outcome}`, wait, async () => {
+  /** Waits until a cluster's roles have this outcome, for such a reason, and hands them over. */
+  async untilOutcome(
+    cluster: string,
+    outcome: string,
+    reason = /(?:)/,
+  ): Promise<StoredCluster["roles"]> {
+    return await eventually(`${cluster} to be ${outcome}`, patience, async () => {
       const roles = await this.roles(cluster);
-      if (roles.outcome === outcome) return roles;
+      if (roles.outcome === outcome && reason.test(roles.reasons[0] ?? "")) return roles;
       throw new Error(`it is ${JSON.stringify(roles)}`);
+    });
+  }
+
+  /** Looks now, again and again, until the look comes to this; hands over what came of it. */
+  async lookUntil(
+    cluster: string,
+    holds: (roles: ReconcileReply["roles"]) => boolean,
+  ): Promise<ReconcileReply> {
+    return await eventually(`a look at ${cluster}`, patience, async () => {
+      const reply = await this.lookNow(cluster);
+      if (holds(reply.roles)) return reply;
+      throw new Error(`it came to ${JSON.stringify(reply.roles)}`);
     });
   }
 
   /** Asks for a look now and waits for what comes of it. */
   async lookNow(cluster: string): Promise<ReconcileReply> {
-    const wait = { deadlineMs: 10_000, intervalMs: 5 };
+    const { deadlineMs } = patience;
     await eventually(
       "a lead",
-      wait,
+      { deadlineMs, intervalMs: 5 },
       () => this.#reconcilers.some((one) => one.leads()) || undefined,
     );
     const request = randomUUID();
@@ -158,14 +175,18 @@ export class Names {
   }
 }
 
-/** Time passes, but nothing that waits for it is ever woken by it: only news moves anything. */
+/** Shorter waits are those after something that failed, such as a source that was slow to answer. */
+const backstopMs = 2000;
+
+/** What failed is tried again, and no backstop ever wakes anybody: only news moves anything. */
 export const newsOnly: Clock = {
   now: () => systemClock.now(),
   monotonic: () => systemClock.monotonic(),
-  sleep: (_, signal) => {
+  sleep: async (ms, signal) => {
+    if (ms < backstopMs) return await systemClock.sleep(ms, signal);
     const { promise, reject } = Promise.withResolvers<void>();
     if (signal?.aborted === true) reject(signal.reason);
     signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-    return promise;
+    return await promise;
   },
 };

@@ -2,6 +2,7 @@
 import "./answers-cases.ts";
 import "./endpoints-cases.ts";
 import "./hearing-cases.ts";
+import "./meetings-cases.ts";
 import "./store-cases.ts";
 import "./monitor-roles-cases.ts";
 import "./records-cases.ts";

@@ -8,14 +8,14 @@ import { newPostgresPlace, newSqlitePlace, startPostgres } from "./stores.ts";
 import { zoneContract } from "./zone-contract.ts";
 
 // With the largest zone, on a machine that does something else too.
-t.setTimeout(180_000);
+t.setTimeout(280_000);
 
-t.test("sqlite", { timeout: 90_000 }, async (t) => {
+t.test("sqlite", { timeout: 270_000 }, async (t) => {
   zoneContract(t, newSqlitePlace);
   keepingContract(t, newSqlitePlace);
 });
 
-t.test("postgres", { timeout: 120_000 }, async (t) => {
+t.test("postgres", { timeout: 270_000 }, async (t) => {
   const postgres = await startPostgres(t, "127.53.0.1");
   const newPlace = newPostgresPlace(postgres);
   zoneContract(t, newPlace);
