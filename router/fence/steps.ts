@@ -78,6 +78,11 @@ const prove: Row = {
     if (!isFenced(seen)) return `${plan.member} is not armed`;
     return seen.member.process === "gone" ? undefined : `Postgres on ${plan.member} still runs`;
   },
+  // Who knocks at what is ending is a process of it for a moment.
+  passing: {
+    withinMs: stepTimes.prove.deadlineMs,
+    may: (_plan, seen) => seen.member.process === "stopping",
+  },
   isDone: (_plan, seen) => seen.member.process === "gone" && isFenced(seen),
   factsOf: controlFacts,
   run: () => undefined,

@@ -15,17 +15,6 @@ import type { FlipChannels } from "./flip-channels.ts";
 import { closeOldSessions } from "./old-workers.ts";
 import { promoteStatement, sleeperStatement } from "./promotion.ts";
 
-/** The member is armed by someone else, or not at all; it was not stopped. */
-export class ArmedByAnotherError extends Error {
-  override readonly name = "ArmedByAnotherError";
-  readonly code = "ERR_ARMED_BY_ANOTHER";
-  readonly member: string;
-  constructor(member: string, by: string | null) {
-    super(`stop ${member}: its standby.signal says ${by ?? "nothing: there is none"}`);
-    this.member = member;
-  }
-}
-
 /** A member's Postgres was started, and has ended before it took a session. */
 export class EndedAfterStartError extends Error {
   override readonly name = "EndedAfterStartError";
@@ -51,11 +40,7 @@ export function flipActions(channels: FlipChannels): FlipActions {
     warmChannels: (plan, signal) => warm(channels, plan, signal),
     arm: (member, by, signal) => nothing(host(member).arm(by, signal)),
     disarm: (member, by, signal) => nothing(host(member).disarm(by, signal)),
-    stopOld: async (member, by, signal) => {
-      const { armed } = await host(member).inspect(signal, "light");
-      if ((armed?.by ?? null) !== by) throw new ArmedByAnotherError(member, armed?.by ?? null);
-      return await nothing(channelsOf(channels, member).stop(signal));
-    },
+    stopOld: (member, by, signal) => nothing(channelsOf(channels, member).stop(signal, { by })),
     stopStandby: async (id, member, signal) => {
       // Whoever has lost the lock must not stop what another operation relies on.
       await lockSession(channels, id).ask("SELECT 1", signal);

@@ -26,6 +26,18 @@ type Row = StepRow<FlipKind>;
 
 const locked = { needsLock: true, undo: [] } as const;
 
+/**
+ * The old primary's control file is final; who still knocks at it is a process for a moment, which is
+ * turned away and writes nothing, but is not told apart from one that can.
+ */
+const knockedAt: NonNullable<Row["passing"]> = {
+  withinMs: stepTimes.prove.deadlineMs,
+  may: (plan, seen) => {
+    const { reached, control } = memberOf(seen, plan.from);
+    return !reached && control?.state === "shut down";
+  },
+};
+
 export const stop: Row = {
   ...locked,
   ...stepTimes.shutdown,
@@ -45,6 +57,8 @@ export const stop: Row = {
       ? undefined
       : `${plan.to} does not stream from ${plan.from}`;
   },
+  // A resume that has waited for a shutdown under way finds it done, but for those.
+  passing: knockedAt,
   isDone: (plan, seen) => {
     const { process, control } = memberOf(seen, plan.from);
     return process === "gone" && control?.state === "shut down";
@@ -178,15 +192,7 @@ export function promote(proof: Proof): Row {
       }
       return proof(plan, seen);
     },
-    // Its control file is final; who still knocks at it is a process for a moment, which is turned
-    // away and writes nothing, but is not told apart from one that can.
-    passing: {
-      withinMs: stepTimes.prove.deadlineMs,
-      may: (plan, seen) => {
-        const { reached, control } = memberOf(seen, plan.from);
-        return !reached && control?.state === "shut down";
-      },
-    },
+    passing: knockedAt,
     waitsFor: waitsForPromotion,
     factsOf: (plan, seen) => {
       const { timeline } = memberOf(seen, plan.to);

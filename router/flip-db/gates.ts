@@ -22,6 +22,8 @@ interface Gate {
   lease: "first" | "second";
   /** When its clients began to wait (monotonic ms); undefined while they do not. */
   heldSince: number | undefined;
+  /** How many acts were begun: an answer to any but the latest says nothing of how it is now. */
+  acts: number;
   /** How it was by its answer to the last act, and when that came; undefined when it failed. */
   told: { readonly at: number; readonly pausedBy: string | null } | undefined;
 }
@@ -155,7 +157,15 @@ export class Gates {
 function gateOf({ name, databases, gate }: EdgePooler): Gate | undefined {
   if (gate === undefined) return undefined;
   const client = openGate({ name, url: gate.url, token: () => gate.token.reveal() });
-  return { name, databases, client, lease: "first", heldSince: undefined, told: undefined };
+  return {
+    name,
+    databases,
+    client,
+    lease: "first",
+    heldSince: undefined,
+    acts: 0,
+    told: undefined,
+  };
 }
 
 /** Does `act` and keeps what its answer says of the gate. */
@@ -165,8 +175,11 @@ async function telling(
   act: () => Promise<unknown>,
 ): Promise<void> {
   gate.told = undefined;
+  gate.acts += 1;
+  const own = gate.acts;
   await act();
-  gate.told = { at: systemClock.monotonic(), pausedBy };
+  // A renewal that was sent before a release may be answered after it.
+  if (gate.acts === own) gate.told = { at: systemClock.monotonic(), pausedBy };
 }
 
 /** The same for every gate: each knows only its own leases. */

@@ -75,10 +75,10 @@ export class MemberChannels {
     throw new TypeError(`${this.member.name} has no control in ${this.#environment.file}`);
   }
 
-  /** Stops Postgres; the looks right after it do not knock at a door that is closing. */
-  async stop(signal: AbortSignal): Promise<void> {
+  /** Stops Postgres as HostControl does; the looks right after it do not knock at a closing door. */
+  async stop(signal: AbortSignal, armed?: { readonly by: string | null }): Promise<void> {
     this.#quietUntil = systemClock.monotonic() + quietMs;
-    await this.requireHost().stop(signal);
+    await this.requireHost().stop(signal, armed);
   }
 
   /** Starts Postgres; resolves when its start was accepted. */

@@ -53,19 +53,18 @@ export function operationFiles(folder: string, id: string): OperationFiles {
   return { journal: join(folder, `${id}${journalEnd}`), events: join(folder, `${id}${eventsEnd}`) };
 }
 
-/** Makes the folder, and those above it, with mode 0700. @throws the file system's error */
+/**
+ * Makes the folder, and those above it, with mode 0700; another program may do so at the same time.
+ * @throws the file system's error
+ */
 export async function makeOperationFolder(folder: string): Promise<void> {
+  const above = dirname(folder);
+  // Node's own recursion never ends where a parent is there and takes no folder, as in /proc.
+  if (above !== folder && !(await isFolder(above))) await makeOperationFolder(above);
   try {
     await mkdir(folder, { mode: 0o700 });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST") return;
-    // Node's own recursion never ends where a parent is there and takes no folder, as in /proc.
-    if (code !== "ENOENT" || dirname(folder) === folder || (await isFolder(dirname(folder)))) {
-      throw error;
-    }
-    await makeOperationFolder(dirname(folder));
-    await mkdir(folder, { mode: 0o700 });
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 
@@ -87,8 +86,8 @@ export async function listOperations(
   limit: number = mostListed,
 ): Promise<StoredOperation[]> {
   const ids = (await idsIn(folder)).slice(-limit);
-  const found = await Promise.all(ids.map((id) => readOne(folder, id)));
-  const byTime = found.toSorted((left, right) => left.at - right.at);
+  const read = await Promise.all(ids.map((id) => readOne(folder, id)));
+  const byTime = read.flatMap((one) => one ?? []).toSorted((left, right) => left.at - right.at);
   return byTime.map(({ stored }) => stored);
 }
 
@@ -101,8 +100,9 @@ export async function listOperations(
 export async function pruneOperations(folder: string, keep: number = kept): Promise<string[]> {
   const removed: string[] = [];
   for (const id of (await idsIn(folder)).slice(0, -keep)) {
-    const { stored } = await readOne(folder, id);
-    const { files, state, fault } = stored;
+    const read = await readOne(folder, id);
+    if (read === undefined) continue;
+    const { files, state, fault } = read.stored;
     if (fault !== undefined || (state !== undefined && state.outcome === null)) continue;
     // The journal last: it is what the next attempt finds them by.
     await rm(files.events, { force: true });
@@ -144,10 +144,11 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
+/** Undefined for one that is gone: what was refused, or is too old, is removed by who has just begun. */
 async function readOne(
   folder: string,
   id: string,
-): Promise<{ readonly at: number; readonly stored: StoredOperation }> {
+): Promise<{ readonly at: number; readonly stored: StoredOperation } | undefined> {
   const files = operationFiles(folder, id);
   try {
     const records = parseJournal(await readStart(files.journal), files.journal);
@@ -155,6 +156,7 @@ async function readOne(
     const stored = { id, files, state, fault: undefined };
     return { at: records[0]?.at ?? 0, stored };
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     const fault = error instanceof Error ? error.message : String(error);
     return { at: 0, stored: { id, files, state: undefined, fault } };
   }

@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import type { Environment, Member } from "../../config/schema.ts";
 import { systemClock } from "../../kit/clock.ts";
-import { openPgConnection } from "../../kit/pg-connection.ts";
+import { openPgConnection, PgConnectionError } from "../../kit/pg-connection.ts";
 import type { PgConnection, PgRow, PgTarget } from "../../kit/pg-connection.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 
@@ -127,7 +127,11 @@ export class MemberSession {
     const answer = this.#last.then(async () => {
       signal?.throwIfAborted();
       if (!this.#open) throw new SessionLostError(this.member, "it is gone");
-      const rows = await this.#connection.query(text);
+      const rows = await this.#connection.query(text).catch((error: unknown) => {
+        // The end of the connection itself is heard of a moment later.
+        if (error instanceof PgConnectionError && error.fault === "refused") this.#open = false;
+        throw error;
+      });
       this.#answeredAt = systemClock.monotonic();
       return rows;
     });

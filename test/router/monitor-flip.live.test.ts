@@ -10,7 +10,7 @@ import { readSecrets } from "../../lab/secrets.ts";
 import { lookAtCluster } from "../../router/cluster/observe.ts";
 import type { FlipReport } from "../../router/flip-db/events.ts";
 import { labApp } from "../support/flip-run.ts";
-import { withLab } from "../support/lab.ts";
+import { makePatient, withLab } from "../support/lab.ts";
 import type { TestLab } from "../support/lab.ts";
 import { startRecovery } from "../support/recovery-process.ts";
 
@@ -46,6 +46,7 @@ const order = (report: FlipReport): string => report.steps.map(({ step }) => ste
 
 await t.test("a monitor is asked", async (t) => {
   const lab = await withLab(t, { cluster: "pg_auto_failover", memberCount: 2 });
+  await makePatient(lab);
   const stateHome = t.testdir();
   const recovery = (...words: readonly string[]) =>
     startRecovery(t, [lab.name, ...words], { stateHome });

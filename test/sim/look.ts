@@ -86,7 +86,7 @@ function truth(world: World, one: SimMember): MemberSeen {
     receiveLsn: reached && one.inRecovery ? lsnAt(one.wal.length) : null,
     synchronousNames: reached ? one.synchronousNames : null,
     streamsFrom: world.streams(one) ? one.upstream : null,
-    process: processOf(one),
+    process: processOf(one, world.now),
     processes: processesOf(world, one),
     archiveReady: 0,
     control: {
@@ -103,9 +103,10 @@ function truth(world: World, one: SimMember): MemberSeen {
   };
 }
 
-/** What only drains or archives can no longer write. */
-function processOf(one: SimMember): MemberSeen["process"] {
-  if (!one.running || one.draining) return "gone";
+/** What only drains or archives can no longer write; who knocks at it at times is not told apart. */
+function processOf(one: SimMember, now: number): MemberSeen["process"] {
+  if (one.running && one.draining) return now % 5 === 0 ? "stopping" : "gone";
+  if (!one.running) return "gone";
   return one.stopAt === null ? "alive" : "stopping";
 }
 

@@ -39,6 +39,12 @@ export interface HostLook {
 
 export type HostSignal = "SIGINT" | "SIGTERM";
 
+/** A small file by its absolute path, and its text without line ends at its end; null: it is missing. */
+export interface FileAsSeen {
+  readonly path: string;
+  readonly text: string | null;
+}
+
 /** A way to one host and one data directory there. Everything it throws is a HostControlError. */
 export interface HostChannel {
   /** Where it leads, for messages. */
@@ -54,8 +60,11 @@ export interface HostChannel {
   write(path: string, content: string, signal: AbortSignal): Promise<void>;
   /** Removes a file durably; one that is not there is fine. */
   remove(path: string, signal: AbortSignal): Promise<void>;
-  /** Signals `pid` if it is a Postgres process of the data directory. @returns false when not */
-  kill(pid: number, name: HostSignal, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Signals `pid` if it is a Postgres process of the data directory and, with `only`, that file is as
+   * it says; judged and done in one go, whatever became of us since we looked. @returns false when not
+   */
+  kill(pid: number, name: HostSignal, signal: AbortSignal, only?: FileAsSeen): Promise<boolean>;
   /** Runs a program to its end, as the owner of the data directory or as the channel itself. */
   run(argv: readonly string[], as: "owner" | "channel", options: RunOptions): Promise<string>;
   /** What starts and stops Postgres, where that is not a process of the host but a container. */

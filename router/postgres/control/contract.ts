@@ -71,8 +71,12 @@ export interface HostControl {
   arm(by: string, signal: AbortSignal): Promise<void>;
   /** Removes standby.signal durably if it still says `by`, and fails otherwise. None is fine. */
   disarm(by: string, signal: AbortSignal): Promise<void>;
-  /** Asks for a fast shutdown and, with control.stop, marks it as stopped by hand. Does not wait. */
-  stop(signal: AbortSignal): Promise<void>;
+  /**
+   * Asks for a fast shutdown and, with control.stop, marks it as stopped by hand. Does not wait. With
+   * `armed` only while its standby.signal says `by` (null: while there is none), which is looked at
+   * once more where and when the signal is sent; else ArmedByAnotherError.
+   */
+  stop(signal: AbortSignal, armed?: { readonly by: string | null }): Promise<void>;
   /** Starts Postgres on its data; resolves when its start was accepted, not when it answers. */
   start(signal: AbortSignal): Promise<void>;
   removePromoteFile(signal: AbortSignal): Promise<void>;

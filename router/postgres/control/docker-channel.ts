@@ -84,7 +84,7 @@ export function dockerChannel(place: DockerPlace): HostChannel {
         : tried(`read ${path}`, signal, (engine) => engine.readFile(container, path, signal)),
     write: (path, content, signal) => act((shell) => shell.write(path, content, signal)),
     remove: (path, signal) => act((shell) => shell.remove(path, signal)),
-    kill: (pid, name, signal) => act((shell) => shell.kill(pid, name, signal)),
+    kill: (pid, name, signal, only) => act((shell) => shell.kill(pid, name, signal, only)),
     run: (argv, as, options) => way.runner.run(argv, as, options),
     service: service(way),
     close: () => {

@@ -3,7 +3,7 @@
  * inside the shell as far as a POSIX shell can: a look at a running Postgres starts two small
  * programs (base64, twice at most), and one (tr) for a title that is none of Postgres's own.
  */
-import type { HostLook, HostSignal, SeenProcess } from "./channel.ts";
+import type { FileAsSeen, HostLook, HostSignal, SeenProcess } from "./channel.ts";
 import { quoted, quotedWords } from "./shell-script.ts";
 
 /** What a status says that the functions return. */
@@ -157,6 +157,10 @@ sy_remove() {
 }
 sy_kill() {
   sy_is_ours "$1" || return 0
+  if [ $# -gt 2 ]; then
+    sy_o=; [ ! -e "$3" ] || sy_o=there$(cat -- "$3") || return 0
+    [ "$sy_o" = "$4" ] || return 0
+  fi
   kill -s "$2" "$1" 2>/dev/null && echo sent
   return 0
 }
@@ -187,9 +191,11 @@ export function removeScript(path: string): string {
   return `sy_remove ${quoted(path)}`;
 }
 
-/** Signals a Postgres process of the data directory; answers `sent` if it did. */
-export function killScript(pid: number, name: HostSignal): string {
-  return `sy_kill ${quotedWords([String(pid), name.replace("SIG", "")])}`;
+/** Signals a Postgres process of the data directory, `only` while that file is so; answers `sent` if it did. */
+export function killScript(pid: number, name: HostSignal, only?: FileAsSeen): string {
+  const words = [String(pid), name.replace("SIG", "")];
+  const file = only && [only.path, only.text === null ? "" : `there${only.text}`];
+  return `sy_kill ${quotedWords([...words, ...(file ?? [])])}`;
 }
 
 /** What sy_read answered: the bytes, or null when there is no such file. */

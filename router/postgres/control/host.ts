@@ -16,8 +16,8 @@ import { dockerChannel } from "./docker-channel.ts";
 import { judgeProcess, nameProcesses, readPostmasterFile } from "./judge.ts";
 import { localChannel } from "./local-channel.ts";
 import { shellChannel } from "./shell-channel.ts";
+import { armedBy, postmasterOf, stopPostgres } from "./stop.ts";
 
-const hookDeadlineMs = 10_000;
 const startDeadlineMs = 60_000;
 const poolerDeadlineMs = 600_000;
 const quickenDeadlineMs = 10_000;
@@ -25,9 +25,6 @@ const leaveDeadlineMs = 60_000;
 /** From a start that was accepted to a process that can be seen: systemd may do other things first. */
 const appearDeadlineMs = 5000;
 const lookEveryMs = 20;
-
-/** How a signature stands in standby.signal. Postgres does not look at what is in the file. */
-const signaturePattern = /^switchyard (.+)\n?$/;
 
 interface Host {
   readonly member: string;
@@ -96,7 +93,7 @@ function control(host: Host): HostControl {
       }
       await channel.remove(signalFile, signal);
     },
-    stop: (signal) => stop(host, signal),
+    stop: (signal, armed) => stopPostgres(host, signal, armed),
     start: (signal) => start(host, signal),
     removePromoteFile: (signal) => channel.remove(join(keys.data, "promote"), signal),
     terminate: (pid, signal) => terminate(host, pid, signal),
@@ -122,10 +119,6 @@ export async function quicken(host: HostControl, signal: AbortSignal): Promise<v
   } catch {
     signal.throwIfAborted();
   }
-}
-
-function armedBy(text: string | null): { readonly by: string } | null {
-  return text === null ? null : { by: signaturePattern.exec(text)?.[1] ?? "" };
 }
 
 async function inspect(
@@ -156,30 +149,10 @@ function controlOf({ control: bytes }: HostLook): ControlFile | null {
   return read !== null && "control" in read ? read.control : null;
 }
 
-async function stop({ channel, keys }: Host, signal: AbortSignal): Promise<void> {
-  const { service } = channel;
-  // It sends the signal as well, later by what an engine takes.
-  if (service !== undefined && channel.isQuick === false) return await service.stop(signal);
-  const pid = postmasterOf(await channel.look("light", signal));
-  const asked = pid === null ? false : channel.kill(pid, "SIGINT", signal);
-  const byHook = (): Promise<unknown> | undefined =>
-    keys.stop && channel.run(keys.stop, "channel", { deadlineMs: hookDeadlineMs, signal });
-  const marked = service === undefined ? byHook() : service.stop(signal);
-  for (const one of await Promise.allSettled([asked, marked])) {
-    if (one.status === "rejected") throw one.reason;
-  }
-}
-
 async function restartPooler({ channel, keys }: Host, signal: AbortSignal): Promise<void> {
   const { restartPooler: words } = keys;
   if (words === undefined) return await channel.service?.restartPooler(signal);
   await channel.run(words, "channel", { deadlineMs: poolerDeadlineMs, signal });
-}
-
-/** One that has only just been started has not written its file yet. */
-function postmasterOf(look: HostLook): number | null {
-  if (look.processes === null) return look.postmaster;
-  return nameProcesses(look.processes).find((one) => one.kind === "postmaster")?.pid ?? null;
 }
 
 async function terminate(

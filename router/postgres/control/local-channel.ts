@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import { syncFolder, writeFileAtomically } from "../../../kit/atomic-file.ts";
 import { faultCode } from "../../../kit/fault-words.ts";
 import { attempt, HostControlError } from "./channel.ts";
-import type { HostChannel, HostLook, HostSignal, SeenProcess } from "./channel.ts";
+import type { FileAsSeen, HostChannel, HostLook, HostSignal, SeenProcess } from "./channel.ts";
 import { readControlFile } from "./control-file.ts";
 import { isCleanStop, readPostmasterFile } from "./judge.ts";
 import type { PostmasterFile } from "./judge.ts";
@@ -61,8 +61,10 @@ export function localChannel(member: string, data: string): HostChannel {
         await rm(path, { force: true });
         await syncFolder(dirname(path));
       }),
-    kill: (pid, name, signal) =>
-      tried(`send ${name} to process ${pid}`, signal, () => killOne(place, pid, name)),
+    kill: (pid, name, signal, only) =>
+      attempt(member, `send ${name} to process ${pid}`, signal, async () =>
+        killNow(place, pid, name, only),
+      ),
     run: (argv, as, options) => runner.run(argv, as, options),
     close: () => runner.close(),
   };
@@ -78,8 +80,11 @@ async function ownerOf(data: string): Promise<Stats> {
 }
 
 /** Who is neither root nor the owner would be shown a part of the files and of the processes. */
-async function mayControl({ member, data }: Place): Promise<void> {
-  const { uid } = await ownerOf(data);
+async function mayControl(place: Place): Promise<void> {
+  requireRight(place, await ownerOf(place.data));
+}
+
+function requireRight({ member, data }: Place, { uid }: Stats): void {
   if (selfId() === 0 || selfId() === uid) return;
   throw new HostControlError(
     member,
@@ -203,8 +208,21 @@ function readProcess(pid: number): SeenProcess | undefined {
   }
 }
 
-async function killOne({ data }: Place, pid: number, name: HostSignal): Promise<boolean> {
-  if (worksIn(await stat(data), pid) !== true || readProcess(pid) === undefined) return false;
+function textNow(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8").replace(/\n+$/, "");
+  } catch (error) {
+    if (faultCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** All of it in one turn: whoever freezes this process, or ends it, does so before or after. */
+function killNow(place: Place, pid: number, name: HostSignal, only?: FileAsSeen): boolean {
+  const folder = statSync(place.data);
+  requireRight(place, folder);
+  if (worksIn(folder, pid) !== true || readProcess(pid) === undefined) return false;
+  if (only !== undefined && textNow(only.path) !== only.text) return false;
   try {
     process.kill(pid, name);
     return true;

@@ -106,8 +106,8 @@ export function shellWay(place: ShellPlace): ShellWay {
     remove: async (path, signal) => {
       await ask(way, `remove ${path}`, removeScript(path), signal);
     },
-    kill: async (pid, name, signal) => {
-      const script = killScript(pid, name);
+    kill: async (pid, name, signal, only) => {
+      const script = killScript(pid, name, only);
       const output = await ask(way, `send ${name} to process ${pid}`, script, signal);
       return output.toString("latin1").trim() === "sent";
     },

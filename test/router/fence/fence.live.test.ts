@@ -15,7 +15,8 @@ import { eventually } from "../../../kit/clock.ts";
 import { lookAtCluster } from "../../../router/cluster/observe.ts";
 import { masterOf } from "../../support/first-router.ts";
 import { reloadThroughMaster } from "../../../router/haproxy/runtime/master.ts";
-import { withLab } from "../../support/lab.ts";
+import { signalOne } from "../../support/kill-process.ts";
+import { makePatient, withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
 const patience = { deadlineMs: 20_000, intervalMs: 50 };
@@ -36,23 +37,35 @@ async function tool({ lab, state }: Hands, program: string, ...words: string[]) 
 
 const recovery = (hands: Hands, ...words: string[]) => tool(hands, "recovery", ...words);
 
+/** Over a session that stays open. */
+async function askOpen(lab: TestLab, member: string, query: string): Promise<unknown> {
+  return (await askOver(lab, member, query)).value;
+}
+
 async function ask(lab: TestLab, member: string, query: string): Promise<unknown> {
+  const { client, value } = await askOver(lab, member, query);
+  await client.end();
+  return value;
+}
+
+async function askOver(lab: TestLab, member: string, query: string) {
   const address = lab.environment.members.find((one) => one.name === member)?.postgres;
   if (address === undefined) throw new Error(`no member ${member}`);
   const client = await lab.connect(address, { as: "superuser" });
   const { rows } = await client.query<Record<string, unknown>>(query);
-  await client.end();
-  return Object.values(rows[0] ?? {})[0];
+  return { client, value: Object.values(rows[0] ?? {})[0] };
 }
 
 /** How the three servers of a member stand on a router, as `show servers` has them. */
 async function standing(lab: TestLab, router: string, member: string): Promise<string[]> {
-  const { view } = await lookAtCluster(lab.environment);
-  const { runtime } = view.routers.find((one) => one.name === router) ?? {};
-  if (runtime?.state !== "known") return ["unreachable"];
-  return runtime.value.servers
-    .filter((one) => [member, `primary.${member}`].includes(one.server))
-    .map((one) => `${one.backend}/${one.server} ${one.status.replace(/ .*$/, "")}`);
+  return await eventually(`an answer of ${router}`, patience, async () => {
+    const { view } = await lookAtCluster(lab.environment);
+    const { runtime } = view.routers.find((one) => one.name === router) ?? {};
+    if (runtime?.state !== "known") return undefined;
+    return runtime.value.servers
+      .filter((one) => [member, `primary.${member}`].includes(one.server))
+      .map((one) => `${one.backend}/${one.server} ${one.status.replace(/ .*$/, "")}`);
+  });
 }
 
 const allMaint = (member: string): string[] => [
@@ -113,6 +126,7 @@ function writer(lab: TestLab) {
 
 t.test("fence and unfence", async (t) => {
   const lab = await withLab(t, { appHosts: 2 });
+  await makePatient(lab);
   const state = await mkdtemp(join(tmpdir(), "switchyard-fence-"));
   t.teardown(() => rm(state, { recursive: true, force: true }));
   const hands: Hands = { lab, state };
@@ -238,6 +252,9 @@ t.test("fence and unfence", async (t) => {
   });
 
   await t.test("killed on the way, it is run again", async (t) => {
+    // A session that cannot end: the fence is not over before it was killed, however late that is.
+    const backend = Number(await askOpen(lab, "dal-01", "SELECT pg_backend_pid()"));
+    signalOne(backend, "SIGSTOP");
     const args = [lab.name, "fence", "dal-01", "--confirm", "dal-01", "--json"];
     const env = { PATH: process.env["PATH"] ?? "", XDG_STATE_HOME: state };
     const child = spawn(inCheckout("bin/recovery"), args, {
@@ -250,6 +267,7 @@ t.test("fence and unfence", async (t) => {
     }
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     t.equal(child.signalCode, "SIGKILL");
+    signalOne(backend, "SIGCONT");
     t.equal((await recovery(hands, "fence", "dal-01", "--confirm", "dal-01")).code, 0);
     t.same(await standing(lab, "app-02", "dal-01"), allMaint("dal-01"));
     t.equal((await recovery(hands, "unfence", "dal-01", "--yes")).code, 0);

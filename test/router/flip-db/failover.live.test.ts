@@ -1,10 +1,11 @@
 /** A failover where nothing else ever was done: there is no journal in the cluster yet. */
 import t from "tap";
-import { withLab } from "../../support/lab.ts";
+import { makePatient, withLab } from "../../support/lab.ts";
 import { startRecovery } from "../../support/recovery-process.ts";
 
 t.test("the first operation of a cluster is a failover", async (t) => {
   const lab = await withLab(t, { appHosts: 1 });
+  await makePatient(lab);
   const recovery = (...words: string[]) =>
     startRecovery(t, [lab.name, ...words], { stateHome: t.testdir() });
   await lab.run("kill", "dal-01/postgres");

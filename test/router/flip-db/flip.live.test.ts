@@ -58,13 +58,9 @@ t.test("what does not end in a flip leaves no trace", async (t) => {
 
   await t.test("pitfall 4 and 29: the standby freezes once the old primary is armed", async (t) => {
     const [app] = await appsOn(t, lab, 4);
-    const frozen: Promise<void>[] = [];
     const done = await flip({
-      onEvent: ({ step, phase }) => {
-        if (step === "arm" && phase === "done") frozen.push(lab.run("freeze", "chi-02/postgres"));
-      },
+      strike: { step: "hold", act: () => lab.run("freeze", "chi-02/postgres") },
     });
-    await Promise.all(frozen);
     t.notOk(done.words.includes("promote start"), "it was not promoted");
     await app?.progress(30);
     await lab.run("thaw", "chi-02/postgres");

@@ -3,6 +3,8 @@
  * primary by somebody's hand, and an abort while a promotion is pending. SWITCHYARD_TEST_FULL=1
  * restarts the old primary at every point.
  */
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
 import { eventually } from "../../../kit/clock.ts";
@@ -11,7 +13,7 @@ import { chanceOf } from "../../sim/random.ts";
 import { endFlip, isWhole, killedFlip } from "./kill-stage.ts";
 import { startProber } from "./kill-prober.ts";
 import { flipStruck } from "./kill-strike.ts";
-import { handsOn, other, provesLossless } from "./pitfall-hands.ts";
+import { folderOf, handsOn, other, provesLossless } from "./pitfall-hands.ts";
 import type { RecoveryProcess } from "../../support/recovery-process.ts";
 
 const { SWITCHYARD_TEST_FULL: full, SWITCHYARD_TEST_SEED: text } = process.env;
@@ -38,6 +40,21 @@ async function openTransaction(): Promise<() => Promise<void>> {
 /** From now on a promotion of `member` takes some seconds. */
 async function slowPromotion(member: string): Promise<void> {
   await hands.set(member, { restore_command: "'sleep 1.5; exit 1'" });
+}
+
+/**
+ * From now on `member`, once it is restarted as a standby, does not come up: a flip from it has not
+ * ended before a test is done with those who carry it out, however slow that test is.
+ * @returns lets it come up
+ */
+async function heldRejoin(t: Test, member: string): Promise<() => Promise<void>> {
+  const gate = join(folderOf(hands, member), "held");
+  const open = (): Promise<void> => rm(gate, { force: true });
+  await writeFile(gate, "");
+  t.teardown(open);
+  const command = `'while test -e ${gate}; do sleep 0.05; done; exit 1'`;
+  await hands.set(member, { restore_command: command });
+  return open;
 }
 
 /** Ends `who` of the flip, as kill -9 does. */
@@ -74,17 +91,21 @@ for (const { who, when } of drawn(deaths)) {
   t.test(`the ${who} is killed ${when} the stop: the flip goes on`, async (t) => {
     prober.begin();
     const app = await hands.app(t);
-    const to = other(await primary());
+    const from = await primary();
+    const to = other(from);
     const commit = when === "before" ? await openTransaction() : undefined;
+    const rejoins = when === "after" ? await heldRejoin(t, from) : undefined;
     if (when === "after") await slowPromotion(to);
     const flip = recovery("flip-db", "--yes", "--json", "--accept-risk=long-transactions");
     const { pids } = await flip.step(when === "before" ? "hold" : "promote", "start");
     await kill(flip, who, pids);
     await commit?.();
+    await rejoins?.();
     if (who === "watcher") t.equal(await flip.end(), 0, flip.out() + flip.notes());
     await flipped(to);
     if (when === "after") await hands.reset(to, "restore_command");
     await isWhole(hands, [app]);
+    if (when === "after") await hands.reset(from, "restore_command");
     await hands.healthy();
     await provesLossless(t, app);
     await prober.proves(t);
@@ -95,11 +116,14 @@ t.test("the executor is killed as the stop begins: the watcher goes on", async (
   prober.begin();
   const app = await hands.app(t);
   const from = await primary();
+  const rejoins = await heldRejoin(t, from);
   const flip = recovery("flip-db", "--yes", "--json");
   const { pids } = await flip.step("stop", "start");
   process.kill(pids.executor, "SIGKILL");
+  await rejoins();
   t.equal(await flip.end(), 0, flip.out() + flip.notes());
   t.equal(await primary(), other(from));
+  await hands.reset(from, "restore_command");
   await isWhole(hands, [app]);
   await provesLossless(t, app);
   await prober.proves(t);
@@ -131,17 +155,20 @@ const bothDie = async (t: Test, phase: "start" | "done"): Promise<void> => {
   prober.begin();
   const app = await hands.app(t);
   const from = await primary();
+  const rejoins = await heldRejoin(t, from);
   if (phase === "start") await slowPromotion(other(from));
   const flip = recovery("flip-db", "--yes", "--json");
   const { pids } = await flip.step("promote", phase);
   if (pids.watcher !== null) process.kill(pids.watcher, "SIGKILL");
   process.kill(pids.executor, "SIGKILL");
+  await rejoins();
   t.equal(await flip.end(), 1, flip.out() + flip.notes());
   // What resumes after the promotion finds it done: only the journal of the dead run has the proof.
   const says = await endFlip(t, hands, here);
   t.match(says, /"timelines":\{"before":\d+,"after":\d+\}/);
   t.match(says, /"loss":"none, proven by [^"]* at [0-9A-F/]+, and [^"]* to [0-9A-F/]+, past it/);
   t.equal(await primary(), other(from));
+  await hands.reset(from, "restore_command");
   if (phase === "start") await hands.reset(other(from), "restore_command");
   await isWhole(hands, [app]);
   await provesLossless(t, app);

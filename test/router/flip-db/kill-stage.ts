@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { inCheckout } from "../../../kit/checkout.ts";
-import { eventually, systemClock, withDeadline } from "../../../kit/clock.ts";
+import { eventually, withDeadline } from "../../../kit/clock.ts";
 import { lookAtCluster } from "../../../router/cluster/observe.ts";
 import { wholeSteps } from "../../../router/flip-db/plan-steps.ts";
 import type { KillOrder } from "../../fixtures/kill/executor.ts";
@@ -201,15 +201,11 @@ export async function isWhole({ lab }: Hands, apps: readonly LabApp[]): Promise<
 
 /** The whole story of one cell. */
 export async function dieAndEnd(t: Test, { hands, prober }: Stage, cell: Cell): Promise<void> {
-  const { holdTtl } = hands.lab.environment.flip;
   prober.begin();
   const app = await hands.app(t);
   const { said } = await killedFlip(t, hands, cell);
-  const diedAt = systemClock.monotonic();
-  if (!/^stop (start|skipped)/m.test(said)) {
-    const leftMs = holdTtl + 3000 - (systemClock.monotonic() - diedAt);
-    await withDeadline("writes flow again by themselves", leftMs, () => app.progress(5));
-  }
+  // Before the stop writes flow again by themselves, once the leases of the dead have ended.
+  if (!/^stop (start|skipped)/m.test(said)) await app.progress(5);
   await endFlip(t, hands, cell);
   await isWhole(hands, [app]);
   await provesLossless(t, app);

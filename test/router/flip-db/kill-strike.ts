@@ -2,10 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { runFlip } from "../../../router/flip-db/flip.ts";
-import type { FlipResult, FlipWorld } from "../../../router/flip-db/flip.ts";
+import type { FlipResult } from "../../../router/flip-db/flip.ts";
 import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
 import { openFlipWorld } from "../../../router/flip-db/world.ts";
 import { makeOperationFolder, operationFiles } from "../../../router/operation/store.ts";
+import { struckWorld } from "../../support/flip-run.ts";
 import type { Hands } from "./pitfall-hands.ts";
 
 /**
@@ -24,17 +25,7 @@ export async function flipStruck(
   const { environment } = lab;
   const journalFile = operationFiles(folder, operationId).journal;
   const real = await openFlipWorld(environment, { journalFile });
-  const { journal } = real;
-  const struck: FlipWorld = {
-    ...real,
-    journal: {
-      note: (record) => journal.note?.(record),
-      append: async (record) => {
-        await journal.append(record);
-        if (record.step === step && record.phase === "started") await strike();
-      },
-    },
-  };
+  const struck = struckWorld(real, { step, act: strike });
   const request: FlipRequest = {
     ...({ goal: "flip", mode: "seamless" } as const),
     ...{ run: `run-${operationId}`, operationId },

@@ -1,5 +1,5 @@
 /** What the pitfalls' tests have in their hands: a lab, an app that writes, and bin/recovery as a process. */
-import { appendFile, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -7,7 +7,7 @@ import { eventually } from "../../../kit/clock.ts";
 import type { UpRequest } from "../../../lab/up.ts";
 import { labApp } from "../../support/flip-run.ts";
 import type { LabApp } from "../../support/flip-run.ts";
-import { withLab } from "../../support/lab.ts";
+import { makePatient, withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 import { startRecovery } from "../../support/recovery-process.ts";
 import type { RecoveryProcess } from "../../support/recovery-process.ts";
@@ -50,8 +50,8 @@ export async function handsOn(
   options: Partial<Omit<UpRequest, "name">> = {},
 ): Promise<Hands> {
   const lab = await withLab(t, options);
-  // Nothing here is about slow parts, and the machine of a test may be busy.
-  await appendFile(join(lab.configFolder, `${lab.name}.yml`), "thresholds:\n  probe: 4s\n");
+  // In the middle of a hold a test does what it has to do before the last transaction ends.
+  await makePatient(lab, "flip:\n  holdDeadline: 20s\n");
   const stateHome = await mkdtemp(join(tmpdir(), "switchyard-pitfalls-"));
   t.teardown(() => rm(stateHome, { recursive: true, force: true }));
   const recovery = (...words: string[]): RecoveryProcess =>

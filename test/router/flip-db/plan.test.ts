@@ -30,6 +30,7 @@ import {
   monitorLost,
 } from "./plan-monitored-cases.ts";
 import { refusals } from "./plan-refusals.ts";
+import "./gates-cases.ts";
 
 const open = "record checkpoint slot warm arm";
 const cross = "divert stop prove promote verify";

@@ -39,6 +39,16 @@ export const fails = (step: string, isDoneFirst: boolean): StepRow<Toy> =>
     undo: [back(step)],
   });
 
+/** It must not run until it was looked at `looks` times, and says that this passes `withinMs`. */
+export function shyRow(step: string, looks: number, withinMs: number): StepRow<Toy> {
+  let looked = 0;
+  const whyNot = (): string | undefined => {
+    looked += 1;
+    return looked < looks ? "not yet" : undefined;
+  };
+  return row(step, { whyNot, passing: { withinMs, may: () => true } });
+}
+
 export type Toys = Operation<Toy>;
 
 /** An operation in which everything works; `more` says what does not. */

@@ -16,11 +16,12 @@ import { withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
 const soon = { deadlineMs: 20_000, intervalMs: 20 };
+const patient = { deadlineMs: 20_000 };
 const order = ["chi-02", "dal-01"];
 const purpose = { holder: "ann on ops-1", why: "flip 4f1c" };
 
 async function take(t: Test, lab: TestLab, members: readonly string[]): Promise<ClusterHold> {
-  const hold = await acquireClusterLock(lab.environment, members, purpose, { deadlineMs: 3000 });
+  const hold = await acquireClusterLock(lab.environment, members, purpose, patient);
   t.teardown(() => hold.release());
   return hold;
 }
@@ -53,7 +54,7 @@ t.test("the lock and the journal", async (t) => {
       order,
     );
     t.equal(await hold.stillHeld(new AbortController().signal), true);
-    const rival = acquireClusterLock(lab.environment, order, purpose, { deadlineMs: 3000 });
+    const rival = acquireClusterLock(lab.environment, order, purpose, patient);
     const { message } = (await rival.then(
       () => t.fail("two hold it"),
       (error: unknown) => error as Error,
@@ -67,7 +68,7 @@ t.test("the lock and the journal", async (t) => {
 
   await t.test("held on one member alone: nothing is kept on the other", async (t) => {
     const hold = await take(t, lab, ["dal-01"]);
-    await t.rejects(acquireClusterLock(lab.environment, order, purpose, { deadlineMs: 3000 }), {
+    await t.rejects(acquireClusterLock(lab.environment, order, purpose, patient), {
       code: "ERR_LOCKED",
     });
     await isFree(standby);
@@ -76,7 +77,7 @@ t.test("the lock and the journal", async (t) => {
 
   await t.test("a long name is cut, and still says who", async (t) => {
     const long = { holder: "somebody-with-a-name@a-host", why: `flip ${"x".repeat(80)}` };
-    const hold = await acquireClusterLock(lab.environment, order, long, { deadlineMs: 3000 });
+    const hold = await acquireClusterLock(lab.environment, order, long, patient);
     t.teardown(() => hold.release());
     const holder = await findLockHolder(askOf(standby));
     t.match(holder, { why: /^flip x+$/, holder: /^somebody-with-a-name/ });
@@ -108,11 +109,14 @@ t.test("the lock and the journal", async (t) => {
   });
 
   await t.test("what was given up before it was sent is never sent", async (t) => {
-    const slow = primary.ask("SELECT pg_sleep(0.5)");
+    const other = await open(t, lab, "dal-01");
+    await other.ask("SELECT pg_advisory_lock(1, 2)");
+    const slow = primary.ask("SELECT pg_advisory_lock(1, 2)");
     const unsent = withDeadline("create", 50, (signal) =>
       primary.ask("CREATE TABLE unsent ()", signal),
     );
     await t.rejects(unsent, DeadlineError);
+    other.cut();
     await slow;
     const [row] = await primary.ask("SELECT to_regclass('unsent') AS there");
     t.equal(row?.["there"], null);

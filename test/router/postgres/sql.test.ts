@@ -1,7 +1,13 @@
-/** Reading what Postgres and PgBouncer answer: recorded rows of several versions, and odd ones. */
+/**
+ * Reading what Postgres and PgBouncer answer: recorded rows of several versions, and odd ones; and a
+ * session that is told to go.
+ */
 import t from "tap";
 import { parsePoolerFacts } from "../../../router/pooler/console-replies.ts";
+import { MemberSession } from "../../../router/postgres/session.ts";
 import { fileSystemOf, parseFacts, parseHistory } from "../../../router/postgres/sql.ts";
+import { testEnvironment } from "../../support/environment.ts";
+import { greeting, say, startFakePostgres } from "../../support/fake-postgres.ts";
 
 /** What PostgreSQL 15.18 answered as a standby, as pg hands it over. */
 const standbyRow = {
@@ -199,4 +205,25 @@ t.test("PgBouncer's state, 1.19 and newer", async (t) => {
     const state = rows.map(({ yes: key }) => ({ key, value: key === yes ? "yes" : "no" }));
     t.match(parsePoolerFacts({ ...console118, state }), { state: want });
   }
+});
+
+t.test("a session that is told to go is gone, though its connection still stands", async (t) => {
+  const row = Buffer.concat([say.row("on"), say.ready]);
+  const server = await startFakePostgres(t, {
+    greeting,
+    answer: (text) => (text === "SELECT 1" ? say.error("57P01", "terminating") : row),
+  });
+  const environment = await testEnvironment();
+  const [member] = environment.members;
+  if (member === undefined) throw new TypeError("no member");
+  const session = await MemberSession.open(
+    environment,
+    { ...member, postgres: server },
+    { applicationName: "a test", deadlineMs: 20_000 },
+  );
+  t.teardown(() => session.cut());
+  t.equal(session.isOpen, true);
+  await t.rejects(session.ask("SELECT 1"), { code: "ERR_CONNECTION", sqlState: "57P01" });
+  t.equal(session.isOpen, false);
+  await t.rejects(session.ask("SELECT 2"), { code: "ERR_SESSION_LOST" });
 });

@@ -2,8 +2,10 @@
  * The two channels to a member's host without a Postgres: a real sh that is killed, frozen, noisy,
  * cut into single bytes or given names that bite, and this machine's own files and programs.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
@@ -142,6 +144,36 @@ for (const kind of ["shell", "local"] as const) {
       [],
     );
     channel.close();
+  });
+
+  t.test(`a signal over the ${kind} channel, only while a file is as it was`, async (t) => {
+    const { data, channel: overShell } = await rig(t);
+    const channel = kind === "shell" ? overShell : localChannel("dal-01", data);
+    t.teardown(() => channel.close());
+    // A process that looks as one of Postgres does.
+    const program = join(data, "postgres");
+    await symlink("/bin/sleep", program);
+    const child = spawn(program, ["60"], { cwd: data, stdio: "ignore" });
+    const ended = once(child, "exit");
+    t.teardown(() => void child.kill("SIGKILL"));
+    const pid = child.pid ?? 0;
+    await eventually("the process is seen", soon, async () => {
+      const { processes } = await channel.look("whole", signal);
+      return processes?.some((one) => one.pid === pid) === true ? true : undefined;
+    });
+    const path = join(data, "standby.signal");
+    const kill = async (text: string | null): Promise<boolean> =>
+      await channel.kill(pid, "SIGINT", signal, { path, text });
+    t.equal(await kill("switchyard run-1"), false, "it is gone");
+    await writeFile(path, "switchyard run-2\n");
+    t.equal(await kill("switchyard run-1"), false, "it is another one");
+    t.equal(await kill(null), false, "it has come");
+    await writeFile(path, "");
+    t.equal(await kill(null), false, "empty is not missing");
+    t.equal(child.exitCode ?? child.signalCode, null, "nothing was sent");
+    await writeFile(path, "switchyard it's me\n");
+    t.equal(await kill("switchyard it's me"), true);
+    t.strictSame(await ended, [null, "SIGINT"]);
   });
 
   t.test(`programs over the ${kind} channel`, async (t) => {

@@ -74,6 +74,7 @@ async function awaitNothingBeside(container: string): Promise<void> {
 
 t.test(
   "a look by the engine alone says the same as one over the shell, and makes nothing",
+  { skip },
   async (t) => {
     await pair.streams("chi-02");
     for (const member of ["dal-01", "chi-02"]) {
@@ -95,7 +96,10 @@ t.test(
       }
       const kinds = async (host: HostControl): Promise<string[]> =>
         (await host.inspect(signal)).processes.map(({ kind }) => kind).toSorted();
-      t.strictSame(await kinds(outside), await kinds(inside), member);
+      // Workers come and go between two looks.
+      await eventually(`${member}: the same processes`, soon, async () =>
+        String(await kinds(outside)) === String(await kinds(inside)) ? true : undefined,
+      );
       t.ok((await kinds(outside)).includes(member === "dal-01" ? "walsender" : "walreceiver"));
       const relative = await outside.readFile("PG_VERSION", signal);
       t.strictSame(relative, await inside.readFile(`${inside.data}/PG_VERSION`, signal));
@@ -234,7 +238,7 @@ t.test(
     t.equal(await host.run(["sh", "-c", "echo $SY_SECRET"], secret), "s3cret\n");
     const lines: string[] = [];
     const given = new AbortController();
-    const endless = host.run(["sh", "-c", "echo $$; exec sleep 98761"], {
+    const endless = host.run(["sh", "-c", `echo $$; exec sleep 9${process.pid}1`], {
       ...{ deadlineMs: 20_000, signal: given.signal },
       onLine: (line) => {
         lines.push(line);
@@ -242,7 +246,10 @@ t.test(
       },
     });
     await t.rejects(endless, { message: "given up" });
-    t.equal((await commandLines()).filter((one) => one.includes("sleep\x0098761")).length, 0);
+    t.equal(
+      (await commandLines()).filter((one) => one.includes(`sleep\x009${process.pid}1`)).length,
+      0,
+    );
     t.equal(lines.length, 1);
   },
 );
@@ -263,7 +270,7 @@ const source = { name: "pair", file: "pair.yml", variables: { PASSWORD: "x" } };
 const host = openHost(await parseEnvironment(text, source), "dal-01");
 const { signal } = new AbortController();
 await host.warm(signal);
-await host.run(["sh", "-c", "echo ready; exec sleep 98762"], {
+await host.run(["sh", "-c", "echo ready; exec sleep 9${process.pid}2"], {
   deadlineMs: 100_000,
   onLine: (line) => console.log(line),
 });
@@ -283,6 +290,7 @@ t.test("a tool that is killed leaves no container and no program", { skip }, asy
       },
     ],
   });
+  await awaitNothingBeside(primary);
   const child = spawn(process.execPath, ["--input-type=module", "-e", tool, text], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -292,7 +300,10 @@ t.test("a tool that is killed leaves no container and no program", { skip }, asy
   t.equal((await beside(primary)).length, 2);
   child.kill("SIGKILL");
   await awaitNothingBeside(primary);
-  t.equal((await commandLines()).filter((one) => one.includes("sleep\x0098762")).length, 0);
+  t.equal(
+    (await commandLines()).filter((one) => one.includes(`sleep\x009${process.pid}2`)).length,
+    0,
+  );
 });
 
 t.test("one that ended late does not end the one that came after it", { skip }, async (t) => {
