@@ -5,7 +5,7 @@
  * operators have forced is read before and set again while the new worker still holds clients.
  */
 import type { Environment, Router } from "../../config/schema.ts";
-import { eventually } from "../../kit/clock.ts";
+import { eventually, systemClock, withDeadline } from "../../kit/clock.ts";
 import { masterAddressOf, runtimeAddressOf } from "./addresses.ts";
 import { isFoundByDns } from "./backend-sections.ts";
 import { refuseTooMany } from "./descriptors.ts";
@@ -28,6 +28,7 @@ import { reloadThroughMaster } from "./runtime/master.ts";
 import type { ServerName, ServerView } from "./runtime/servers.ts";
 
 const reloadDeadlineMs = 20_000;
+const lookEveryMs = 50;
 
 /** A server that an operator has taken out, which a reload alone would bring back. */
 export interface ForcedServer {
@@ -183,7 +184,7 @@ async function loadPlan(
     await reload(environment, router, signal);
     const runtime = runtimeOf(environment, router, signal);
     const pid = await waitForWorker(runtime, plan);
-    return { pid, kept: await forceAgain(runtime, plan) };
+    return { pid, kept: await forceAgain(runtime, plan, pid) };
   } catch (error) {
     throw await putBack(environment, plan, error as Error);
   }
@@ -226,7 +227,7 @@ async function reload(
 async function waitForWorker(runtime: Runtime, plan: ApplyPlan): Promise<number> {
   const rendered = serversIn(plan.text);
   const last = { drift: [`worker ${plan.pid} still answers`] };
-  const options = { deadlineMs: reloadDeadlineMs, intervalMs: 50 };
+  const options = { deadlineMs: reloadDeadlineMs, intervalMs: lookEveryMs };
   const look = async (): Promise<number | undefined> => {
     const { info, servers } = await showRouter(runtime);
     if (info.pid === plan.pid || info.stopping) return undefined;
@@ -244,10 +245,19 @@ async function waitForWorker(runtime: Runtime, plan: ApplyPlan): Promise<number>
   );
 }
 
-async function forceAgain(runtime: Runtime, plan: ApplyPlan): Promise<ForcedServer[]> {
+/** Both workers take connections until the old one has heard that it is to stop. */
+async function forceAgain(runtime: Runtime, plan: ApplyPlan, pid: number): Promise<ForcedServer[]> {
   const known = new Set(serversIn(plan.text).map((one) => `${one.backend}/${one.server}`));
   const wanted = plan.forced.filter((one) => known.has(`${one.backend}/${one.server}`));
-  for (const one of wanted) await setServerState(runtime, one, one.state);
+  const force = async (one: ForcedServer, signal: AbortSignal): Promise<void> => {
+    while ((await setServerState({ ...runtime, signal }, one, one.state)).pid !== pid) {
+      await systemClock.sleep(lookEveryMs, signal);
+    }
+  };
+  for (const one of wanted) {
+    const what = `worker ${pid} takes ${one.backend}/${one.server} ${one.state}`;
+    await withDeadline(what, reloadDeadlineMs, (inner) => force(one, inner), runtime.signal);
+  }
   return wanted;
 }
 

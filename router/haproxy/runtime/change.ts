@@ -3,7 +3,7 @@
  * server's sessions. Each reports what it read before and after.
  */
 import { eventually } from "../../../kit/clock.ts";
-import { change, send, showServers, showSessions } from "./client.ts";
+import { change, send, showRouter, showSessions } from "./client.ts";
 import type { Runtime } from "./client.ts";
 import { commands } from "./commands.ts";
 import type { AdminState, Command } from "./commands.ts";
@@ -20,6 +20,8 @@ export interface StateChange {
   readonly sent: readonly string[];
   /** backend/server of those that copy this one's state and changed with it. */
   readonly followers: readonly string[];
+  /** Pid of the worker that shows it. */
+  readonly pid: number;
 }
 
 /** Finds a server or says which are there. @throws HaproxyError REFUSED */
@@ -47,10 +49,10 @@ export async function setServerState(
   of: ServerName,
   wanted: AdminState,
 ): Promise<StateChange> {
-  const servers = await showServers(runtime);
-  const before = requireServer(runtime, servers, of);
-  const list = commandsForState(servers, before, wanted);
-  const view = list.length === 0 ? { servers } : await change(runtime, list);
+  const first = await showRouter(runtime);
+  const before = requireServer(runtime, first.servers, of);
+  const list = commandsForState(first.servers, before, wanted);
+  const view = list.length === 0 ? first : await change(runtime, list);
   const after = requireServer(runtime, view.servers, of);
   if (wanted === "ready" && after.admin.length > 0) {
     throw new HaproxyError("ERR_HAPROXY_READBACK", {
@@ -64,6 +66,7 @@ export async function setServerState(
     after,
     sent: list.map((one) => one.line),
     followers: trackersOf(view.servers, of).map(formatServerName),
+    pid: view.info.pid,
   };
 }
 

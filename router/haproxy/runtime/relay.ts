@@ -108,6 +108,7 @@ class Relay {
   #current: RelayConnection | undefined;
   /** What was printed that belongs to no connection. */
   #said = "";
+  #isOver = false;
 
   constructor(engine: Engine, container: string, stream: ContainerStream, mark: string) {
     this.#engine = engine;
@@ -120,7 +121,7 @@ class Relay {
     for (const one of [stream.stdin, stream.stdout, stream.stderr]) {
       one.on("error", (error) => this.fail(error.message));
     }
-    void stream.ended.then(({ words }) => this.fail(this.#said.trim() || words));
+    void stream.ended.then(({ words }) => this.#lose(this.#said.trim() || words));
   }
 
   /** Makes the next connection; the one before must have ended. */
@@ -168,8 +169,16 @@ class Relay {
     else this.#stream.destroy();
   }
 
+  /** It ended by itself, with its container most likely: those that wait there have ended, too. */
+  #lose(why: string): void {
+    if (this.#isOver) return;
+    this.fail(why);
+    for (const one of this.#engine.idle.get(this.#container)?.splice(0) ?? []) one.fail(why);
+  }
+
   /** It can make no more connections; the one that it has breaks. */
   fail(why: string): void {
+    this.#isOver = true;
     const list = this.#engine.idle.get(this.#container) ?? [];
     const at = list.indexOf(this);
     if (at >= 0) list.splice(at, 1);

@@ -25,7 +25,7 @@ import { haproxyPrograms, startHaproxy } from "../../support/haproxy.ts";
 import type { HaproxyProgram } from "../../support/haproxy.ts";
 import { crowd } from "../../support/rendered-haproxy.ts";
 
-const patience = { deadlineMs: 15_000, intervalMs: 20 };
+const patience = { deadlineMs: 30_000, intervalMs: 20 };
 const { signal } = new AbortController();
 const programs = await haproxyPrograms();
 t.ok(programs.length > 0, "there is a HAProxy");
@@ -67,7 +67,9 @@ const tests: Readonly<Record<string, (t: Test, program: HaproxyProgram) => Promi
   },
 
   "a name grows, shrinks and flaps": async (t, program) => {
-    const rig = await backendsRig(t, program, [plain]);
+    // What is done while sessions end has to fit into their time, on a busy machine too.
+    const patient = backendText(`${quickCheck} drainGrace: 5s,`, "");
+    const rig = await backendsRig(t, program, [patient]);
     rig.names(1);
     for (const number of [1, 2]) await rig.server(number);
     const running = await rig.begin();
@@ -109,7 +111,7 @@ const tests: Readonly<Record<string, (t: Test, program: HaproxyProgram) => Promi
     await gone(rig, 2);
     await running.serves("1:100");
     const removed = running.told.find((one) => one.event === "remove");
-    t.match(removed?.says, /^removed; 1 session cut after 1s$/);
+    t.match(removed?.says, /^removed; 1 session cut after 5s$/);
     t.ok(
       kept.filter((one) => one.landed === "s1").every((one) => !one.socket.destroyed),
       "nobody else was cut",

@@ -204,7 +204,7 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     before.names.set("db", found(a, b));
     await before.resolution.registerTarget("p", "db", web, before.hear);
     await before.clock.advance(1000);
-    const soon = { deadlineMs: 5000, intervalMs: 5 };
+    const soon = { deadlineMs: 20_000, intervalMs: 5 };
     await eventually("it is written a second later", soon, () => stat(stateFile));
     before.names.set("db", found(a));
     await before.resolution.forceResolve("p");
@@ -270,7 +270,7 @@ const cases: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     await first.resolution.stop();
     const next = started({ stateFile });
     const registered = next.resolution.registerTarget("p", "db", options, next.hear);
-    const soon = { deadlineMs: 5000, intervalMs: 5 };
+    const soon = { deadlineMs: 20_000, intervalMs: 5 };
     await eventually("it is asked", soon, () => next.asked.length === 1 || undefined);
     await next.clock.advance(1000);
     t.match(await registered, { lastIps: [a], stale: true, resolving: true });

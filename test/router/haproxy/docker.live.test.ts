@@ -26,7 +26,7 @@ import {
 import { checkText, renderRouter } from "../../../router/haproxy/install.ts";
 import { parseRuntimeAddress } from "../../../router/haproxy/runtime/address.ts";
 
-const patience = { deadlineMs: 20_000, intervalMs: 50 };
+const patience = { deadlineMs: 60_000, intervalMs: 50 };
 const { signal } = new AbortController();
 
 interface Outcome {
@@ -92,15 +92,16 @@ async function verbs(t: Test, engine: DockerEngine): Promise<void> {
       const { stdout } = await engine.exec(
         named("router"),
         ["ls", "-A", "/usr/local/etc/haproxy"],
-        { deadlineMs: 5000 },
+        { deadlineMs: 20_000 },
       );
       t.equal(stdout.trim(), "haproxy.cfg", "nothing lies beside it");
     },
   );
 
   await t.test("members by name and by address; orders, sessions, old workers", async (t) => {
-    const seen = await untilStatus(rig, /pg-primary\/dal-01 +up/);
-    t.match(seen, { code: 0, out: /pg-primary\/chi-02 +down +L7STS\/503/ });
+    const both = /pg-primary\/dal-01 +up[^]*pg-primary\/chi-02 +down +L7STS\/503/;
+    const seen = await untilStatus(rig, both);
+    t.match(seen, { code: 0, out: both });
     t.notMatch(
       seen.out,
       /MAINT \(resolution\)|no address/,
@@ -115,7 +116,7 @@ async function verbs(t: Test, engine: DockerEngine): Promise<void> {
     const { code } = await engine.exec(
       named("router"),
       ["sh", "-c", "echo >> /usr/local/etc/haproxy/haproxy.cfg"],
-      { deadlineMs: 5000 },
+      { deadlineMs: 20_000 },
     );
     t.equal(code, 0);
     t.match(await tool(rig, "apply"), {
@@ -128,7 +129,7 @@ async function verbs(t: Test, engine: DockerEngine): Promise<void> {
       code: 0,
       out: /1 session on old workers closed/,
     });
-    await withDeadline("the end of the session", 5000, () => session.ended);
+    await withDeadline("the end of the session", 30_000, () => session.ended);
     t.match(await tool(rig, "set", ["pg-primary/chi-02", "ready"]), { code: 0 });
   });
 

@@ -14,9 +14,9 @@ import type { HaproxyProgram, RunningHaproxy } from "../../support/haproxy.ts";
 import { crowd, renderFor, start, untilStatus } from "../../support/rendered-haproxy.ts";
 import type { RenderedPlace } from "../../support/rendered-haproxy.ts";
 
-const listenHost = "127.50.21.1";
-const dnsHost = "127.50.21.53";
-const patience = { deadlineMs: 20_000, intervalMs: 20 };
+const listenHost = "127.50.31.1";
+const dnsHost = "127.50.31.53";
+const patience = { deadlineMs: 30_000, intervalMs: 20 };
 
 interface Stage {
   /** What the DNS server answers. */
@@ -28,13 +28,13 @@ interface Stage {
 }
 
 async function stage(t: Test, program: HaproxyProgram): Promise<Stage> {
-  const dal = await startFakeMember("dal-01", "127.50.20.1", "primary");
+  const dal = await startFakeMember("dal-01", "127.50.30.1", "primary");
   t.teardown(dal.stop);
-  const chi = await startFakeMember("chi-02", "127.50.20.2", "standby");
+  const chi = await startFakeMember("chi-02", "127.50.30.2", "standby");
   t.teardown(chi.stop);
   const names: Record<string, string> = {
-    "dal.pg.test": "127.50.20.1",
-    "chi.pg.test": "127.50.20.2",
+    "dal.pg.test": "127.50.30.1",
+    "chi.pg.test": "127.50.30.2",
   };
   const dns = await startFakeDns(dnsHost, names);
   t.teardown(dns.stop);
@@ -80,10 +80,10 @@ for (const program of programs) {
       // HAProxy gives an address to one server of a section alone, unless it is told otherwise.
       await untilStatus(haproxy, "pg-replica/primary.dal-01", /^UP/);
       await dal.stop();
-      const moved = await startFakeMember("dal-moved", "127.50.20.3", "primary");
+      const moved = await startFakeMember("dal-moved", "127.50.30.3", "primary");
       t.teardown(moved.stop);
       await untilStatus(haproxy, "pg-primary/dal-01", /^DOWN/);
-      names["dal.pg.test"] = "127.50.20.3";
+      names["dal.pg.test"] = "127.50.30.3";
       await untilStatus(haproxy, "pg-primary/dal-01", /^UP/);
       t.equal((await visit(listenHost, 6433, 20_000)).landed, "dal-moved");
       await untilStatus(haproxy, "pg-replica/primary.dal-01", /^UP/);

@@ -17,7 +17,7 @@ import type { Command } from "../../../../router/haproxy/runtime/commands.ts";
 import { commandsForHealth } from "../../../../router/haproxy/runtime/orders.ts";
 import { visit } from "../../../support/fake-member.ts";
 import { haproxyPrograms } from "../../../support/haproxy.ts";
-import { chi02, dal01, serverNow, settled, startRig } from "./rig.ts";
+import { chi02, dal01, quiet, serverNow, settled, startRig } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 
 const tracker = { backend: "tracked", server: "dal-01" };
@@ -26,7 +26,7 @@ const probe = { backend: "probe-dal-01", server: "probe" };
 /** Connections, one after the other, until the checks have judged chi-02 again. */
 async function visitUntilChecked(rig: Rig): Promise<string[]> {
   const landed: string[] = [];
-  await eventually("a check of chi-02", { deadlineMs: 10_000, intervalMs: 5 }, async () => {
+  await eventually("a check of chi-02", { deadlineMs: 30_000, intervalMs: 5 }, async () => {
     const one = await visit(rig.host, 6433);
     one.socket.destroy();
     landed.push(one.landed);
@@ -45,9 +45,12 @@ for (const [index, { path, version }] of programs.entries()) {
     t.teardown(rig.stop);
 
     await t.test("G2: out of maint, no connection reaches a standby", async (t) => {
+      // The window ends with the next check, which may be due at once.
+      await rig.chi.hold(1);
       await setServerState(rig.runtime, chi02, "maint");
       await rig.haproxy.askAdmin("set server pg-primary/chi-02 state ready");
       const control = await Promise.all(Array.from({ length: 8 }, () => visit(rig.host, 6433)));
+      rig.chi.letGo();
       for (const one of control) one.socket.destroy();
       t.ok(
         control.some((one) => one.landed === "chi-02"),
@@ -66,6 +69,7 @@ for (const [index, { path, version }] of programs.entries()) {
     });
 
     await t.test("out of drain, sessions stay", async (t) => {
+      await quiet(rig);
       const held = await visit(rig.host, 6433);
       t.equal((await setServerState(rig.runtime, dal01, "drain")).after.state, "drain");
       const back = await setServerState(rig.runtime, dal01, "ready");
@@ -166,6 +170,7 @@ for (const [index, { path, version }] of programs.entries()) {
     });
 
     await t.test("levels of the socket, and its file", async (t) => {
+      await quiet(rig);
       const user = connectRuntime(rig.socket("user.sock"));
       const operator = connectRuntime(rig.socket("operator.sock"));
       const denied = { code: "ERR_HAPROXY_PERMISSION", message: /level is too low/ };
@@ -180,6 +185,7 @@ for (const [index, { path, version }] of programs.entries()) {
     });
 
     await t.test("an answer of many buffers", async (t) => {
+      await quiet(rig);
       const held = await Promise.all(Array.from({ length: 120 }, () => visit(rig.host, 6433)));
       const sessions = await showSessions(rig.runtime);
       t.equal(sessions.filter((one) => one.server === "dal-01").length, 120);

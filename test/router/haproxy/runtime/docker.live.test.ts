@@ -32,6 +32,7 @@ import {
   reloadThroughMaster,
   showOldWorkers,
 } from "../../../../router/haproxy/runtime/master.ts";
+import { findServer } from "../../../../router/haproxy/runtime/servers.ts";
 import { upForWrites } from "../../../../router/haproxy/runtime/orders.ts";
 import { startCountingSocket } from "../../../support/counting-socket.ts";
 import { visit } from "../../../support/fake-member.ts";
@@ -45,13 +46,13 @@ import type { ContainerRouter } from "../../../support/router-container.ts";
 import { startFakeHaproxy } from "../../../support/fake-haproxy.ts";
 
 const { signal } = new AbortController();
-const soon = { deadlineMs: 15_000, intervalMs: 20 };
+const soon = { deadlineMs: 45_000, intervalMs: 20 };
 const members = ["dal-01", "chi-02"];
 
 interface Rig extends ContainerRouter {
   readonly runtime: Runtime;
   readonly master: RuntimeAddress;
-  /** Programs in the router's container, HAProxy's own left out. */
+  /** Programs in the router's container, HAProxy's own left out: pid and command line. */
   readonly guests: () => Promise<string[]>;
 }
 
@@ -67,11 +68,12 @@ async function begin(t: Test, engine: DockerEngine, url?: string): Promise<Rig> 
     runtime: connectRuntime(runtimeAddressOf(environment, router), { deadlineMs: 5000 }),
     master,
     guests: async () => {
-      const script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null; echo; done";
+      const script =
+        "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline 2>/dev/null); done";
       const { stdout } = await engine.exec(named("router"), ["sh", "-c", script], soon);
       const others =
-        /^(haproxy |sh -c for |tr |socat - UNIX|\/bin\/sh .*switchyard-router-answers|sleep )/;
-      return stdout.split("\n").filter((line) => line.trim() !== "" && !others.test(line));
+        /^[0-9]+ (haproxy |sh -c for |tr |socat - UNIX|\/bin\/sh .*switchyard-router-answers|sleep )/;
+      return stdout.split("\n").filter((line) => /^[0-9]+ ./.test(line) && !others.test(line));
     },
   };
   await untilUp(rig, "dal-01");
@@ -130,25 +132,25 @@ async function talk(t: Test, engine: DockerEngine): Promise<void> {
       { name: "nobody", runtime: nobody },
       fleetRouter(environment, router),
     ] as const;
-    const results = await overRouters(fleet, { deadlineMs: 1000 }, observeRouter);
+    const results = await overRouters(fleet, { deadlineMs: 5000 }, observeRouter);
     const said = results.map((one) =>
       "error" in one ? one.error.message : one.value.oldWorkers?.length,
     );
-    t.match(said, [/no reply within 1000 ms/, /connection refused/, /No such container/, 0]);
+    t.match(said, [/no reply within 5000 ms/, /connection refused/, /No such container/, 0]);
   });
 
   await t.test("what a reload leaves on an old worker is seen and closed", async (t) => {
     const app = await visit(host, 6433);
     t.equal(app.landed, "dal-01");
     t.equal((await showSessions(runtime)).filter((one) => one.server === "dal-01").length, 1);
-    t.match(await reloadThroughMaster(master, { deadlineMs: 15_000 }), {
+    t.match(await reloadThroughMaster(master, soon), {
       ok: true,
       log: /Loading success/,
     });
-    const options = { deadlineMs: 5000 };
+    const options = { deadlineMs: 20_000 };
     t.match(await showOldWorkers(master, options), [{ sessions: [{ server: "dal-01" }] }]);
     t.match(await closeOldWorkerSessions(master, options), { closed: 1, waiting: 0 });
-    await withDeadline("the end of the session", 5000, () => app.ended);
+    await withDeadline("the end of the session", 30_000, () => app.ended);
     await untilUp(rig, "dal-01");
   });
 
@@ -167,8 +169,15 @@ async function talk(t: Test, engine: DockerEngine): Promise<void> {
     dal.health = "standby";
     t.ok(await until(/^Server pg-primary\/dal-01 is DOWN/));
     seen.length = 0;
-    await reloadThroughMaster(master, { deadlineMs: 15_000 });
+    await reloadThroughMaster(master, soon);
     t.ok(await until(/^connected$/));
+    // The new worker begins with every server up: what it has not found down does not come up.
+    await eventually("the new worker has found it down", soon, async () => {
+      const { servers } = await showRouter(runtime);
+      return findServer(servers, { backend: "pg-primary", server: "dal-01" })?.state === "down"
+        ? true
+        : undefined;
+    });
     dal.health = "primary";
     t.ok(await until(/^Server pg-primary\/dal-01 is UP/));
     stop.abort();
@@ -217,19 +226,23 @@ async function talk(t: Test, engine: DockerEngine): Promise<void> {
   });
 
   await t.test("a tool that is killed leaves nothing in the container", async (t) => {
+    const ours = new Set(await rig.guests());
     const child = spawn(process.execPath, ["--input-type=module", "-e", holder(environment.name)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     t.teardown(() => child.kill("SIGKILL"));
     const { promise: said, resolve } = Promise.withResolvers<string>();
     child.stdout.on("data", (bytes: Buffer) => resolve(bytes.toString()));
-    t.equal(await withDeadline("the tool", 20_000, () => said), "held\n");
-    t.ok((await rig.guests()).length >= 8, "relays, each with its socat");
-    const mine = (await rig.guests()).length;
+    t.equal(await withDeadline("the tool", 45_000, () => said), "held\n");
+    const its = await eventually("relays, each with its socat", soon, async () => {
+      const found = (await rig.guests()).filter((one) => !ours.has(one));
+      return found.length >= 8 ? found : undefined;
+    });
     child.kill("SIGKILL");
     await eventually("its relays end", soon, async () =>
-      (await rig.guests()).length <= mine - 8 ? true : undefined,
+      (await rig.guests()).some((one) => its.includes(one)) ? undefined : true,
     );
+    t.equal(its.length, 8);
   });
 }
 
@@ -266,7 +279,7 @@ async function holding(t: Test, engine: DockerEngine): Promise<void> {
   await channels.undivert("dal-01", signal);
   t.match(await channels.look(signal), [{ reached: true }]);
   t.equal(counted.opened(), before, "nothing was opened at the engine, so nothing spawned");
-  await reloadThroughMaster(rig.master, { deadlineMs: 15_000 });
+  await reloadThroughMaster(rig.master, soon);
   await untilUp(rig, "dal-01");
   await channels.divertFrom("dal-01", signal);
   t.match(

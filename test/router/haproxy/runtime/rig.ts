@@ -6,7 +6,11 @@
 import { join } from "node:path";
 import { eventually } from "../../../../kit/clock.ts";
 import type { PlainAddress } from "../../../../router/haproxy/runtime/address.ts";
-import { connectRuntime, showServers } from "../../../../router/haproxy/runtime/client.ts";
+import {
+  connectRuntime,
+  showServers,
+  showSessions,
+} from "../../../../router/haproxy/runtime/client.ts";
 import type { Runtime } from "../../../../router/haproxy/runtime/client.ts";
 import { formatServerName } from "../../../../router/haproxy/runtime/servers.ts";
 import type { ServerView } from "../../../../router/haproxy/runtime/servers.ts";
@@ -68,7 +72,7 @@ export async function startRig(program: string, net: string): Promise<Rig> {
 /** Waits until the checks have found what the members are. */
 export async function settled(rig: Pick<Rig, "runtime" | "dal" | "chi">): Promise<void> {
   const want = (member: FakeMember): string => (member.health === "primary" ? "up" : "down");
-  await eventually("the checks agree", { deadlineMs: 10_000, intervalMs: 20 }, async () => {
+  await eventually("the checks agree", { deadlineMs: 30_000, intervalMs: 20 }, async () => {
     const servers = await showServers(rig.runtime);
     const isRight = servers.every((one) => {
       if (one.backup) return true;
@@ -76,6 +80,29 @@ export async function settled(rig: Pick<Rig, "runtime" | "dal" | "chi">): Promis
       return one.state === state && (one.tracks !== undefined || one.check.startsWith("L7"));
     });
     return isRight ? true : undefined;
+  });
+}
+
+/** Does `work` while no check comes to its end: nothing but orders changes a server meanwhile. */
+export async function withoutChecks(
+  { dal, chi }: Pick<Rig, "dal" | "chi">,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    // Of dal-01 three servers are checked.
+    await Promise.all([dal.hold(3), chi.hold(1)]);
+    await work();
+  } finally {
+    dal.letGo();
+    chi.letGo();
+  }
+}
+
+/** Waits until the sessions of clients that have left are over, for HAProxy and for the members. */
+export async function quiet({ runtime, dal, chi }: Rig): Promise<void> {
+  await eventually("none is left", { deadlineMs: 20_000, intervalMs: 10 }, async () => {
+    const left = (await showSessions(runtime)).length + dal.open() + chi.open();
+    return left === 0 ? true : undefined;
   });
 }
 
@@ -105,7 +132,7 @@ defaults
   timeout client 1h
   timeout server 1h
   timeout connect 2s
-  timeout check 1s
+  timeout check 1m
   timeout queue 20s
   default-server inter 1s fastinter 300ms downinter 300ms rise 2 fall 2 on-marked-down shutdown-sessions
 listen pg-primary
