@@ -45,7 +45,7 @@ export function assess(knowledge: Knowledge, policy: Policy, now: number): Asses
   }
   const { askedSince } = knowledge;
   const late = askedSince !== null && now - askedSince >= policy.slowAfterMs;
-  const slow = late || knowledge.link.state === "full";
+  const slow = late || knowledge.link.state !== "up";
   const { answer, reason } = wordFor(knowledge, sample);
   return { answer, slow, reason: slow ? `${reason}; ${slowness(knowledge)}` : reason, link: "up" };
 }
@@ -57,16 +57,26 @@ interface Fault {
 
 const waysOut = { down: "down", silent: "silent", denied: "silent", connecting: "silent" } as const;
 
+/** How long the last answer stands at most while another connection is tried: as long as a slow login. */
+const lostGraceMs = 1000;
+
+/** Why the last answer is kept though the link is not up. */
+const whyKept = {
+  full: "no slot is free",
+  lost: "the connection was lost, and another is being tried",
+} as const;
+
 /** Why Postgres counts as unreachable; null when it does not. */
 function faultOf(knowledge: Knowledge, policy: Policy, now: number): Fault | null {
   const { link, sample } = knowledge;
-  if (link.state !== "up" && link.state !== "full") {
+  if (link.state !== "up" && link.state !== "full" && link.state !== "lost") {
     return { link: waysOut[link.state], reason: link.reason };
   }
   if (sample === null) return { link: "silent", reason: link.reason };
-  const grace = policy.slowGraceMs;
+  const grace =
+    link.state === "lost" ? Math.min(policy.slowGraceMs, lostGraceMs) : policy.slowGraceMs;
   if (now - sample.answeredAt >= grace) {
-    const said = link.state === "full" ? link.reason : "the probe is not answered";
+    const said = link.state === "up" ? "the probe is not answered" : link.reason;
     return { link: "silent", reason: `no answer for more than ${grace} ms: ${said}` };
   }
   if (knowledge.doorSilentSince !== null && now - knowledge.doorSilentSince >= grace) {
@@ -96,5 +106,7 @@ function wordFor(
 }
 
 function slowness({ link }: Knowledge): string {
-  return link.state === "full" ? `no slot is free: ${link.reason}` : "Postgres answers slowly";
+  return link.state === "full" || link.state === "lost"
+    ? `${whyKept[link.state]}: ${link.reason}`
+    : "Postgres answers slowly";
 }

@@ -84,11 +84,11 @@ export class Probe {
   async #round(): Promise<void> {
     // A connection that turns out lost is replaced in the same round: who waits for the round
     // then learns whether Postgres is gone or only the connection was.
-    if (this.#connection !== undefined && (await this.#askOver(this.#connection))) return;
+    if (this.#connection !== undefined && (await this.#askOver(this.#connection, "lost"))) return;
     const connection = await this.#connect();
     if (connection === undefined) return;
     this.#connection = connection;
-    if (!(await this.#askOver(connection))) this.#putOff();
+    if (!(await this.#askOver(connection, "down"))) this.#putOff();
   }
 
   async #connect(): Promise<Connection | undefined> {
@@ -96,7 +96,7 @@ export class Probe {
       return await this.#open();
     } catch (error) {
       this.#putOff();
-      this.#report(error);
+      this.#report(error, "down");
       return undefined;
     }
   }
@@ -118,20 +118,24 @@ export class Probe {
   #lost(connection: Connection, error: PgConnectionError): void {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
-    this.#report(error);
+    this.#report(error, "lost");
     void this.ask();
   }
 
-  #report(error: unknown): void {
+  /** `refused`: what a connection that was closed or refused means, which is "lost" while another is tried. */
+  #report(error: unknown, refused: "lost" | "down"): void {
     if (this.#ended.signal.aborted) return;
-    const state = error instanceof PgConnectionError ? linkByFault[error.fault] : "silent";
+    const known = error instanceof PgConnectionError ? linkByFault[error.fault] : "silent";
+    const state = known === "down" ? refused : known;
     this.#options.onFault({ state, reason: (error as Error).message });
   }
 
-  /** Puts the question over `connection`; false when the connection is lost. */
-  async #askOver(connection: Connection): Promise<boolean> {
+  /** Puts the question over `connection`; false when the connection is lost, which then is `refused`. */
+  async #askOver(connection: Connection, refused: "lost" | "down"): Promise<boolean> {
     const askedAt = this.#options.clock.monotonic();
     const asked = connection.query(probeSql);
+    // Where the end is asked for at this very moment, nobody waits for it.
+    asked.catch(() => undefined);
     try {
       const sample = this.#accept(await this.#inTimeOrElse(asked), askedAt);
       if (sample.role === "primary") await this.#learnPromotion(sample);
@@ -142,7 +146,7 @@ export class Probe {
       if (error instanceof PgConnectionError && error.fault === "failed") return true;
       if (this.#connection === connection) this.#connection = undefined;
       connection.close();
-      this.#report(error);
+      this.#report(error, refused);
       return false;
     }
   }

@@ -35,9 +35,12 @@ export interface TimedSample {
   readonly answeredAt: number;
 }
 
-/** How the probe stands with Postgres, as far as it has been told. */
+/**
+ * How the probe stands with Postgres, as far as it has been told. lost: the connection is, and the
+ * one attempt at another has not ended yet, which tells whether Postgres is gone too.
+ */
 export interface Link {
-  readonly state: "connecting" | "up" | "full" | "silent" | "denied" | "down";
+  readonly state: "connecting" | "up" | "lost" | "full" | "silent" | "denied" | "down";
   readonly reason: string;
 }
 

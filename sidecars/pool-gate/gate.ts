@@ -80,6 +80,8 @@ export class Gate {
   /** Pauses under a new lease. `signal` aborts when nobody waits for the answer any more. */
   async pause(asked: PauseRequest, signal: AbortSignal): Promise<GateAnswer> {
     await this.#started.promise;
+    if (whyNot(this.#keeper.book) === "owed") await this.#keeper.released();
+    // From here to the beginning of the lease nothing is waited for: who asks twice asks once.
     if (this.#stopping) return await this.#refusal(503, "the gate is stopping");
     const { lease = randomUUID(), holder } = asked;
     const standing = standingOf(this.#keeper.book, lease);
@@ -87,7 +89,6 @@ export class Gate {
     if (standing.is === "current") {
       return (await this.#pausing) ?? (await this.renew(lease, asked.ttlMs));
     }
-    if (whyNot(this.#keeper.book) === "owed") await this.#keeper.released();
     const reason = whyNot(this.#keeper.book);
     if (reason !== undefined) return await this.#refusal(reason === "held" ? 409 : 503);
     const terms = { lease, holder, databases: [...new Set(asked.databases)] };
@@ -119,7 +120,8 @@ export class Gate {
       return await this.#refusal(410, why);
     }
     this.#keeper.renew(lease, ttlMs);
-    return this.#reply(lease);
+    // Its time may have been over at this very moment, and was not lengthened then.
+    return (await this.#unlessHeld(lease)) ?? this.#reply(lease);
   }
 
   /** Ends the lease, and answers when clients flow. */

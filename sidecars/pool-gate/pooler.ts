@@ -37,6 +37,7 @@ const cleanLooks = 2;
 
 export class PoolerConsole {
   readonly #target: PgTarget;
+  readonly #ended = new AbortController();
   #asker: Promise<PgConnection> | undefined;
   #idle: PgConnection[] = [];
 
@@ -126,8 +127,9 @@ export class PoolerConsole {
     });
   }
 
-  /** Closes every connection. */
+  /** Closes every connection, and opens no more: who still asks would keep the process alive. */
   close(): void {
+    this.#ended.abort(new Error("pool-gate is stopping"));
     this.#drop();
     for (const line of this.#idle.splice(0)) line.leave();
   }
@@ -140,7 +142,7 @@ export class PoolerConsole {
       if (isAnswer(error)) throw error;
       this.#drop();
       // The connection may have died with an earlier PgBouncer; one that is silent is not asked twice.
-      if (!known || error instanceof DeadlineError) throw error;
+      if (!known || isSilence(error)) throw error;
       return await this.#askOnce(text);
     }
   }
@@ -159,13 +161,20 @@ export class PoolerConsole {
   }
 
   async #open(onLost: () => void): Promise<PgConnection> {
-    return await openPgConnection(this.#target, { deadlineMs: askDeadlineMs, onLost });
+    const { signal } = this.#ended;
+    return await openPgConnection(this.#target, { deadlineMs: askDeadlineMs, signal, onLost });
   }
 }
 
 /** True when PgBouncer answered, be it with an error. */
 function isAnswer(error: unknown): boolean {
   return error instanceof PgConnectionError && error.fault === "failed";
+}
+
+/** True when nothing came back in time, be it to a question or to the login before it. */
+function isSilence(error: unknown): boolean {
+  if (error instanceof PgConnectionError) return error.fault === "silent";
+  return error instanceof DeadlineError;
 }
 
 /** "not paused" is what was wanted, and "no such database" has nobody waiting; the next look tells. */

@@ -37,11 +37,29 @@ export interface FakeUpstream {
 
 const isProbe = (heard: Heard): boolean => heard.name === "";
 
+/** Ports that are free for UDP are tried until one is free for TCP too. */
+const portsMax = 5;
+
 /** Starts one on `host`; with a port, on that. */
 export async function openUpstream(
   host: string,
   answer: (heard: Heard) => void,
   port = 0,
+): Promise<FakeUpstream> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await openAt(host, answer, port);
+    } catch (error) {
+      const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (port !== 0 || !isTaken || tried === portsMax) throw error;
+    }
+  }
+}
+
+async function openAt(
+  host: string,
+  answer: (heard: Heard) => void,
+  port: number,
 ): Promise<FakeUpstream> {
   const udp = createSocket(host.includes(":") ? "udp6" : "udp4");
   const tcp = createServer((socket) => converse(socket));
@@ -91,7 +109,7 @@ export async function openUpstream(
   });
   const address = { host, port: udp.address().port };
   await new Promise<void>((resolve, reject) => {
-    tcp.once("error", reject);
+    tcp.once("error", (error) => udp.close(() => reject(error)));
     tcp.listen(address.port, host, resolve);
   });
   const upstream: FakeUpstream = {

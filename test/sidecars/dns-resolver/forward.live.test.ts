@@ -95,7 +95,7 @@ t.test("F3: replies nobody waits for are dropped", async (t) => {
   const quick = await upstream(t, (heard) => {
     for (let times = 0; times < 3; times += 1) heard.reply({ answer: [a("@", "192.0.2.1")] });
   });
-  const way = forwarder(t, [slow, quick], { limits: { hedgeMinMs: 20 } });
+  const way = forwarder(t, [slow, quick], { limits: { hedgeMinMs: 200 } });
   t.match(await ask(way), well);
   late();
   await eventually("both late replies", soon, () =>
@@ -152,9 +152,9 @@ t.test(
 t.test("F5: the next is asked when one is silent, and the end comes in time", async (t) => {
   const [mute, deaf] = [await upstream(t, silence), await upstream(t, silence)];
   const quick = await upstream(t, address);
-  t.match(await ask(forwarder(t, [mute, quick], { limits: { hedgeMinMs: 50 } })), well);
+  t.match(await ask(forwarder(t, [mute, quick], { limits: { hedgeMinMs: 300 } })), well);
   t.equal(mute.heard.length, 1);
-  const limits = { totalMs: 300, hedgeMinMs: 30 };
+  const limits = { totalMs: 1500, hedgeMinMs: 100 };
   const way = forwarder(t, [mute, deaf], { limits });
   t.match(await ask(way), { rcode: "SERVFAIL", edns: "1232 ede 22" });
   t.ok(mute.heard.length > 2 && deaf.heard.length > 1, "both were asked again");
@@ -169,7 +169,7 @@ t.test("F5: the next is asked when one is silent, and the end comes in time", as
 t.test("F6: one that is dead is left alone until it answers again", async (t) => {
   const dead = await upstream(t, silence);
   const others = [await upstream(t, address), await upstream(t, address)];
-  const way = forwarder(t, [dead, ...others], { limits: { hedgeMinMs: 60, probeMs: 20 } });
+  const way = forwarder(t, [dead, ...others], { limits: { hedgeMinMs: 300, probeMs: 20 } });
   let asked = 0;
   const askAll = async (count: number): Promise<void> => {
     for (let index = 0; index < count; index += 1) {
@@ -197,7 +197,7 @@ t.test("F6: one that is dead is left alone until it answers again", async (t) =>
 
 t.test("F6: when all are out, they are asked all the same", async (t) => {
   const only = await upstream(t, silence);
-  const way = forwarder(t, [only], { limits: { totalMs: 200, hedgeMinMs: 20, probeMs: 1e6 } });
+  const way = forwarder(t, [only], { limits: { totalMs: 1000, hedgeMinMs: 50, probeMs: 1e6 } });
   t.match(await ask(way, { name: "one.example.com" }), { rcode: "SERVFAIL" });
   t.equal(way.counters()["upstreamOut"], 1);
   only.answer = address;
@@ -213,7 +213,10 @@ t.test(
     const first = ask(way, { name: "one.example.com" });
     await eventually("it is out", soon, () => way.counters()["upstreamOut"] === 1 || undefined);
     let late: () => void = silence;
-    only.answer = (heard) => (late = () => heard.reply({ answer: [a("@", "192.0.2.1")] }));
+    // The first is asked again now and then, and is to have no answer at all.
+    only.answer = (heard) => {
+      if (heard.name === "two.example.com") late = () => address(heard);
+    };
     t.match(await ask(way, { name: "two.example.com" }), {
       rcode: "SERVFAIL",
       edns: "1232 ede 22",
@@ -224,7 +227,9 @@ t.test(
       "the first, which began while there was hope, waits still",
     );
     late();
-    only.answer = address;
+    only.answer = (heard) => {
+      if (heard.name !== "one.example.com") address(heard);
+    };
     await eventually("it is in again, and asked with patience", soon, async () => {
       const name = `n${only.heard.length}.example.com`;
       return (await ask(way, { name })).rcode === "NOERROR" || undefined;
@@ -280,7 +285,7 @@ t.test("F8: one that does not know EDNS is asked without", async (t) => {
 t.test("F9, F10, F11: kept answers age, and outlive their upstream for a while", async (t) => {
   const far = await upstream(t, address);
   const clock = clockAhead();
-  const limits = { totalMs: 100, hedgeMinMs: 20 };
+  const limits = { totalMs: 1000, hedgeMinMs: 200 };
   const way = forwarder(t, [far], { limits }, clock);
   await ask(way);
   clock.aheadMs += 299_000;
@@ -474,7 +479,7 @@ t.test("N11: the end of a chain that leaves the zone", async (t) => {
       heard.reply({ rcode: 3, authority: [soa("com", 60, 60)] });
     else if (heard.name === name) heard.reply({ answer: [cname("@", b), a(b, "192.0.2.1", 60)] });
   });
-  const way = forwarder(t, [far], { limits: { totalMs: 100 } });
+  const way = forwarder(t, [far], { limits: { totalMs: 1000 } });
   const target = (one: string) => way.resolveTarget(Uint8Array.from(wireName(one)), 1);
   const found = await target(name);
   t.equal(found?.rcode, 0);

@@ -106,7 +106,7 @@ export async function runResolver(
   const child = spawn(launcher, [...words], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: programPath, ...variables },
-    timeout: 20_000,
+    timeout: 60_000,
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {

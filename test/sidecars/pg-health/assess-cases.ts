@@ -50,6 +50,7 @@ function knowing(sample: Sample | null, change: Partial<Knowledge> = {}, ageMs =
 
 const full = { state: "full", reason: "sorry, too many clients already" } as const;
 const down = { state: "down", reason: "ECONNREFUSED" } as const;
+const lost = { state: "lost", reason: "ECONNRESET" } as const;
 const url = "http://10.0.0.2:8008";
 
 t.test("from knowledge to an answer", async (t) => {
@@ -108,8 +109,18 @@ t.test("from knowledge to an answer", async (t) => {
       want: "unreachable",
     },
     {
-      name: "refused or lost, however young the last answer",
+      name: "refused, however young the last answer",
       given: knowing(primary, { link: down }, 1),
+      want: "unreachable",
+    },
+    {
+      name: "lost, while another connection is tried",
+      given: knowing(primary, { link: lost }, 1),
+      want: "primary (slow)",
+    },
+    {
+      name: "lost, and another is tried for long",
+      given: knowing(primary, { link: lost }, 1000),
       want: "unreachable",
     },
     {
@@ -182,6 +193,11 @@ t.test("every 503 says why, and peers learn whether Postgres is down or silent",
   const reason = (given: Knowledge): string => assess(given, policy, now).reason;
   t.match(reason(knowing(primary, { link: down })), /ECONNREFUSED/);
   t.match(reason(knowing(primary, {}, 3000)), /no answer for more than 3000 ms/);
+  t.match(
+    reason(knowing(primary, { link: lost }, 1000)),
+    /no answer for more than 1000 ms: ECONNRESET/,
+  );
+  t.match(reason(knowing(primary, { link: lost })), /another is being tried: ECONNRESET/);
   t.match(reason(knowing(primary, { link: full }, 3000)), /too many clients/);
   t.match(reason(knowing(primary, { awaitedPeers: [url] })), /waiting for peers: .*10\.0\.0\.2/);
   t.match(reason(knowing(primary, { poolerDead: "refused" })), /node pooler is dead: refused/);
@@ -190,6 +206,7 @@ t.test("every 503 says why, and peers learn whether Postgres is down or silent",
   t.equal(link(knowing(primary)), "up");
   t.equal(link(knowing(primary, { poolerDead: "refused" })), "up");
   t.equal(link(knowing(primary, { awaitedPeers: [url] })), "up");
+  t.equal(link(knowing(primary, { link: lost })), "up", "a peer that was stopped says down");
   t.equal(link(knowing(primary, { link: down })), "down");
   t.equal(link(knowing(primary, {}, 3000)), "silent");
   t.equal(link(knowing(null)), "silent");

@@ -165,6 +165,8 @@ t.test("the node pooler", async (t) => {
     PG_HEALTH_POOLER_USER: admin.user,
     PG_HEALTH_POOLER_PASSWORD: "wrong",
   });
+  // Its Postgres may be the slower one to answer.
+  await wrong.becomes("primary", 20_000);
   await eventually("the login is refused", { deadlineMs: 20_000, intervalMs: 20 }, async () =>
     /authentication/.test((await wrong.status()).pooler.detail) ? true : undefined,
   );
@@ -182,7 +184,7 @@ t.test("the node pooler", async (t) => {
   await plainState("ok");
   await pooler.kill("SIGKILL");
   await plainState("dead");
-  t.equal((await without.get("/")).text, "unreachable\n");
+  t.equal(await without.word("/"), "unreachable");
 });
 
 t.test("peers", async (t) => {
@@ -192,10 +194,10 @@ t.test("peers", async (t) => {
     startHealth(t, "127.40.4.1", {
       ...variables,
       PG_HEALTH_PEERS: `${peer.url},${other.url}`,
-      PG_HEALTH_PEER_DEADLINE: "1500ms",
+      PG_HEALTH_PEER_DEADLINE: "4s",
     });
   let health = await start();
-  t.equal((await health.get("/")).text, "unreachable\n", "it waits for its peers");
+  t.equal(await health.word("/"), "unreachable", "it waits for its peers");
   // Its own Postgres may not have answered yet.
   await eventually("it says so", { deadlineMs: 20_000, intervalMs: 10 }, async () => {
     const { reason } = await health.status();
@@ -226,14 +228,14 @@ t.test("peers", async (t) => {
   await eventually("a foreign peer is seen", { deadlineMs: 20_000, intervalMs: 20 }, async () =>
     (await health.status()).peers[0]?.state === "foreign" ? true : undefined,
   );
-  t.equal((await health.get("/")).text, "primary\n", "another system's primary does not count");
+  t.equal(await health.word("/"), "primary", "another system's primary does not count");
   await peer.say(says({ timeline: 2, promotedAt: before }));
   await health.becomes("fenced", 20_000);
   await peer.say(undefined);
   await eventually("the peer is silent", { deadlineMs: 20_000, intervalMs: 20 }, async () =>
     (await health.status()).peers[0]?.state === "unreachable" ? true : undefined,
   );
-  t.equal((await health.get("/")).text, "fenced\n", "silence releases nothing");
+  t.equal(await health.word("/"), "fenced", "silence releases nothing");
   await peer.say(standby);
   await health.becomes("primary", 20_000);
   await peer.say(says({}));

@@ -6,7 +6,7 @@ import { runHealth, startHealth } from "../../support/health-process.ts";
 import type { HealthProcess } from "../../support/health-process.ts";
 import { RealPostgres, signalEach, superuser } from "../../support/real-postgres.ts";
 
-const slowGraceMs = 1500;
+const slowGraceMs = 4000;
 const host = "127.40.1.1";
 const plain = { user: "health", password: "another-password" };
 
@@ -57,6 +57,14 @@ const refusals = (answers: readonly string[]): string[] =>
 const backendsSql = `SELECT pid FROM pg_stat_activity
   WHERE application_name = 'switchyard-pg-health' AND usename = '${plain.user}'`;
 
+/** Waits until pg-health has one connection: one that a probe was late on may just be ending. */
+async function oneBackend(): Promise<number> {
+  return await eventually("one connection", { deadlineMs: 20_000, intervalMs: 50 }, async () => {
+    const [first, ...more] = await postgres.sql(backendsSql);
+    return more.length === 0 && first !== undefined ? Number(first["pid"]) : undefined;
+  });
+}
+
 t.test("what each path answers on a primary", async (t) => {
   await asPlain.becomes("primary", 20_000);
   const rows = [
@@ -94,23 +102,24 @@ t.test("one connection and one probe, however many ask", async (t) => {
     JOIN pg_roles r ON r.oid = s.userid
     WHERE r.rolname = '${plain.user}' AND query LIKE '%pg_is_in_recovery%'`;
   const calls = async (): Promise<number> => Number((await postgres.sql(callsSql))[0]?.["calls"]);
-  const before = await calls();
   const began = systemClock.monotonic();
+  const before = await calls();
   const ages: number[] = [];
-  for (let round = 0; round < 20; round += 1) {
+  // A second at least: a quicker machine would be done before the next probe is due.
+  for (let round = 0; round < 20 || systemClock.monotonic() - began < 1000; round += 1) {
     const burst = Array.from({ length: 50 }, () => asPlain.get("/"));
     const answers = await Promise.all(burst);
     t.strictSame(refusals(answers.map((one) => one.text.trim())), []);
     const { slow, probeAgeMs } = await asPlain.status();
     if (!slow) ages.push(probeAgeMs ?? Infinity);
   }
-  const seconds = (systemClock.monotonic() - began) / 1000;
   const made = (await calls()) - before;
+  const seconds = (systemClock.monotonic() - began) / 1000;
   // On demand at most one in 200 ms, and the tick twice a second.
-  t.ok(made <= seconds * 7 + 2, `${made} probes for 1000 requests in ${seconds.toFixed(1)} s`);
+  t.ok(made <= seconds * 7 + 2, `${made} probes for so many requests in ${seconds.toFixed(1)} s`);
   t.ok(made >= 1, "and it did probe");
   t.ok(Math.max(...ages) <= 250, `no answer is older than 250 ms: ${Math.max(...ages)}`);
-  t.equal((await postgres.sql(backendsSql)).length, 1);
+  await oneBackend();
 });
 
 t.test("default_transaction_read_only is a 503 of its own", async (t) => {
@@ -155,9 +164,11 @@ t.test("pitfall 27: every slot taken never looks like a failover", async (t) => 
   // Refused with 53300 for certain, whoever else is quicker.
   await admin.query(`ALTER ROLE ${plain.user} CONNECTION LIMIT 0`);
   await admin.query(cut, [plain.user]);
-  await asPlain.becomes("primary (slow)", 20_000);
-  t.equal((await asPlain.get("/")).status, 200, "the last role is kept");
-  t.match((await asPlain.status()).reason, "too many connections");
+  const kept = await eventually("it says why", { deadlineMs: 20_000, intervalMs: 5 }, async () => {
+    const status = await asPlain.status();
+    return status.reason.includes("too many connections") ? status : undefined;
+  });
+  t.match(kept, { answer: "primary", slow: true }, "the last role is kept");
   await asPlain.becomes("unreachable", 20_000);
   const { probeAgeMs, reason } = await asPlain.status();
   t.ok((probeAgeMs ?? 0) >= slowGraceMs, `for the grace: ${probeAgeMs} ms`);
@@ -167,12 +178,27 @@ t.test("pitfall 27: every slot taken never looks like a failover", async (t) => 
 });
 
 t.test("a connection that is cut is not a Postgres that is gone", async (t) => {
-  const [before] = await postgres.sql(backendsSql);
-  await postgres.sql(`SELECT pg_terminate_backend(${String(before?.["pid"])})`);
+  const before = await oneBackend();
+  await postgres.sql(`SELECT pg_terminate_backend(${before})`);
   t.strictSame(refusals(await answersDuring(asPlain, 3)), []);
-  const after = await postgres.sql(backendsSql);
-  t.equal(after.length, 1);
-  t.not(after[0]?.["pid"], before?.["pid"], "it is another connection");
+  const after = await oneBackend();
+  t.not(after, before, "it is another connection");
+
+  await asPlain.becomes("primary", 20_000);
+  const told = asPlain.output().length;
+  // The next one is not answered for as long as the test likes.
+  signalEach([postgres.pid], "SIGSTOP");
+  signalEach([after], "SIGTERM");
+  const trying = "the connection was lost, and another is being tried";
+  const options = { deadlineMs: 20_000, intervalMs: 5 };
+  const before503 = await eventually("the last word is kept", options, async () => {
+    const { reason } = await asPlain.status();
+    const [said = "", ...rest] = asPlain.output().slice(told).split(trying);
+    return rest.length > 0 || reason.includes(trying) ? said : undefined;
+  });
+  signalEach([postgres.pid], "SIGCONT");
+  t.notMatch(before503, "answers unreachable", "before it is known that Postgres is gone");
+  await asPlain.becomes("primary", 20_000);
 });
 
 t.test("a connection that dies without a word is replaced within the grace", async (t) => {
@@ -198,26 +224,25 @@ for (const [what, pids] of [
     const frozen = await pids();
     signalEach(frozen, "SIGSTOP");
     const seen: string[] = [];
-    const slowest: number[] = [];
+    const took: number[] = [];
     await eventually("503", { deadlineMs: 20_000, intervalMs: 10 }, async () => {
       const answer = await asPlain.get("/");
       const text = answer.text.trim();
       if (seen.at(-1) !== text) seen.push(text);
-      slowest.push(answer.ms);
+      took.push(answer.ms);
       return answer.status === 503 ? true : undefined;
     });
     const { reason } = await asPlain.status();
     t.match(reason, `for more than ${slowGraceMs} ms`);
     t.equal(seen.at(-1), "unreachable");
     if (frozen.length > 1) t.ok(seen.includes("primary (slow)"), seen.join(", "));
-    t.ok(Math.max(...slowest) < slowGraceMs, "no request waits for Postgres");
+    const median = took.toSorted((one, other) => one - other)[Math.floor(took.length / 2)];
+    t.ok((median ?? Infinity) < slowGraceMs / 2, `no request waits for Postgres: ${median} ms`);
     t.equal((await asPlain.get("/readyz")).status, 503);
     t.equal((await asPlain.get("/livez")).status, 200);
     signalEach(frozen, "SIGCONT");
     await asPlain.becomes("primary", 20_000);
-    await eventually("one connection", { deadlineMs: 20_000, intervalMs: 50 }, async () =>
-      (await postgres.sql(backendsSql)).length === 1 ? true : undefined,
-    );
+    await oneBackend();
   });
 }
 
