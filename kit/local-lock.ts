@@ -10,6 +10,8 @@ import { withDeadline } from "./clock.ts";
 
 /** A holder says one short line; whatever else listens there is not listened to. */
 const purposeLimit = 300;
+/** A holder that is at work may take a while to say it; one that is frozen never does. */
+const askDeadlineMs = 3000;
 
 /**
  * Takes the lock called `name` (at most 90 bytes) without waiting; `purpose` is what others are told.
@@ -38,7 +40,7 @@ export async function tryLocalLock(
 /** What the holder of the lock says it is for, with its pid; "another tool" where it says nothing. */
 export async function askLocalHolder(name: string): Promise<string> {
   try {
-    return await withDeadline("the holder of the lock", 500, async (signal) => {
+    return await withDeadline("the holder of the lock", askDeadlineMs, async (signal) => {
       const socket = connect({ path: abstractPath(name) });
       signal.addEventListener("abort", () => socket.destroy(), { once: true });
       let text = "";

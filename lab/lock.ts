@@ -10,8 +10,8 @@ export class LabLockedError extends Error {
   readonly code = "ERR_LOCKED";
 }
 
-/** Long enough for an up or a down that is under way. */
-const patienceMs = 30_000;
+/** Long enough for an up or a down that is under way, also on a busy machine. */
+const patienceMs = 60_000;
 
 /**
  * Runs `work` while holding the lock called `name`; `purpose` is what others are told.

@@ -111,7 +111,7 @@ async function makeOrClear(
   const note = timed(options.note);
   await driver.prepare({ note, signal: options.signal, cluster: request.cluster });
   const { driver: _, ...wanted } = request;
-  const state = await claimPlace(place, driver, wanted);
+  const { state, settle } = await claimPlace(place, driver, wanted);
   try {
     const model = modelOf(place, state);
     const { configFolder } = state;
@@ -135,6 +135,8 @@ async function makeOrClear(
       options.note(`not all could be cleared away: ${left.message}; ${again}`);
     });
     throw error;
+  } finally {
+    settle();
   }
 }
 

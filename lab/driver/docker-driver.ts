@@ -96,7 +96,7 @@ function engineOf(url: string): {
   return { engine, isHere, close: () => opened?.close() };
 }
 
-const killDeadlineMs = 10_000;
+const killDeadlineMs = 60_000;
 /** After which a pooler is asked to stop once more: the time that docker stop gives by default. */
 const stopGraceMs = 10_000;
 

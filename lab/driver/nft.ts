@@ -9,6 +9,9 @@ export class CutError extends Error {
   readonly code = "ERR_LAB_CUT";
 }
 
+/** Others change the packet rules of a busy machine too, and hold them meanwhile. */
+const deadlineMs = 30_000;
+
 /** Packets on their way out of this machine's programs, or from one container to another. */
 export type NftFamily = "ip" | "bridge";
 
@@ -19,7 +22,7 @@ export type NftFamily = "ip" | "bridge";
 export async function chainsOf(family: NftFamily, table: string): Promise<string[]> {
   const program = await findNft();
   const listed = await runChild(program, ["-j", "list", "chains", family], {
-    deadlineMs: 5000,
+    deadlineMs,
     env: plainEnvironment,
   }).catch((cause: Error) => {
     throw notPermitted("list of the packet rules", cause);
@@ -37,7 +40,7 @@ export async function chainsOf(family: NftFamily, table: string): Promise<string
 export async function runNft(script: string, what: string): Promise<void> {
   const program = await findNft();
   await runChild(program, ["-f", "/dev/stdin"], {
-    deadlineMs: 5000,
+    deadlineMs,
     env: plainEnvironment,
     input: script,
   }).catch((cause: Error) => {

@@ -18,7 +18,15 @@ import { startManagedNodes } from "./process-autoctl.ts";
 import { processKeys } from "./process-keys.ts";
 import { makePrimary, makeStandby } from "./process-postgres.ts";
 import { processStates } from "./process-states.ts";
-import { awaitPart, freezeParts, killParts, launchPart, stopPart, thawParts } from "./process.ts";
+import {
+  awaitPart,
+  freezeParts,
+  killParts,
+  launchPart,
+  signalDeadlineMs,
+  stopPart,
+  thawParts,
+} from "./process.ts";
 import type { StartedPart } from "./process.ts";
 import { processesUnder, signalProcess, startOf } from "./processes.ts";
 import { removeLeftovers } from "./leftovers.ts";
@@ -156,7 +164,7 @@ async function destroyProcesses(
   let found = false;
   await eventually(
     `end of the processes in ${folder}`,
-    { deadlineMs: 4000, intervalMs: 10 },
+    { deadlineMs: signalDeadlineMs, intervalMs: 10 },
     () => {
       const left = processesUnder(folder);
       for (const { pid } of left) signalProcess(pid, "SIGKILL");

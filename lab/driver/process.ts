@@ -46,7 +46,11 @@ const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   resolver: [],
 };
 
-const signalDeadlineMs = 10_000;
+/** Half a second in which a part is not seen: it has ended. */
+const emptyLooksMost = 25;
+
+/** A process that waits for its disk hears of a signal only afterwards. */
+export const signalDeadlineMs = 60_000;
 
 /**
  * Starts the program of a part that has no process; does not wait until it answers (`awaitPart` does).
@@ -101,9 +105,9 @@ export async function awaitPart(
         emptyLooks = 0;
         return (await partAnswers(part)) ? true : undefined;
       }
-      // For a moment within its execve(2) a program may be read by root alone.
+      // For a moment within its execve(2), which may wait for a disk, root alone may read a program.
       emptyLooks += 1;
-      ended.itself = emptyLooks > 1;
+      ended.itself = emptyLooks > emptyLooksMost;
       return ended.itself ? true : undefined;
     });
   } catch (cause) {

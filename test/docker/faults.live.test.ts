@@ -13,7 +13,7 @@ import { signalOne } from "../support/kill-process.ts";
 import { ask, breaksParts, cutsParts, stateOf } from "../support/lab-faults.ts";
 import { withLab } from "../support/lab.ts";
 
-const soon = { deadlineMs: 20_000, intervalMs: 50 };
+const soon = { deadlineMs: 60_000, intervalMs: 50 };
 const engine = await engineHere();
 const skip = typeof engine === "string" ? engine : false;
 const root = process.getuid?.() === 0;
@@ -127,7 +127,7 @@ t.test("faults of a lab of containers", { skip }, async (t) => {
       t.teardown(() => rm(wrongFile, { force: true }));
       await writeFile(wrongFile, stringify(text));
       const check = await runChild(inCheckout("bin/router"), [wrong, "check"], {
-        deadlineMs: 20_000,
+        deadlineMs: 60_000,
         accept: [0, 1, 3, 78],
       });
       t.not(check.code, 0);

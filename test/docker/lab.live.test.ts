@@ -1,7 +1,7 @@
 /** bin/lab up --driver docker as an operator runs it: what is there, what goes, and what is refused. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, chmod, mkdtemp, rm } from "node:fs/promises";
+import { access, appendFile, chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -33,7 +33,7 @@ function engineOr(): DockerEngine {
 /** Runs bin/lab to its end; every exit code is a result. */
 async function lab(words: readonly string[], env?: Record<string, string>): Promise<ChildResult> {
   return await runChild(inCheckout("bin/lab"), words, {
-    deadlineMs: 90_000,
+    deadlineMs: 180_000,
     accept: [0, 1, 3, 4, 64, 69, 75, 78],
     ...(env === undefined ? {} : { env: { PATH: process.env["PATH"] ?? "", ...env } }),
   });
@@ -53,7 +53,7 @@ async function remains(name: string): Promise<string[]> {
     ),
   );
   const rules = place.privileged
-    ? await runChild("/usr/sbin/nft", ["list", "tables"], { deadlineMs: 5000 })
+    ? await runChild("/usr/sbin/nft", ["list", "tables"], { deadlineMs: 30_000 })
     : { stdout: "" };
   return [
     ...there.flat(),
@@ -97,7 +97,7 @@ t.test("up, all there is about it, and down", { skip }, async (t) => {
   const secrets = [json.password, json.superuser.password];
   for (const one of secrets) t.notOk(up.stderr.includes(one), "no password among the progress");
   const raw = await runChild("/usr/bin/docker", ["inspect", ...seen.map((one) => one.id)], {
-    deadlineMs: 10_000,
+    deadlineMs: 60_000,
   });
   for (const one of secrets) t.notOk(raw.stdout.includes(one), "nor in what the engine shows");
   await eventually(
@@ -114,11 +114,15 @@ t.test("up, all there is about it, and down", { skip }, async (t) => {
   const other = await lab(["up", "--name", name, "--driver", "process"]);
   t.equal(other.code, 3);
   t.match(other.stderr, /driver docker instead of process; nothing was changed/);
-  const topology = await runChild(inCheckout("bin/recovery"), [name, "topology"], {
-    deadlineMs: 20_000,
-    accept: [0, 1, 2],
+  // A probe may take longer than it may while the machine is busy.
+  await appendFile(join(place.configFolder, `${name}.yml`), "thresholds:\n  probe: 20s\n");
+  const patience = { deadlineMs: 60_000, intervalMs: 500 };
+  const topology = await eventually("topology finds nothing", patience, async () => {
+    const options = { deadlineMs: 20_000, accept: [0, 1, 2] };
+    const seen = await runChild(inCheckout("bin/recovery"), [name, "topology"], options);
+    return seen.code === 0 ? seen : undefined;
   });
-  t.equal(topology.code, 0, topology.stdout);
+  t.match(topology.stdout, "dal-01");
   const gate = `${name}-pool-gate-app-01`;
   await engine.remove(gate);
   const start = await lab(["start", "app-01/gate", "--name", name]);
@@ -144,10 +148,18 @@ for (const [number, signal] of [
     const exit = once(child, "exit");
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    // It goes no further meanwhile.
+    const hold = (): void => {
+      if (!said.includes("containers are made")) return;
+      child.kill("SIGSTOP");
+      child.stderr.off("data", hold);
+    };
+    child.stderr.on("data", hold);
     await eventually("containers are made", { deadlineMs: 60_000, intervalMs: 20 }, () =>
       said.includes("containers are made") ? true : undefined,
     );
     child.kill(signal);
+    child.kill("SIGCONT");
     t.strictSame(await exit, signal === "SIGINT" ? [4, null] : [null, signal]);
     if (signal === "SIGKILL") {
       t.not((await remains(name)).length, 0);

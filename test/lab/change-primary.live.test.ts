@@ -13,7 +13,7 @@ import { withLab } from "../support/lab.ts";
 import type { TestLab } from "../support/lab.ts";
 
 const checkout = inCheckout("");
-const soon = { deadlineMs: 20_000, intervalMs: 20 };
+const soon = { deadlineMs: 60_000, intervalMs: 20 };
 const quiet = { note: () => undefined, signal: new AbortController().signal };
 
 function loginOf(lab: TestLab) {
@@ -142,7 +142,7 @@ t.test("bin/demo", async (t) => {
   const place = await labPlace();
   const demo = (...words: string[]) =>
     runChild(process.execPath, [join(checkout, "bin/commands/demo.ts"), ...words], {
-      deadlineMs: 90_000,
+      deadlineMs: 180_000,
       accept: [0, 1, 4, 64],
     });
   const before = await listLabs(place);

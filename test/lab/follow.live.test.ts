@@ -12,13 +12,13 @@ import { runChild } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
 import { findPrograms } from "../../lab/programs.ts";
 import { ask } from "../support/lab-faults.ts";
-import { withLab } from "../support/lab.ts";
+import { makePatient, withLab } from "../support/lab.ts";
 import type { TestLab } from "../support/lab.ts";
 import { cannotHaveOwn, ownNames } from "../support/own-name-server.ts";
 import type { OwnNames } from "../support/own-name-server.ts";
 import { startRecovery } from "../support/recovery-process.ts";
 
-const soon = { deadlineMs: 30_000, intervalMs: 100 };
+const soon = { deadlineMs: 60_000, intervalMs: 100 };
 const whoAnswers = "SELECT current_setting('cluster_name')";
 /** As docs/names.md has it: whoever is let in by a standby goes, and is led to the primary. */
 const guard =
@@ -30,7 +30,7 @@ const machines = "/etc/resolv.conf";
 /** Whether this PgBouncer sees a new serial: c-ares keeps an SOA for an hour since its version 1.31. */
 async function seesSerials(): Promise<boolean> {
   const { pgbouncer } = await findPrograms();
-  const { stdout } = await runChild(pgbouncer, ["--version"], { deadlineMs: 5000 });
+  const { stdout } = await runChild(pgbouncer, ["--version"], { deadlineMs: 30_000 });
   const [, major, minor] = /adns: c-ares ([0-9]+)\.([0-9]+)/.exec(stdout) ?? [];
   return major === "1" && Number(minor) < 31;
 }
@@ -72,6 +72,7 @@ async function comesTo(t: Test, client: Client): Promise<string> {
 
 t.test("by name alone", { skip: await cannotHaveOwn() }, async (t) => {
   const lab = await withLab(t, { names: true });
+  await makePatient(lab);
   const { user, password, database, resolvers, environment } = lab.json;
   const name = `primary.${environment}.temps.local`;
   const own = await ownNames(t, resolvers.at(-1)?.dns.host ?? "");
@@ -124,7 +125,7 @@ t.test("by name alone", { skip: await cannotHaveOwn() }, async (t) => {
 
   const flip = startRecovery(t, [lab.name, "flip-db", "--yes"], { stateHome: t.testdir() });
   // It asks from now on, and nobody lets it in before chi-02 is the primary.
-  const long = { ...soon, deadlineMs: 60_000 };
+  const long = { ...soon, deadlineMs: 120_000 };
   const letIn = eventually("chi-02 lets in", long, async () =>
     ask(await guarded("chi"), `${whoAnswers} || ' ' || pg_is_in_recovery()`),
   );
@@ -142,7 +143,9 @@ t.test("by name alone", { skip: await cannotHaveOwn() }, async (t) => {
   });
 
   t.equal(await readFile(machines, "utf8"), before, "the machine's is as it was");
-  const asked = { deadlineMs: 15_000, accept: [2] };
-  const { stdout } = await runChild("/usr/bin/getent", ["hosts", name], asked);
+  // The machine's own name servers may be out of reach: its resolver is told to be quick about that.
+  const asked = { deadlineMs: 60_000, accept: [2] };
+  const words = ["RES_OPTIONS=timeout:1 attempts:1", "/usr/bin/getent", "hosts", name];
+  const { stdout } = await runChild("/usr/bin/env", words, asked);
   t.equal(stdout, "", "and it knows nothing of the name");
 });

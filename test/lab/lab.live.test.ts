@@ -12,12 +12,14 @@ import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
+import { holdPlace } from "../../lab/claim.ts";
 import { labDown } from "../../lab/down.ts";
 import { listCuts } from "../../lab/driver/faults.ts";
 import type { LabModel } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
 import { processesOf, processesUnder, signalProcess } from "../../lab/driver/processes.ts";
 import { environmentHead } from "../../lab/environment.ts";
+import { withLock } from "../../lab/lock.ts";
 import { freeIndexes, labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
 import { checkProcesses } from "../../lab/driver/process-place.ts";
@@ -31,7 +33,7 @@ const nameOf = (number: number): string => `t${process.pid}-${900 + number}`;
 /** Runs bin/lab to its end; every exit code is a result. */
 async function lab(...words: string[]): Promise<ChildResult> {
   const accept = [0, 1, 3, 4, 64, 69, 75, 78];
-  return await runChild(join(checkout, "bin/lab"), words, { deadlineMs: 60_000, accept });
+  return await runChild(join(checkout, "bin/lab"), words, { deadlineMs: 120_000, accept });
 }
 
 /** The same, for who speaks to an engine of another machine. */
@@ -57,7 +59,7 @@ async function remains(name: string, model: LabModel | undefined): Promise<strin
   );
   const others = processesUnder(folder).map(({ pid }) => `process ${pid}`);
   const ruleset = place.privileged
-    ? await runChild("/usr/sbin/nft", ["list", "tables"], { deadlineMs: 5000 })
+    ? await runChild("/usr/sbin/nft", ["list", "tables"], { deadlineMs: 30_000 })
     : { stdout: "" };
   const tables = ruleset.stdout.split("\n").filter((line) => line.includes(name.replace("-", "_")));
   return [...there.flat(), ...parts, ...others, ...tables];
@@ -92,7 +94,7 @@ t.test("up, all there is about it, and down", async (t) => {
     t.notMatch(status, /^Uid:\s+0\b/m, "Postgres never runs as root");
   }
   const secrets = join(model.folder, "secrets");
-  const modes = await runChild("/usr/bin/find", [secrets, "-perm", "/077"], { deadlineMs: 5000 });
+  const modes = await runChild("/usr/bin/find", [secrets, "-perm", "/077"], { deadlineMs: 30_000 });
   t.equal(modes.stdout, "", "secrets are for their owner alone");
 
   const again = await lab("up", "--name", name, "--json");
@@ -190,14 +192,35 @@ t.test("down after a crash of everything, with a cut, and without lab.json", asy
   t.doesNotThrow(() => checkProcesses(one.model));
 });
 
-t.test("an address that something else has moves the lab to the next place", async (t) => {
-  const [lowest = 0] = await freeIndexes(place);
-  const squatter = createServer();
-  t.teardown(() => squatter.close());
-  squatter.listen({ host: `127.${10 + lowest}.0.2`, port: 6432 });
-  await once(squatter, "listening");
+/** Takes the two lowest places: one as a lab of another user that is being made, one by an address. */
+async function squat(t: Test): Promise<number[]> {
+  // As an up does it: while nobody else looks for a place.
+  return await withLock("lab-index", { purpose: "a test" }, async () => {
+    const taken: number[] = [];
+    for (const index of await freeIndexes(place)) {
+      const settle = await holdPlace(index, nameOf(7)).catch(() => undefined);
+      if (settle === undefined) continue;
+      taken.push(index);
+      if (taken.length === 1) {
+        t.teardown(settle);
+        continue;
+      }
+      const squatter = createServer();
+      t.teardown(() => squatter.close());
+      squatter.listen({ host: `127.${10 + index}.0.2`, port: 6432 });
+      await once(squatter, "listening");
+      settle();
+      break;
+    }
+    return taken;
+  });
+}
+
+t.test("what something else has moves the lab to the next place", async (t) => {
+  const taken = await squat(t);
+  t.equal(taken.length, 2);
   const one = await withLab(t);
-  t.not(one.model.index, lowest);
+  t.notOk(taken.includes(one.model.index), "neither is taken");
   t.ok((await one.status()).every((part) => part.state === "running"));
 });
 
@@ -231,8 +254,14 @@ for (const [number, signal, code] of [
     const exit = once(child, "exit");
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-    // In the middle: one Postgres runs, the other is being copied.
-    await eventually("primary runs", { deadlineMs: 20_000, intervalMs: 10 }, () =>
+    // In the middle: one Postgres runs, the other is being copied. It goes no further meanwhile.
+    const hold = (): void => {
+      if (!said.includes("primary runs")) return;
+      child.kill("SIGSTOP");
+      child.stderr.off("data", hold);
+    };
+    child.stderr.on("data", hold);
+    await eventually("primary runs", { deadlineMs: 60_000, intervalMs: 10 }, () =>
       said.includes("primary runs") ? true : undefined,
     );
     const state = await readState(place, name);
@@ -240,6 +269,7 @@ for (const [number, signal, code] of [
     const model = state === undefined ? undefined : modelOf(place, state);
     t.not((await remains(name, model)).length, 0);
     child.kill(signal);
+    child.kill("SIGCONT");
     t.strictSame(await exit, code === null ? [null, signal] : [code, null]);
     if (code === null) {
       t.match((await lab("stop", "dal-01", "--name", name)).stderr, /was never finished/);

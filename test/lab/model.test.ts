@@ -3,7 +3,7 @@ import t from "tap";
 import "./container-cases.ts";
 import "./managed-cases.ts";
 import { parse } from "yaml";
-import { firstFree } from "../../lab/claim.ts";
+import { firstFree, holdPlace } from "../../lab/claim.ts";
 import { environmentHead, isEnvironmentOf, labEnvironment } from "../../lab/environment.ts";
 import { LabUnavailableError } from "../../lab/place.ts";
 import { maximumAppHosts, maximumLabs, modelLab, partNames, partsNamed } from "../../lab/model.ts";
@@ -259,4 +259,16 @@ t.test("a lab takes the first place that nothing is in the way of", async (t) =>
     firstFree([2, 3], () => Promise.reject(broken)),
     broken,
   );
+});
+
+t.test("a place is one lab's while that is being made, whoever's it is", async (t) => {
+  const noLabs = process.pid + 1000;
+  const settle = await holdPlace(noLabs, "some");
+  await t.rejects(holdPlace(noLabs, "other"), {
+    code: "ERR_LAB_UNAVAILABLE",
+    message: /^lab other needs place [0-9]+, .* being made: bin\/lab up --name some \(pid [0-9]+\)/,
+  });
+  settle();
+  const again = await holdPlace(noLabs, "other");
+  again();
 });

@@ -22,7 +22,7 @@ import type { TestLab } from "../support/lab.ts";
 
 const place = await labPlace();
 const root = process.getuid?.() === 0;
-const soon = { deadlineMs: 40_000, intervalMs: 100 };
+const soon = { deadlineMs: 90_000, intervalMs: 100 };
 
 /** A connection to the monitor of a lab. */
 async function monitorOf(t: Test, lab: TestLab): Promise<Client> {
@@ -167,7 +167,7 @@ t.test("an up that is killed while the monitor is made leaves nothing after down
   const exit = once(child, "exit");
   let said = "";
   child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-  await eventually("the primary runs", { deadlineMs: 30_000, intervalMs: 10 }, () =>
+  await eventually("the primary runs", { deadlineMs: 90_000, intervalMs: 10 }, () =>
     said.includes("primary runs") ? true : undefined,
   );
   child.kill("SIGKILL");

@@ -11,14 +11,14 @@ import { stateOf } from "../support/lab-faults.ts";
 import { withLab } from "../support/lab.ts";
 import type { TestLab } from "../support/lab.ts";
 
-const soon = { deadlineMs: 20_000, intervalMs: 50 };
+const soon = { deadlineMs: 60_000, intervalMs: 50 };
 
 /** What every resolver of the lab answers to a name, such as `app-01 127.10.0.1`. */
 async function answers(lab: TestLab, role: string): Promise<string[]> {
   const name = `${role}.${lab.name}.temps.local`;
   return await Promise.all(
     lab.json.resolvers.map(async ({ name: host, dns: address }) => {
-      const question = { address, name, type: "A", deadlineMs: 2000 } as const;
+      const question = { address, name, type: "A", deadlineMs: 10_000 } as const;
       const { addresses } = await askName(question);
       return `${host} ${addresses.join(" ")}`;
     }),

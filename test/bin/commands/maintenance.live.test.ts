@@ -4,17 +4,17 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { inCheckout } from "../../../kit/checkout.ts";
 import { runChild } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
-import { withLab } from "../../support/lab.ts";
+import { makePatient, withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
-const patience = { deadlineMs: 15_000, intervalMs: 20 };
+const patience = { deadlineMs: 60_000, intervalMs: 20 };
 const everyCode = Array.from({ length: 256 }, (_, code) => code);
 
 /** One word of each deed goes into a log; `NAME.fails` and `NAME.blocks` make it fail or wait. */
@@ -61,7 +61,7 @@ maintenance:
       stopContainers: { names: [one, two], program: ${folder}/engine }
     - name: reports
       wait: { query: "SELECT pid FROM pg_stat_activity WHERE application_name = 'reports'" }
-      deadline: 2s
+      deadline: 5s
 `;
 }
 
@@ -74,7 +74,7 @@ class Place {
   }
   /** Runs a program of the checkout to its end; every exit code is a result. */
   async tool(program: string, ...words: string[]) {
-    const options = { deadlineMs: 30_000, accept: everyCode, env: this.environment() };
+    const options = { deadlineMs: 120_000, accept: everyCode, env: this.environment() };
     return await runChild(inCheckout(`bin/${program}`), words, options);
   }
   maintenance = (verb: string, ...words: string[]) =>
@@ -114,7 +114,7 @@ t.test("bin/maintenance", async (t) => {
   await writeFile(join(folder, "deed"), deedScript, { mode: 0o755 });
   await writeFile(join(folder, "engine"), engineScript, { mode: 0o755 });
   for (const name of ["one", "two"]) await writeFile(join(folder, `${name}.runs`), "");
-  await appendFile(join(lab.configFolder, `${lab.name}.yml`), stepsText(folder));
+  await makePatient(lab, stepsText(folder));
   const place = new Place(lab, folder);
 
   await t.test("up in order, topology tells, down in reverse order; all of it again", async (t) => {
@@ -178,7 +178,7 @@ t.test("bin/maintenance", async (t) => {
 
   await t.test("one at a time; after kill -9 up goes on where it was", async (t) => {
     await place.clear();
-    await runChild("mkfifo", [place.path("jobs.blocks")], { deadlineMs: 5000 });
+    await runChild("mkfifo", [place.path("jobs.blocks")], { deadlineMs: 60_000 });
     const first = place.start("up");
     await place.untilLogged("jobs began");
     const second = await place.maintenance("up");
@@ -199,7 +199,7 @@ t.test("bin/maintenance", async (t) => {
 
   await t.test("Ctrl-C ends up at once, and says what stands", async (t) => {
     await place.clear();
-    await runChild("mkfifo", [place.path("jobs.blocks")], { deadlineMs: 5000 });
+    await runChild("mkfifo", [place.path("jobs.blocks")], { deadlineMs: 60_000 });
     const running = place.start("up");
     await place.untilLogged("jobs began");
     running.kill("SIGINT");

@@ -76,7 +76,7 @@ async function write(program: string, places: readonly HaproxyPlace[], wishes: W
   await writeFile(file, text);
 }
 
-const soon = { deadlineMs: 10_000, intervalMs: 100 };
+const soon = { deadlineMs: 60_000, intervalMs: 100 };
 
 const [program] = await haproxyPrograms();
 if (program === undefined) t.pass("skipped: no HAProxy", { skip: "no HAProxy at hand" });

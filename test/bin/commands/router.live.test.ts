@@ -26,7 +26,7 @@ interface Outcome {
 }
 
 const environment = `router-commands-${process.pid}`;
-const poll = { deadlineMs: 15_000, intervalMs: 20 };
+const poll = { deadlineMs: 60_000, intervalMs: 20 };
 
 /** Runs a command as bin/router would, and gathers what it prints. */
 async function ask(
