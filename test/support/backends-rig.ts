@@ -22,7 +22,7 @@ export const backendPort = 9200;
 export const listenHost = "127.76.1.1";
 export const hostname = "search.example.com";
 const nameServer = "127.76.0.53";
-const patience = { deadlineMs: 15_000, intervalMs: 20 };
+const patience = { deadlineMs: 30_000, intervalMs: 20 };
 
 /** The address of the server `number`. */
 export function serverHost(number: number): string {
@@ -41,7 +41,7 @@ export function backendText(
 }
 
 export const quickCheck =
-  "check: { inter: 100ms, fastinter: 50ms, downinter: 100ms, rise: 2, fall: 2, timeout: 500ms },";
+  "check: { inter: 100ms, fastinter: 50ms, downinter: 100ms, rise: 2, fall: 2, timeout: 5s },";
 
 export interface BackendsRig {
   readonly rendered: RenderedPlace;

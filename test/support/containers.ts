@@ -103,8 +103,27 @@ async function takeAway(
 ): Promise<void> {
   const containers = await engine.list(labels);
   await Promise.all(containers.map(async ({ id }) => await engine.remove(id)));
-  for (const volume of await engine.listVolumes(labels)) await engine.removeVolume(volume);
-  for (const network of await engine.listNetworks(labels)) await engine.removeNetwork(network);
+  for (const volume of await engine.listVolumes(labels)) await removeVolume(engine, volume);
+  for (const network of await engine.listNetworks(labels)) await removeNetwork(engine, network);
+}
+
+/** Removes a volume; see removeNetwork. */
+export async function removeVolume(engine: DockerEngine, volume: string): Promise<void> {
+  await eventually(`volume ${volume} can be removed`, soon, async () => {
+    await engine.removeVolume(volume);
+    return true;
+  });
+}
+
+/**
+ * Removes a network. A container that ends by itself, as those of a tool that was killed do, is
+ * removed behind our back, and holds on to its networks and its volumes until then.
+ */
+export async function removeNetwork(engine: DockerEngine, network: string): Promise<void> {
+  await eventually(`network ${network} can be removed`, soon, async () => {
+    await engine.removeNetwork(network);
+    return true;
+  });
 }
 
 /** What `action` took, in milliseconds: for a comment, never for an assertion. */

@@ -21,6 +21,11 @@ import { signalOne } from "./kill-process.ts";
 const soon = { deadlineMs: 10_000, intervalMs: 20 };
 const brief = { deadlineMs: 20_000 };
 const loopback = "127.0.0.1";
+/** An address of this process's own, where no connection of anybody begins: the port is free. */
+const sshEnd = {
+  host: `127.54.${(process.pid >> 8) & 255}.${(process.pid & 252) + 1}`,
+  port: 2222,
+} as const;
 
 /** A way by ssh, or why there is none. */
 export interface SshWay {
@@ -42,15 +47,6 @@ async function find(paths: readonly string[]): Promise<string | undefined> {
   return undefined;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, loopback);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** Starts sshd, and puts an ssh that knows it first in PATH. `t` ends it. */
 export async function startSshWay(t: Test): Promise<SshWay | string> {
   const sshd = await find(["/usr/sbin/sshd", "/usr/local/sbin/sshd"]);
@@ -62,15 +58,15 @@ export async function startSshWay(t: Test): Promise<SshWay | string> {
   // sshd looks at who may write to the folders above its keys.
   const home = await mkdtemp(join(tmpdir(), "sy-ssh-"));
   t.teardown(async () => await rm(home, { recursive: true, force: true }));
-  const port = await freePort();
+  const { host, port } = sshEnd;
   for (const name of ["host", "client"]) {
     const words = ["-q", "-t", "ed25519", "-N", "", "-f", join(home, name)];
     await runChild("ssh-keygen", words, brief);
   }
   await writeFile(join(home, "keys"), await readFile(join(home, "client.pub")), { mode: 0o600 });
   const hostKey = await readFile(join(home, "host.pub"), "utf8");
-  await writeFile(join(home, "known"), `[${loopback}]:${port} ${hostKey}`);
-  await writeFile(join(home, "sshd.conf"), serverConfiguration(home, port));
+  await writeFile(join(home, "known"), `[${host}]:${port} ${hostKey}`);
+  await writeFile(join(home, "sshd.conf"), serverConfiguration(home));
   await writeFile(join(home, "ssh.conf"), clientConfiguration(home));
   await writeFile(join(home, "ssh"), `#!/bin/sh\nexec ${ssh} -F ${join(home, "ssh.conf")} "$@"\n`);
   await chmod(join(home, "ssh"), 0o755);
@@ -83,7 +79,7 @@ export async function startSshWay(t: Test): Promise<SshWay | string> {
   const child = spawn(sshd, ["-D", "-e", "-f", join(home, "sshd.conf")], { stdio: "ignore" });
   t.teardown(() => void child.kill("SIGKILL"));
   await eventually("sshd listens", soon, async (signal) => {
-    await knock({ host: loopback, port }, { what: "sshd", deadlineMs: 1000, signal });
+    await knock(sshEnd, { what: "sshd", deadlineMs: 1000, signal });
     return true;
   });
   const sessions = async (): Promise<readonly number[]> => {
@@ -94,7 +90,7 @@ export async function startSshWay(t: Test): Promise<SshWay | string> {
     return stdout.split("\n").map(Number).filter(Boolean);
   };
   return {
-    url: `ssh://${userInfo().username}@${loopback}:${port}`,
+    url: `ssh://${userInfo().username}@${host}:${port}`,
     cut: () => void sessions().then((pids) => pids.forEach(endSession)),
     sessions: async () => (await sessions()).length,
   };
@@ -116,10 +112,10 @@ async function makePrivilegeFolder(t: Test): Promise<void> {
   if (made !== undefined) t.teardown(async () => await rmdir(made));
 }
 
-function serverConfiguration(home: string, port: number): string {
+function serverConfiguration(home: string): string {
   return `
-ListenAddress ${loopback}
-Port ${port}
+ListenAddress ${sshEnd.host}
+Port ${sshEnd.port}
 HostKey ${home}/host
 AuthorizedKeysFile ${home}/keys
 PidFile none

@@ -5,7 +5,7 @@
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
-import { systemClock, withDeadline } from "../../kit/clock.ts";
+import { eventually, systemClock, withDeadline } from "../../kit/clock.ts";
 
 /** What the health endpoint does: an answer, or it accepts and says nothing. */
 export type HealthAnswer = "primary" | "standby" | "silent";
@@ -19,10 +19,19 @@ export interface FakeMember {
   readonly landed: () => number;
   /** Connections that are open now. */
   readonly open: () => number;
+  /**
+   * Keeps every check waiting from now on, so that none undoes what a router is told; resolves once
+   * so many wait. The router has to give a check the time.
+   */
+  readonly hold: (checks: number) => Promise<void>;
+  /** Answers those that wait, and the next ones at once again. */
+  readonly letGo: () => void;
   /** Paths that the health endpoint was asked for. */
   readonly asked: () => ReadonlySet<string>;
   readonly stop: () => Promise<void>;
 }
+
+const holdPatience = { deadlineMs: 20_000, intervalMs: 10 };
 
 /** Starts a member on `host` (a loopback address of the test's own): pooler 6432, health 8008. */
 export async function startFakeMember(
@@ -42,12 +51,17 @@ export async function startFakeMember(
     socket.write(`${name}\n`);
     socket.pipe(socket);
   });
+  const held: { waiting: (() => void)[] | undefined } = { waiting: undefined };
   const probe = createHttpServer((request, response) => {
     asked.add(request.url ?? "");
-    if (member.health === "silent") return;
-    const wanted = request.url?.startsWith("/replica") === true ? "standby" : "primary";
-    response.writeHead(member.health === wanted ? 200 : 503);
-    response.end(`${member.health}\n`);
+    const answer = (): void => {
+      if (member.health === "silent") return;
+      const wanted = request.url?.startsWith("/replica") === true ? "standby" : "primary";
+      response.writeHead(member.health === wanted ? 200 : 503);
+      response.end(`${member.health}\n`);
+    };
+    if (held.waiting === undefined) answer();
+    else held.waiting.push(answer);
   });
   const probeSockets = new Set<Socket>();
   probe.on("connection", (socket: Socket) => {
@@ -60,6 +74,17 @@ export async function startFakeMember(
     health,
     landed: () => landed,
     open: () => sockets.size,
+    hold: async (checks) => {
+      held.waiting ??= [];
+      await eventually(`${checks} checks of ${name}`, holdPatience, () =>
+        (held.waiting?.length ?? 0) >= checks ? true : undefined,
+      );
+    },
+    letGo: () => {
+      const waiting = held.waiting ?? [];
+      held.waiting = undefined;
+      for (const answer of waiting) answer();
+    },
     asked: () => asked,
     stop: async () => {
       for (const socket of [...sockets, ...probeSockets]) socket.destroy();

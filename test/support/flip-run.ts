@@ -13,7 +13,7 @@ import { verifyWorkload, Workload } from "../../lab/workload.ts";
 import type { Verification } from "../../lab/workload.ts";
 import type { WorkloadReport } from "../../lab/tally.ts";
 import { runFlip } from "../../router/flip-db/flip.ts";
-import type { FlipResult } from "../../router/flip-db/flip.ts";
+import type { FlipResult, FlipWorld } from "../../router/flip-db/flip.ts";
 import type { FlipRequest } from "../../router/flip-db/plan-request.ts";
 import { openFlipWorld } from "../../router/flip-db/world.ts";
 import { operationFiles } from "../../router/operation/store.ts";
@@ -29,6 +29,28 @@ export interface FlipRun {
   readonly operatorSaysDead?: boolean;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: StepEvent) => void;
+  readonly strike?: Strike;
+}
+
+/** What happens to the cluster once the record that `step` was begun is written, and before it acts. */
+export interface Strike {
+  readonly step: string;
+  readonly act: () => Promise<void>;
+}
+
+/** The world with a strike in it: the flip does not go on before that is done. */
+export function struckWorld(world: FlipWorld, { step, act }: Strike): FlipWorld {
+  const { journal } = world;
+  return {
+    ...world,
+    journal: {
+      note: (record) => journal.note?.(record),
+      append: async (record) => {
+        await journal.append(record);
+        if (record.step === step && record.phase === "started") await act();
+      },
+    },
+  };
 }
 
 export interface FlipDone {
@@ -60,7 +82,8 @@ export async function flipRunner(
       ...(run.operatorSaysDead === undefined ? {} : { operatorSaysDead: run.operatorSaysDead }),
     };
     try {
-      const result = await runFlip(request, world, {
+      const struck = run.strike === undefined ? world : struckWorld(world, run.strike);
+      const result = await runFlip(request, struck, {
         holder: "test@localhost",
         signal: run.signal ?? new AbortController().signal,
         onEvent: (event) => {

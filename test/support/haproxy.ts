@@ -23,7 +23,7 @@ export async function haproxyPrograms(): Promise<HaproxyProgram[]> {
   const listed = (process.env["SWITCHYARD_TEST_HAPROXY"] ?? "").split(":").filter(Boolean);
   const found: HaproxyProgram[] = [];
   for (const path of ["/usr/sbin/haproxy", ...listed]) {
-    const said = await runChild(path, ["-v"], { deadlineMs: 5000 }).catch(() => undefined);
+    const said = await runChild(path, ["-v"], { deadlineMs: 30_000 }).catch(() => undefined);
     const version = /^HA-?Proxy version ([0-9.]+)/.exec(said?.stdout ?? "")?.[1];
     if (version !== undefined) found.push({ path, version });
   }
@@ -87,7 +87,7 @@ export async function startHaproxy(
   child.stderr.on("data", (chunk: Buffer) => (printed += chunk.toString()));
   const running = handle(child, place, () => printed);
   try {
-    await eventually("HAProxy answers", { deadlineMs: 8000, intervalMs: 10 }, async () => {
+    await eventually("HAProxy answers", { deadlineMs: 20_000, intervalMs: 10 }, async () => {
       if (child.exitCode !== null) return "ended";
       return (await ask(place.admin, "show info").catch(() => "")) === "" ? undefined : "up";
     });
@@ -104,9 +104,8 @@ function handle(child: ChildProcess, place: HaproxyPlace, printed: () => string)
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const kill = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {
-      // The group is the child's own (detached): master and workers, nothing else.
-      process.kill(-pid, "SIGKILL");
-      await withDeadline("HAProxy's end", 8000, () => ended);
+      endGroup(pid);
+      await withDeadline("HAProxy's end", 20_000, () => ended);
     }
   };
   return {
@@ -114,7 +113,7 @@ function handle(child: ChildProcess, place: HaproxyPlace, printed: () => string)
     pid,
     printed,
     askAdmin: (command) => ask(place.admin, command),
-    askMaster: (command) => ask(place.master, `${command};quit`),
+    askMaster: (command) => askMaster(place.master, `${command};quit`),
     kill,
     stop: async () => {
       await kill();
@@ -123,9 +122,35 @@ function handle(child: ChildProcess, place: HaproxyPlace, printed: () => string)
   };
 }
 
-/** Sends one line to a unix socket and reads to the end; deadline 3 s. */
+/** The group is the child's own (detached): master and workers, nothing else. */
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // It has just ended, and Node has yet to hear of it.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+const refused = new Set(["ECONNREFUSED", "ENOENT"]);
+
+/** As `ask`. A master starts itself anew after it has started a worker: its socket is away meanwhile. */
+async function askMaster(path: string, command: string): Promise<string> {
+  const options = { deadlineMs: 20_000, intervalMs: 20 };
+  const said = await eventually(`${command} on ${path}`, options, async () => {
+    try {
+      return { text: await ask(path, command) };
+    } catch (error) {
+      return refused.has(String((error as NodeJS.ErrnoException).code)) ? undefined : { error };
+    }
+  });
+  if ("error" in said) throw said.error;
+  return said.text;
+}
+
+/** Sends one line to a unix socket and reads to the end; deadline 10 s. */
 function ask(path: string, command: string): Promise<string> {
-  return withDeadline(`${command} on ${path}`, 3000, async (signal) => {
+  return withDeadline(`${command} on ${path}`, 10_000, async (signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const socket = connect(path);
     let text = "";

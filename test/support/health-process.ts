@@ -29,6 +29,8 @@ export interface HealthProcess {
   /** Asks a path; one request on a connection of its own, as HAProxy does. */
   readonly get: (path: string, method?: string) => Promise<Answer>;
   readonly status: () => Promise<HealthStatus>;
+  /** The word that a path answers with, without the ` (slow)` that a busy machine may put behind it. */
+  readonly word: (path: string) => Promise<string>;
   /** Waits until GET / answers with exactly this text. */
   readonly becomes: (text: string, deadlineMs: number) => Promise<void>;
   readonly stop: () => Promise<number | null>;
@@ -69,7 +71,7 @@ export async function runHealth(
   const child = spawn(process.execPath, [main, ...words], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: "/usr/bin:/bin", ...variables },
-    timeout: 20_000,
+    timeout: 60_000,
   });
   let stdout = "";
   let stderr = "";
@@ -116,6 +118,7 @@ export async function startHealth(
     stop,
     pid: child.pid ?? 0,
     output: () => output,
+    word: async (path) => (await get(path)).text.trim().replace(" (slow)", ""),
     status: () => fetchStatus(address, { deadlineMs: 10_000 }),
     becomes: async (text, deadlineMs) => {
       let seen = "";

@@ -29,14 +29,14 @@ type Family = "ip" | "bridge";
 
 async function rulesOf(family: Family, lab: TestLab, chain: string): Promise<Rule[]> {
   const words = ["list", "chain", family, tableName(lab.name), chain];
-  const { stdout } = await runChild("/usr/sbin/nft", words, { deadlineMs: 5000 });
+  const { stdout } = await runChild("/usr/sbin/nft", words, { deadlineMs: 30_000 });
   const rules = stdout.matchAll(/^\s*(.*) counter packets ([0-9]+)/gm);
   return [...rules].map((match) => ({ text: match[1] ?? "", packets: Number(match[2]) }));
 }
 
 async function chainsIn(family: Family, lab: TestLab): Promise<string[]> {
   const words = ["list", "table", family, tableName(lab.name)];
-  const listed = await runChild("/usr/sbin/nft", words, { deadlineMs: 5000, accept: [0, 1] });
+  const listed = await runChild("/usr/sbin/nft", words, { deadlineMs: 30_000, accept: [0, 1] });
   return [...listed.stdout.matchAll(/^\s*chain (\S+) \{/gm)].map((match) => match[1] ?? "");
 }
 

@@ -9,7 +9,10 @@ import { chainName } from "../../lab/driver/packet-rules.ts";
 import { eyesOn } from "./lab-eyes.ts";
 import type { TestLab } from "./lab.ts";
 
-const soon = { deadlineMs: 20_000, intervalMs: 50 };
+const soon = { deadlineMs: 60_000, intervalMs: 50 };
+
+/** The process by which a standby streams; none while it does not. */
+const streamingReceiver = "SELECT pid FROM pg_stat_wal_receiver WHERE status = 'streaming'";
 
 /** How a part is, as the lab says. */
 export async function stateOf(lab: TestLab, part: string): Promise<string> {
@@ -116,16 +119,21 @@ async function losesPackets(t: Test, lab: TestLab): Promise<void> {
   const eyes = eyesOn(t, lab);
   const primary = await lab.connect(memberOf(lab, "dal-01").postgres, { as: "superuser" });
   const standby = await lab.connect(memberOf(lab, "chi-02").postgres, { as: "superuser" });
-  const receiver = await ask(standby, "SELECT pid FROM pg_stat_wal_receiver");
+  // A standby that was started a moment ago answers before it streams.
+  const receiver = await eventually("the standby streams", soon, async () => {
+    const pid = await ask(standby, streamingReceiver);
+    const streams = "SELECT string_agg(state, ' ') FROM pg_stat_replication";
+    return pid !== "null" && (await ask(primary, streams)) === "streaming" ? pid : undefined;
+  });
   await lab.run("cut", "chi-02/postgres", "dal-01/postgres");
-  const before = await ask(standby, "SELECT pg_last_wal_receive_lsn()");
   await primary.query("CREATE TABLE sent AS SELECT 1 AS value");
   const target = await ask(primary, "SELECT pg_current_wal_lsn()");
   await eventually("packets of both ends are lost", soon, async () => {
     const lost = await eyes.lost("dal-01/postgres", "chi-02/postgres", "dal-01/postgres");
     return lost.from > 0 && lost.to > 0 ? true : undefined;
   });
-  t.equal(await ask(standby, "SELECT pg_last_wal_receive_lsn()"), before, "nothing came through");
+  const received = `SELECT pg_last_wal_receive_lsn() < '${target}'`;
+  t.equal(await ask(standby, received), "true", "nothing came through");
   t.equal(
     await ask(primary, "SELECT state FROM pg_stat_replication"),
     "streaming",
@@ -138,7 +146,7 @@ async function losesPackets(t: Test, lab: TestLab): Promise<void> {
       : undefined,
   );
   t.equal(
-    await ask(standby, "SELECT pid FROM pg_stat_wal_receiver"),
+    await ask(standby, streamingReceiver),
     receiver,
     "over the connection that was there before",
   );

@@ -6,8 +6,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chown, chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -17,7 +15,9 @@ import { runChild } from "../../kit/child.ts";
 type Words = readonly string[];
 
 const unshare = "/usr/bin/unshare";
-const deadlineMs = 15_000;
+const deadlineMs = 60_000;
+/** Nobody else's: below those that the kernel gives to whoever connects. */
+const firstPort = 16_432;
 const path = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** False where this process may make such a namespace, else why it may not: a `skip` of tap. */
@@ -36,7 +36,7 @@ export interface OwnNames {
   /** What to start so that a program asks this name server: a program and its arguments. */
   command(words: Words): readonly [string, ...string[]];
   /**
-   * Starts a PgBouncer as the user `uid`; it ends with the test.
+   * Starts a PgBouncer as the user `uid`, beside the name server; it ends with the test.
    * @param settings lines of its file, without the address that it listens on
    * @returns where it listens
    */
@@ -59,6 +59,7 @@ export async function ownNames(
   await writeFile(names, `nameserver ${host}\n${options && `options ${options}\n`}`);
   const script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
   const within = (words: Words): string[] => ["--mount", "sh", "-c", script, "sh", names, ...words];
+  let port = firstPort;
   return {
     command: (words) => [unshare, ...within(words)],
     run: async (words, env) => {
@@ -66,7 +67,8 @@ export async function ownNames(
       return (await runChild(unshare, within(words), options)).stdout.trim();
     },
     pooler: async (program, settings, users, uid) => {
-      const address = { host: "127.0.0.1", port: await freePort() };
+      const address = { host, port };
+      port += 1;
       const own = join(folder, String(address.port));
       const listens = [`listen_addr = ${address.host}`, `listen_port = ${address.port}`];
       const auth = ["auth_type = scram-sha-256", `auth_file = ${own}.users`];
@@ -84,14 +86,4 @@ export async function ownNames(
       return address;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen({ host: "127.0.0.1", port: 0 });
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -70,7 +70,10 @@ export async function startPrivateEngine(
     await crash(host);
     // Its containers' control groups are this machine's, and outlive them empty.
     const groups = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", `*/${host.cable}*`];
-    await runChild("find", [...groups, "-exec", "rmdir", "{}", "+"], { deadlineMs: 20_000 });
+    await eventually("its control groups are gone", soon, async () => {
+      await runChild("find", [...groups, "-exec", "rmdir", "{}", "+"], { deadlineMs: 20_000 });
+      return true;
+    });
     await rm(folder, { recursive: true, force: true });
   });
   await start(host, engine);
@@ -136,7 +139,7 @@ add chain ip cable out { type nat hook postrouting priority 100; }
 add rule ip cable out ip saddr ${ends[0]} masquerade
 `;
   const nft = ["-t", String(first), "-n", "nft", "-f", "-"];
-  await runChild("/usr/bin/nsenter", nft, { deadlineMs: 5000, input: nat });
+  await runChild("/usr/bin/nsenter", nft, { deadlineMs: 30_000, input: nat });
   await eventually("the private engine answers", soon, async (signal) => {
     if (child.exitCode !== null) throw new Error(await logOf(host));
     await engine.ping(signal);
@@ -145,7 +148,7 @@ add rule ip cable out ip saddr ${ends[0]} masquerade
 }
 
 async function ip([program = "", ...argv]: readonly string[]): Promise<void> {
-  await runChild(program, argv, { deadlineMs: 5000 });
+  await runChild(program, argv, { deadlineMs: 30_000 });
 }
 
 async function logOf({ folder }: Host): Promise<string> {
@@ -171,7 +174,7 @@ async function crash(host: Host): Promise<void> {
   await ended;
   await eventually("the cable is gone", soon, async () => {
     const { code } = await runChild("ip", ["link", "show", cable], {
-      deadlineMs: 5000,
+      deadlineMs: 30_000,
       accept: [0, 1],
     });
     return code === 1 ? true : undefined;

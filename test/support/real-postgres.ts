@@ -133,7 +133,7 @@ export class RealPostgres {
 
   async #run(program: string, args: readonly string[]): Promise<void> {
     await runChild(join(this.#bin, program), args, {
-      deadlineMs: 30_000,
+      deadlineMs: 120_000,
       cwd: "/",
       ...this.#as,
       env: { LC_ALL: "C", PATH: "/usr/bin:/bin" },
@@ -153,7 +153,7 @@ export class RealPostgres {
     server.stderr?.on("data", (chunk: Buffer) => this.#log.push(chunk.toString("utf8")));
     this.#exited = promise;
     this.#server = server;
-    await eventually(`Postgres ${this.host}`, { deadlineMs: 20_000, intervalMs: 50 }, async () => {
+    await eventually(`Postgres ${this.host}`, { deadlineMs: 60_000, intervalMs: 50 }, async () => {
       await this.sql("SELECT 1");
       return true;
     });
@@ -173,7 +173,9 @@ export class RealPostgres {
   }
 
   /** Sends a signal to every process of this server. */
-  async signalAll(signal: NodeJS.Signals): Promise<void> {
+  async signalAll(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): Promise<void> {
+    // A frozen postmaster makes no backend that would escape.
+    if (signal !== "SIGCONT") signalEach([this.pid], "SIGSTOP");
     signalEach(await this.pids(), signal);
   }
 
@@ -193,7 +195,7 @@ export class RealPostgres {
   /** A connected client as the superuser; the caller ends it. */
   async client(): Promise<Client> {
     const { host, port } = this;
-    const config = { host, port, database: "postgres", connectionTimeoutMillis: 2000 };
+    const config = { host, port, database: "postgres", connectionTimeoutMillis: 20_000 };
     const client = new Client({ ...config, ...superuser });
     client.on("error", () => undefined);
     await client.connect();

@@ -54,29 +54,28 @@ export function startRecovery(
   const { NODE_OPTIONS: _, RECOVERY_YES: __, ...inherited } = process.env;
   const env = { ...inherited, XDG_STATE_HOME: options.stateHome, ...options.env };
   const child = spawn(file, rest, { env, stdio: ["pipe", "pipe", "pipe"] });
-  const ended = once(child, "close");
+  // Not "exit": what it said last may still be on its way then.
+  let isOver = false;
+  const ended = once(child, "close").finally(() => (isOver = true));
   t.teardown(() => child.kill("SIGKILL"));
   const text = { out: "", notes: "" };
   const wakers = new Set<() => void>();
   const wakeAll = (): void => {
     for (const wake of wakers) wake();
   };
-  const hear = (name: "out" | "notes") => (chunk: Buffer) => {
-    text[name] += chunk.toString("utf8");
+  const hear = (name: "out" | "notes") => (chunk: string) => {
+    text[name] += chunk;
     wakeAll();
   };
-  child.stdout.on("data", hear("out"));
-  child.stderr.on("data", hear("notes"));
+  child.stdout.setEncoding("utf8").on("data", hear("out"));
+  child.stderr.setEncoding("utf8").on("data", hear("notes"));
   void ended.then(wakeAll);
   const until = async <T>(what: string, find: () => T | undefined): Promise<T> =>
     await withDeadline(`${words.join(" ")}: ${what}`, waitDeadlineMs, async (signal) => {
       for (;;) {
         const found = find();
         if (found !== undefined) return found;
-        if (child.exitCode !== null) await systemClock.sleep(50, signal);
-        if (child.exitCode !== null && find() === undefined) {
-          throw new Error(`${what}: ended before, with ${text.out}${text.notes}`);
-        }
+        if (isOver) throw new Error(`${what}: ended before, with ${text.out}${text.notes}`);
         const { promise, resolve } = Promise.withResolvers<void>();
         wakers.add(resolve);
         await Promise.race([promise, systemClock.sleep(500, signal)]);

@@ -64,7 +64,7 @@ export async function untilStatus(
   name: string,
   wanted: RegExp,
 ): Promise<void> {
-  const options = { deadlineMs: 15_000, intervalMs: 20 };
+  const options = { deadlineMs: 30_000, intervalMs: 20 };
   await eventually(`${name} ${wanted.source}`, options, async () =>
     wanted.test(await statusOf(haproxy, name)) ? true : undefined,
   );
@@ -73,6 +73,8 @@ export async function untilStatus(
 export interface Crowd {
   /** Where each visit ended, in the order in which they began; "none" where it was refused. */
   readonly visits: readonly string[];
+  /** The visits that began after one had first ended at `name`. */
+  readonly after: (name: string) => readonly string[];
   /** Stops sending more and waits for those on their way. */
   readonly end: () => Promise<void>;
 }
@@ -82,9 +84,13 @@ export function crowd(host: string, port: number): Crowd {
   const visits: string[] = [];
   const controller = new AbortController();
   const underway: Promise<void>[] = [];
+  /** How many had begun when one first ended there. */
+  const begunAt = new Map<string, number>();
   const one = async (index: number): Promise<void> => {
     const seen: Visit | undefined = await visit(host, port, 20_000).catch(() => undefined);
-    visits[index] = seen?.landed ?? "late";
+    const landed = seen?.landed ?? "late";
+    visits[index] = landed;
+    if (!begunAt.has(landed)) begunAt.set(landed, underway.length);
     seen?.socket.destroy();
   };
   const run = async (): Promise<void> => {
@@ -96,6 +102,7 @@ export function crowd(host: string, port: number): Crowd {
   const running = run();
   return {
     visits,
+    after: (name) => visits.slice(begunAt.get(name) ?? visits.length),
     end: async () => {
       controller.abort();
       await running;

@@ -44,10 +44,7 @@ const textFile =
 
 /** Reads every file that git would keep; environment files are machine's own and are left out. */
 export function readRepository(root: string): Repository {
-  const paths = readdirSync(root, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length).replace(/^\//, ""))
-    .filter((path) => !path.split("/").some((part) => skippedFolders.has(part)))
+  const paths = filesIn(root, "")
     .filter((path) => textFile.test(path))
     .filter((path) => !/^config\/[^/]*\.yml$/.test(path) || path.endsWith(".example.yml"))
     .toSorted();
@@ -58,6 +55,16 @@ export function readRepository(root: string): Repository {
       return [path, { text: readFileSync(full, "utf8"), executable }];
     }),
   );
+}
+
+/** All files below a folder. What is skipped is not entered: other tests make and remove folders there. */
+function filesIn(root: string, folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    if (skippedFolders.has(entry.name)) return [];
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesIn(root, path);
+    return entry.isFile() ? [path] : [];
+  });
 }
 
 /** True for our own source: TypeScript that is neither a test nor what tests need. */

@@ -12,6 +12,7 @@ import { ownImages } from "../../config/kamal-words.ts";
 import { inCheckout, ownVersion } from "../../kit/checkout.ts";
 import { eventually } from "../../kit/clock.ts";
 import { openEngine } from "../../kit/docker.ts";
+import { removeNetwork, removeVolume } from "./containers.ts";
 import type { ContainerSpec, DockerEngine } from "../../kit/docker-engine.ts";
 import { startFakeMember } from "./fake-member.ts";
 import type { FakeMember } from "./fake-member.ts";
@@ -59,8 +60,9 @@ export async function openYard(t: Test, engine: DockerEngine): Promise<Yard> {
   await engine.createNetwork(network, { labels: { [label]: prefix } });
   t.teardown(async () => {
     for (const one of started) await engine.remove(one);
-    for (const one of await engine.listVolumes({ [label]: prefix })) await engine.removeVolume(one);
-    await engine.removeNetwork(network);
+    for (const one of await engine.listVolumes({ [label]: prefix }))
+      await removeVolume(engine, one);
+    await removeNetwork(engine, network);
   });
   const addressOf = async (part: string): Promise<string> =>
     (await engine.inspect(named(part)))?.networks.find((one) => one.network === network)?.address ??
@@ -128,9 +130,9 @@ export async function startContainerRouter(
   const environment = await writeEnvironment(t, yard, url);
   const [router] = environment.routers;
   if (router === undefined) throw new Error("the environment has a router");
-  await eventually("the router's sockets", { deadlineMs: 10_000, intervalMs: 50 }, async () => {
+  await eventually("the router's sockets", { deadlineMs: 45_000, intervalMs: 50 }, async () => {
     const argv = ["test", "-S", "/run/haproxy/admin.sock"];
-    const { code } = await engine.exec(named("router"), argv, { deadlineMs: 5000 });
+    const { code } = await engine.exec(named("router"), argv, { deadlineMs: 20_000 });
     return code === 0 ? true : undefined;
   });
   return { ...yard, environment, router, dal, chi, host };

@@ -11,6 +11,7 @@ import type { Test } from "tap";
 import type { DockerEngine, Mount } from "../../../kit/docker-engine.ts";
 import type { Accessory } from "../../../router/kamal/accessory.ts";
 import type { Accessories } from "../../../router/kamal/model.ts";
+import { removeNetwork, removeVolume } from "../../support/containers.ts";
 
 export interface Yard {
   readonly engine: DockerEngine;
@@ -42,8 +43,8 @@ export async function makeYard(t: Test, engine: DockerEngine): Promise<Yard> {
       for (const { source } of one.mounts) if (source.startsWith(prefix)) volumes.add(source);
       await engine.remove(one.id);
     }
-    for (const name of await engine.listNetworks(labels)) await engine.removeNetwork(name);
-    for (const name of volumes) await engine.removeVolume(name);
+    for (const name of await engine.listNetworks(labels)) await removeNetwork(engine, name);
+    for (const name of volumes) await removeVolume(engine, name);
     engine.close();
   });
   const subnet = `10.214.${process.pid % 250}`;

@@ -9,6 +9,7 @@ import {
   atStep,
   beside,
   diverge,
+  freeze,
   interrupt,
   proveFollows,
   rebuild,
@@ -93,9 +94,12 @@ t.test("a small disk: refused in numbers, and done once there is room", async (t
   t.strictSame(await beside(pair, "chi-02"), [], "nothing was begun");
   await tell("rm", ballast);
 
-  const { code } = await atStep(pair, "copy", words, () =>
-    tell("fallocate", "-l", String(bavail * bsize - 20 * 1024 ** 2), ballast),
-  );
+  // A copy begins with a checkpoint: until the disk is as small as it is to be, nothing is copied.
+  const thaw = await freeze(t, pair, "dal-01", "checkpointer");
+  const { code } = await atStep(pair, "copy", words, async () => {
+    await tell("fallocate", "-l", String(bavail * bsize - 20 * 1024 ** 2), ballast);
+    thaw();
+  });
   t.equal(code, 1, "full in the middle of the copy");
   t.strictSame(await beside(pair, "chi-02"), [], "the copy is taken back");
   await tell("rm", ballast);

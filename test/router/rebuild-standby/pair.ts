@@ -187,7 +187,12 @@ export async function proveFollows(t: Test, pair: Pair, standby: string): Promis
     const [here] = await sql(pair, standby, count);
     return here?.["rows"] === there?.["rows"] && here?.["standby"] === true ? true : undefined;
   });
-  const slots = await sql(pair, primary, "SELECT slot_name, active FROM pg_replication_slots");
+  // It may have had all rows before it has connected.
+  const slots = await eventually(`${standby} streams by a slot`, soon, async () => {
+    const text = "SELECT slot_name, active FROM pg_replication_slots";
+    const found = await sql(pair, primary, text);
+    return found.some((one) => one["active"] === true) ? found : undefined;
+  });
   t.strictSame(slots, [{ slot_name: standby.replace("-", "_"), active: true }]);
   const own = await sql(
     pair,

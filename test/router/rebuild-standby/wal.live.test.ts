@@ -3,6 +3,7 @@
  * written out.
  */
 import t from "tap";
+import { eventually } from "../../../kit/clock.ts";
 import {
   atStep,
   beside,
@@ -11,6 +12,7 @@ import {
   proveFollows,
   rebuild,
   reportOf,
+  soon,
   sql,
   withPair,
 } from "./pair.ts";
@@ -24,23 +26,31 @@ async function goOn(pair: Pair, member: string): Promise<void> {
   }
 }
 
-/** Writes to `member` without a pause. @returns what ends it, and resolves with how often it wrote */
-function write({ lab }: Pair, member: string): () => Promise<number> {
+interface Writer {
+  /** How often it has written. */
+  readonly count: () => number;
+  readonly end: () => Promise<void>;
+}
+
+/** Writes to `member` without a pause. */
+function write({ lab }: Pair, member: string): Writer {
   const address = lab.json.members.find(({ name }) => name === member)?.postgres;
   if (address === undefined) throw new TypeError(`the lab has no ${member}`);
   const over = new AbortController();
-  const loop = async (): Promise<number> => {
+  let count = 0;
+  const loop = async (): Promise<void> => {
     const client = await lab.connect(address, { as: "superuser" });
-    let count = 0;
     for (; !over.signal.aborted; count += 1)
       await client.query("INSERT INTO counted VALUES (4000)");
     await client.end();
-    return count;
   };
-  const count = loop();
-  return async () => {
-    over.abort();
-    return await count;
+  const running = loop();
+  return {
+    count: () => count,
+    end: async () => {
+      over.abort();
+      await running;
+    },
   };
 }
 
@@ -52,10 +62,13 @@ t.test("WAL that a member needs", async (t) => {
   const { lab } = pair;
 
   await t.test("a standby that streams is not ahead, however busy its primary is", async (t) => {
-    const writes = write(pair, "dal-01");
+    const writer = write(pair, "dal-01");
+    await eventually("the first writes", soon, () => (writer.count() > 10 ? true : undefined));
+    const before = writer.count();
     const dry = await rebuild(pair, "--dry-run", "--json", "--method", "basebackup");
+    t.ok(writer.count() > before, "there were writes all the time");
+    await writer.end();
     t.match(JSON.parse(dry.stdout), { method: "basebackup", risks: [], fork: null });
-    t.ok((await writes()) > 100, "there were writes all the time");
   });
 
   await t.test("a slot past the fork keeps nothing of use: it is made anew", async (t) => {
