@@ -6,7 +6,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../kit/clock.ts";
 import { RequestProblemError } from "./problem.ts";
-import type { RegistryStore } from "./store/store.ts";
+import type { RegistryStore, StoredNode } from "./store/store.ts";
 
 /** A new token with 256 random bits; it says what it is for. */
 export function makeToken(kind: "admin" | "node"): string {
@@ -24,7 +24,7 @@ const longestToken = 256;
  * The token of an Authorization header.
  * @throws RequestProblemError 401, in the published titles
  */
-export function bearerToken(header: string | undefined): string {
+function bearerToken(header: string | undefined): string {
   if (header === undefined || header === "") {
     const detail = "Authorization: Bearer TOKEN is needed here";
     throw new RequestProblemError(401, "Missing Authorization", detail);
@@ -46,6 +46,12 @@ interface Known {
   readonly until: number;
 }
 
+interface Read {
+  readonly id: number;
+  /** Something was told of the node since it began. */
+  isOld: boolean;
+}
+
 /** A revocation that the bus has lost counts after this long (ms). */
 const rememberedMs = 10_000;
 const nobody = Buffer.alloc(32);
@@ -55,8 +61,8 @@ export class Tokens {
   readonly #store: Pick<RegistryStore, "node" | "isAdminToken">;
   readonly #clock: Clock;
   readonly #known = new Map<number, Known>();
-  /** How often something was told of some node. */
-  #told = 0;
+  /** The reads under way. */
+  readonly #reads = new Set<Read>();
 
   constructor(store: Pick<RegistryStore, "node" | "isAdminToken">, clock: Clock) {
     this.#store = store;
@@ -90,7 +96,7 @@ export class Tokens {
   /** To be called when a node was revoked or added. */
   forget(id: number): void {
     this.#known.delete(id);
-    this.#told += 1;
+    for (const read of this.#reads) if (read.id === id) read.isOld = true;
   }
 
   async #hashOf(id: number): Promise<Buffer | undefined> {
@@ -99,10 +105,16 @@ export class Tokens {
       const known = this.#known.get(id);
       if (known !== undefined && known.until > now) return known.hash;
       this.#known.delete(id);
-      const told = this.#told;
-      const node = await this.#store.node(id);
+      const read: Read = { id, isOld: false };
+      this.#reads.add(read);
+      let node: StoredNode | undefined;
+      try {
+        node = await this.#store.node(id);
+      } finally {
+        this.#reads.delete(read);
+      }
       // A read that began before a revocation may show what was before it.
-      if (told !== this.#told) continue;
+      if (read.isOld) continue;
       if (node === undefined || node.revoked) return undefined;
       const hash = Buffer.from(node.tokenHash, "hex");
       this.#known.set(id, { hash, until: now + rememberedMs });

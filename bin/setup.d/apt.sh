@@ -45,18 +45,12 @@ show_end() {
 
 # The lists have a lock of their own that apt-get does not wait for. Sources that could not be read are
 # asked once more.
-again=yes
 refresh_lists() {
   say "reading the package lists anew (apt-get update)"
   tries=$((lock_wait_seconds / 5))
   told=no
   until apt_says apt-get "$lock_wait" -oAcquire::Retries=2 -oAcquire::http::Timeout=30 update; do
-    if [ "$again" = yes ] && not_fetched; then
-      again=no
-      say "some package sources could not be read; trying again in 10 s"
-      sleep 10
-      continue
-    fi
+    if not_fetched && wait_once; then continue; fi
     if ! grep -q 'Could not get lock' "$work/said" || [ "$tries" -eq 0 ]; then
       show_end
       give_up "apt-get update failed; its last lines are above." \
@@ -70,15 +64,21 @@ refresh_lists() {
   refreshed=yes
   # A source that cannot be reached is only a warning to apt-get.
   grep -q -E '^(W|E): (Failed to fetch|Some index files failed)' "$work/said" || return 0
-  if [ "$again" = yes ]; then
-    again=no
-    say "some package sources could not be read; trying again in 10 s"
-    sleep 10
+  if wait_once; then
     refresh_lists
     return
   fi
   show_end
   say "some package sources could not be read; going on with what is known"
+}
+
+# Waits before another try at the sources; false when that was done before.
+may_wait=yes
+wait_once() {
+  [ "$may_wait" = yes ] || return 1
+  may_wait=no
+  say "some package sources could not be read; trying again in 10 s"
+  sleep 10
 }
 
 # True when the last thing that apt-get said is that it could not fetch something.

@@ -54,7 +54,7 @@ run_debootstrap() {
 
 # Once more from the beginning, unless it took all the time that it may.
 again_debootstrap() {
-  [ "$job_status" -ne 124 ] || return 1
+  case $job_status in 124 | 137) return 1 ;; esac
   say "debootstrap ended with exit code $job_status; trying again in 10 s: $(tail -n 1 "$work/said")"
   sleep 10
   for folder in proc sys; do umount "$root/$folder" 2>/dev/null; done

@@ -76,12 +76,14 @@ require_npm() {
 npm_hiccup='ECONN|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EPIPE|SOCKET|PREMATURE_CLOSE|FETCH|EINTEGRITY|TAR_|Z_BUF|code E(429|5[0-9][0-9])|Exit handler never called|network'
 
 # npm_ci FOLDER WHAT [WORD ...]: installs exactly what the lock file of FOLDER says; words for npm. What
-# failed by a hiccup of the network is tried again, twice.
+# failed by a hiccup of the network is tried again, twice, but not once minutes have gone by: a network
+# that swallows everything has cost each try its whole time.
 npm_ci() {
   folder=$1
   what=$2
   shift 2
   log=$(mktemp)
+  patient_until=$(($(date +%s) + 240))
   for pause in 5 20 0; do
     left=
     if try_npm_ci "$@"; then
@@ -94,7 +96,7 @@ npm_ci() {
     elif ! grep -q -E "$npm_hiccup" "$log"; then
       break
     fi
-    [ "$pause" -gt 0 ] || break
+    [ "$pause" -gt 0 ] && [ "$(date +%s)" -lt "$patient_until" ] || break
     say "npm did not bring all of $what: ${left:-$(grep -m 1 -i 'err' "$log")}; trying again in $pause s"
     sleep "$pause"
   done

@@ -8,6 +8,7 @@ import type { ClientConfig } from "../client-config.ts";
 import { AttemptError } from "../errors.ts";
 import type { AttemptReason } from "../errors.ts";
 import type { DialAddress, Pass } from "../search/finder.ts";
+import { unlessAnswered } from "../search/timing.ts";
 
 export interface LeftBehindOptions {
   /** Pause before the second look at the same server, in ms; twice as long each time, up to a bound. */
@@ -35,7 +36,7 @@ export async function lookAfter(address: DialAddress, options: LeftBehindOptions
     const stop = new AbortController();
     const onAbort = (): void => stop.abort();
     signal.addEventListener("abort", onAbort);
-    const disarm = armed(timeoutMs, onAbort);
+    const disarm = unlessAnswered(timeoutMs, onAbort);
     const isAlive = await options.answers(address, stop.signal).catch(() => !stop.signal.aborted);
     disarm();
     signal.removeEventListener("abort", onAbort);
@@ -48,23 +49,6 @@ export async function lookAfter(address: DialAddress, options: LeftBehindOptions
       setTimeout(resolve, pauseMs).unref();
     });
   }
-}
-
-/** A timer that comes later than this was held up by this process, and answers may lie unread. */
-const lateMs = 20;
-
-/**
- * Calls `over` after `ms`, and does not keep Node running. As long as this process was held up itself
- * the answer gets once more: it is no fault of the server. @returns what disarms it
- */
-function armed(ms: number, over: () => void): () => void {
-  const due = performance.now() + ms;
-  let timer = setTimeout(() => {
-    const late = performance.now() - due;
-    if (late < lateMs) over();
-    else timer = setTimeout(over, Math.min(late, ms)).unref();
-  }, ms).unref();
-  return () => clearTimeout(timer);
 }
 
 /** As an address fails that no packet comes back from. */

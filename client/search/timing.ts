@@ -1,4 +1,7 @@
-/** Waiting, as a parameter: a search reads the time and sleeps through these alone. */
+/**
+ * Waiting, as a parameter: a search reads the time and sleeps through these alone. And the wait for an
+ * answer on a connection that is there, which is by this process's own timers in any case.
+ */
 
 export interface Timing {
   /** Milliseconds that never go back; only differences mean anything. */
@@ -93,6 +96,30 @@ export function armed(
   outer?.addEventListener("abort", onEnd, { once: true });
   if (ms !== Infinity) cancel = timing.after?.(ms, onEnd) ?? afterSleep(timing, ms, onEnd);
   return disarm;
+}
+
+/** A timer that comes later than this was held up by this process, and answers may lie unread. */
+const lateMs = 20;
+
+/**
+ * Calls `over` after `ms` in which a server has not answered; it does not keep Node running. As long
+ * as this process was held up itself the answer gets once more: it is no fault of the server.
+ * @returns what disarms it
+ */
+export function unlessAnswered(ms: number, over: () => void): () => void {
+  const due = performance.now() + ms;
+  let isArmed = true;
+  // What lies there is read before that.
+  const end = (): void => void setImmediate(() => (isArmed ? over() : undefined));
+  let timer = setTimeout(() => {
+    const late = performance.now() - due;
+    if (late < lateMs) end();
+    else timer = setTimeout(end, Math.min(late, ms)).unref();
+  }, ms).unref();
+  return () => {
+    isArmed = false;
+    clearTimeout(timer);
+  };
 }
 
 /** Resolves, with nothing, as soon as the signal aborts. */

@@ -10,6 +10,7 @@ import { ignoreError } from "./dial.ts";
 import { describeRole, readStandingRole } from "./role.ts";
 import { meaningOf } from "./staleness.ts";
 import type { DialAddress } from "../search/finder.ts";
+import { unlessAnswered } from "../search/timing.ts";
 
 export interface LeavingOptions {
   readonly address: DialAddress;
@@ -86,13 +87,9 @@ class Leaver {
   async #ask(): Promise<void> {
     this.#isSuspect = false;
     const { answerMs, pass } = this.#options;
-    let isOpen = true;
-    const giveUp = (): void => (isOpen ? this.#giveUp() : undefined);
-    // Where this process was held up itself, the answer lies there unread: it is read before that.
-    const timer = setTimeout(() => setImmediate(giveUp), answerMs).unref();
+    const disarm = unlessAnswered(answerMs, () => this.#giveUp());
     const role = await readStandingRole(this.#client).catch(() => undefined);
-    isOpen = false;
-    clearTimeout(timer);
+    disarm();
     // No answer tells nothing; the next refused write asks again.
     if (role === undefined || pass.accepts(role)) return;
     const text = `${this.#place} is ${describeRole(role)} now, wanted ${pass.wants}`;

@@ -38,13 +38,10 @@ const gaugeRows = [
 
 /** The text with the values of `status`. */
 export function resolverMetrics(status: ResolverStatus): string {
-  const named = (of: "level" | "event"): MetricValue[] =>
+  const named = (label: "what" | "event"): MetricValue[] =>
     Object.entries(status.counters)
-      .filter(([name]) => levels.has(name) === (of === "level"))
-      .map(([name, value]) => ({
-        labels: of === "level" ? { what: name } : { event: name },
-        value,
-      }));
+      .filter(([name]) => levels.has(name) === (label === "what"))
+      .map(([name, value]) => ({ labels: { [label]: name }, value }));
   const states = resolverStates.map((one) => ({
     labels: { state: one },
     value: Number(one === status.state),
@@ -61,7 +58,7 @@ export function resolverMetrics(status: ResolverStatus): string {
       { value: status.sync.resyncs },
     ]),
     counter("events_total", "Questions and answers", named("event")),
-    gauge("level", "How much there is now", named("level")),
+    gauge("level", "How much there is now", named("what")),
   ]);
 }
 

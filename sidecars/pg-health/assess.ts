@@ -47,7 +47,9 @@ export function assess(knowledge: Knowledge, policy: Policy, now: number): Asses
   const late = askedSince !== null && now - askedSince >= policy.slowAfterMs;
   const slow = late || knowledge.link.state !== "up";
   const { answer, reason } = wordFor(knowledge, sample);
-  return { answer, slow, reason: slow ? `${reason}; ${slowness(knowledge)}` : reason, link: "up" };
+  // A peer must not take the word from before the loss for a sight of now: it may have been promoted.
+  const link = knowledge.link.state === "lost" ? "silent" : "up";
+  return { answer, slow, reason: slow ? `${reason}; ${slowness(knowledge)}` : reason, link };
 }
 
 interface Fault {

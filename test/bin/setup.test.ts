@@ -110,6 +110,8 @@ async function pretendNpm(programs: string, ends: readonly string[]): Promise<vo
   // Nobody waits here: what is tried again is tried again at once.
   await writeFile(join(programs, "sleep"), "#!/bin/sh\n", { mode: 0o755 });
   await symlink(process.execPath, join(programs, "node"));
+  await writeFile(join(programs, "date"), `#!/bin/sh\ncat "\${0%/*}/now"\n`, { mode: 0o755 });
+  await writeFile(join(programs, "now"), "0\n");
   for (const name of ["grep", "wc"]) await provide(programs, name);
 }
 
@@ -131,6 +133,12 @@ t.test("what npm could not fetch for a moment is tried again", async (t) => {
       ends: [reset, reset, reset],
       code: 69,
       want: /trying again in 20 s\nnpm error code ECONNRESET\nsetup: npm could not install/,
+    },
+    {
+      name: "a network that swallows everything, which each try learns after minutes",
+      ends: [`echo 500 >"\${0%/*}/now"; ${reset}`],
+      code: 69,
+      want: /node_modules\nnpm error code ECONNRESET\nsetup: npm could not install/,
     },
     {
       name: "what does not pass",

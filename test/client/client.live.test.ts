@@ -5,7 +5,6 @@ import { startPair } from "./live/pair.ts";
 import { badDays, byAttributes, refusals, turnedPooler } from "./live/sessions.ts";
 import { direct, lettingGo, tls, tlsByString } from "./live/tls.ts";
 
-t.setTimeout(120_000);
 const pair = await startPair(t, "127.84.6");
 
 const rows = {

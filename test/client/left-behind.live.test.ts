@@ -13,8 +13,6 @@ import { eventually, systemClock } from "../../kit/clock.ts";
 import { RealPostgres, superuser } from "../support/real-postgres.ts";
 import { demoteInPlace, promote } from "./side-by-side/peers.ts";
 
-t.setTimeout(150_000);
-
 const soon = { deadlineMs: 20_000, intervalMs: 20 };
 const whoTakes = "INSERT INTO written VALUES (1) RETURNING host(inet_server_addr()) AS at";
 /** Longer than several looks at the server that was left. */

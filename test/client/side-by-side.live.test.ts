@@ -17,8 +17,6 @@ import { scenarios } from "./side-by-side/scenarios.ts";
 import type { Names, Scenario } from "./side-by-side/scenarios.ts";
 import { cellOf, tableIn, written } from "./side-by-side/words.ts";
 
-t.setTimeout(170_000);
-
 const timeoutMs = 4000;
 /** Who has not answered until then never will. */
 const watchMs = 2.5 * timeoutMs;

@@ -1,6 +1,4 @@
 /** bin/lab up --driver docker as an operator runs it: what is there, what goes, and what is refused. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { access, appendFile, chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +16,7 @@ import { labFolder, modelOf, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
 import { engineWithARival, withVolume } from "../lab/volumes.ts";
 import { engineHere } from "../support/containers.ts";
+import { upHeldAt } from "../support/held-up.ts";
 import { checkSettings, letsIn, unusualWords } from "../support/lab-checks.ts";
 
 const found = await engineHere();
@@ -143,24 +142,8 @@ for (const [number, signal] of [
   t.test(`an up that is ended by ${signal}`, { skip }, async (t) => {
     const name = nameOf(number);
     t.teardown(() => labDown(place, name));
-    const words = [inCheckout("bin/commands/lab.ts"), "up", "--driver", "docker", "--name", name];
-    const child = spawn(process.execPath, words, { stdio: ["ignore", "ignore", "pipe"] });
-    const exit = once(child, "exit");
-    let said = "";
-    child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-    // It goes no further meanwhile.
-    const hold = (): void => {
-      if (!said.includes("containers are made")) return;
-      child.kill("SIGSTOP");
-      child.stderr.off("data", hold);
-    };
-    child.stderr.on("data", hold);
-    await eventually("containers are made", { deadlineMs: 60_000, intervalMs: 20 }, () =>
-      said.includes("containers are made") ? true : undefined,
-    );
-    child.kill(signal);
-    child.kill("SIGCONT");
-    t.strictSame(await exit, signal === "SIGINT" ? [4, null] : [null, signal]);
+    const up = await upHeldAt(t, "containers are made", ["--driver", "docker", "--name", name]);
+    t.strictSame(await up.end(signal), signal === "SIGINT" ? [4, null] : [null, signal]);
     if (signal === "SIGKILL") {
       t.not((await remains(name)).length, 0);
       // Even what says so is gone: its labels tell.

@@ -11,7 +11,6 @@ import { loadEnvironment } from "../../config/load.ts";
 import { inCheckout } from "../../kit/checkout.ts";
 import { runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
-import { eventually } from "../../kit/clock.ts";
 import { holdPlace } from "../../lab/claim.ts";
 import { labDown } from "../../lab/down.ts";
 import { listCuts } from "../../lab/driver/faults.ts";
@@ -23,6 +22,7 @@ import { withLock } from "../../lab/lock.ts";
 import { freeIndexes, labFolder, modelOf, readState, requireState } from "../../lab/state.ts";
 import type { LabSummary } from "../../lab/summary.ts";
 import { checkProcesses } from "../../lab/driver/process-place.ts";
+import { upHeldAt } from "../support/held-up.ts";
 import { withLab } from "../support/lab.ts";
 import { checkSettings, letsIn, unusualWords } from "../support/lab-checks.ts";
 
@@ -247,30 +247,13 @@ for (const [number, signal, code] of [
   t.test(`an up that is ended by ${signal}`, async (t) => {
     const name = nameOf(number);
     t.teardown(() => labDown(place, name));
-    const file = join(checkout, "bin/commands/lab.ts");
-    const child = spawn(process.execPath, [file, "up", "--name", name], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    const exit = once(child, "exit");
-    let said = "";
-    child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-    // In the middle: one Postgres runs, the other is being copied. It goes no further meanwhile.
-    const hold = (): void => {
-      if (!said.includes("primary runs")) return;
-      child.kill("SIGSTOP");
-      child.stderr.off("data", hold);
-    };
-    child.stderr.on("data", hold);
-    await eventually("primary runs", { deadlineMs: 60_000, intervalMs: 10 }, () =>
-      said.includes("primary runs") ? true : undefined,
-    );
+    // In the middle: one Postgres runs, the other is being copied.
+    const up = await upHeldAt(t, "primary runs", ["--name", name]);
     const state = await readState(place, name);
     t.equal(state?.phase, "making");
     const model = state === undefined ? undefined : modelOf(place, state);
     t.not((await remains(name, model)).length, 0);
-    child.kill(signal);
-    child.kill("SIGCONT");
-    t.strictSame(await exit, code === null ? [null, signal] : [code, null]);
+    t.strictSame(await up.end(signal), code === null ? [null, signal] : [code, null]);
     if (code === null) {
       t.match((await lab("stop", "dal-01", "--name", name)).stderr, /was never finished/);
       t.equal((await lab("down", "--name", name)).code, 0);

@@ -1,12 +1,9 @@
 /** A lab that pg_auto_failover runs: what up gives, what its parts do when they break, what down leaves. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { access, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
 import t from "tap";
 import type { Test } from "tap";
-import { inCheckout } from "../../kit/checkout.ts";
 import { eventually } from "../../kit/clock.ts";
 import { labDown } from "../../lab/down.ts";
 import { processesOf, processesUnder } from "../../lab/driver/processes.ts";
@@ -15,6 +12,7 @@ import type { LabModel } from "../../lab/model.ts";
 import { labPlace } from "../../lab/place.ts";
 import { readSecrets } from "../../lab/secrets.ts";
 import { labFolder, modelOf, readState } from "../../lab/state.ts";
+import { upHeldAt } from "../support/held-up.ts";
 import { letsIn } from "../support/lab-checks.ts";
 import { ask, stateOf } from "../support/lab-faults.ts";
 import { withLab } from "../support/lab.ts";
@@ -140,7 +138,8 @@ t.test("a monitor and its nodes, for real", async (t) => {
       t.equal(await stateOf(lab, "dal-01/postgres"), "crashed");
       await eventually("chi-02 takes writes", soon, async () => {
         const nodes = await nodesOf(monitor);
-        return nodes.includes("chi-02 wait_primary") ? true : undefined;
+        if (nodes.includes("chi-02 wait_primary")) return true;
+        throw new Error(`the monitor says ${nodes.join(", ")}`);
       });
       await lab.run("start", "dal-01/postgres");
       await settles(monitor, ["dal-01 secondary", "chi-02 primary"]);
@@ -160,18 +159,8 @@ t.test("a monitor and its nodes, for real", async (t) => {
 t.test("an up that is killed while the monitor is made leaves nothing after down", async (t) => {
   const name = `t${process.pid}-990`;
   t.teardown(() => labDown(place, name));
-  const words = ["up", "--name", name, "--cluster", "pg_auto_failover"];
-  const child = spawn(process.execPath, [inCheckout("bin/commands/lab.ts"), ...words], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const exit = once(child, "exit");
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-  await eventually("the primary runs", { deadlineMs: 90_000, intervalMs: 10 }, () =>
-    said.includes("primary runs") ? true : undefined,
-  );
-  child.kill("SIGKILL");
-  await exit;
+  const up = await upHeldAt(t, "primary runs", ["--name", name, "--cluster", "pg_auto_failover"]);
+  await up.end("SIGKILL");
   const state = await readState(place, name);
   if (state === undefined) throw new TypeError("the lab wrote no state");
   const model = modelOf(place, state);

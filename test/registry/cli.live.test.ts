@@ -6,8 +6,6 @@ import { acknowledge, fetchChanges, fetchCluster, fetchStatus } from "../../regi
 import { runRegistry, startRegistryProcess, temporaryFolder } from "../support/registry.ts";
 import type { Ended } from "../support/registry.ts";
 
-// Forty processes take two minutes on a machine that is ten times as busy.
-t.setTimeout(280_000);
 const folder = await temporaryFolder(t);
 const tokenFile = join(folder, "admin.token");
 const data = join(folder, "store");

@@ -21,6 +21,9 @@ const node: StoredNode = {
   ...{ appliedGeneration: 0, appliedAt: null, lastSyncAt: null, recordCount: null, errors: [] },
 };
 
+const never = Promise.reject(new Error("nobody asks for it"));
+never.catch(() => undefined);
+
 t.test("a revocation that is told while a token is looked up counts", async (t) => {
   const reads: PromiseWithResolvers<StoredNode>[] = [];
   const store = {
@@ -40,6 +43,12 @@ t.test("a revocation that is told while a token is looked up counts", async (t) 
   reads[1]?.resolve({ ...node, revoked: true });
   await t.rejects(asked, denied);
   t.equal(reads.length, 2);
+
+  const again = tokens.node("Bearer right", node.id);
+  tokens.forget(node.id + 1);
+  reads[2]?.resolve(node);
+  await again;
+  t.equal(reads.length, 3, "what is told of other nodes makes nobody read again");
 });
 
 t.test("a poll is not held for a node that is revoked while its right is looked at", async (t) => {
@@ -113,9 +122,6 @@ t.test(
     t.equal(most, 1, "one at a time");
   },
 );
-
-const never = Promise.reject(new Error("nobody asks for it"));
-never.catch(() => undefined);
 
 t.test("a request for a look that nobody heard is made again", async (t) => {
   const listeners = createListeners();

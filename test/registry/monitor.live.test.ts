@@ -9,8 +9,6 @@ import type { Keeper } from "../support/monitor.ts";
 import { superuser } from "../support/real-postgres.ts";
 import { Names, newsOnly, passwordFile } from "./reconciled.ts";
 
-t.setTimeout(280_000);
-
 const monitorHost = "127.45.0.1";
 const monitor = await TestMonitor.create(t, monitorHost);
 

@@ -8,8 +8,6 @@ import { RealPostgres, superuser } from "../support/real-postgres.ts";
 import { newDatabase, startPostgres } from "./store/stores.ts";
 import { Names, newsOnly, passwordFile } from "./reconciled.ts";
 
-t.setTimeout(280_000);
-
 const source = (path: string, interval_ms: number): object => ({
   kind: "probe",
   user: superuser.user,

@@ -16,6 +16,8 @@ const main = fileURLToPath(new URL("../../sidecars/pg-health/main.ts", import.me
 export interface Answer {
   readonly status: number;
   readonly text: string;
+  /** The text without the ` (slow)` that a busy machine may put behind it. */
+  readonly word: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** How long the answer took, in milliseconds. */
   readonly ms: number;
@@ -29,7 +31,7 @@ export interface HealthProcess {
   /** Asks a path; one request on a connection of its own, as HAProxy does. */
   readonly get: (path: string, method?: string) => Promise<Answer>;
   readonly status: () => Promise<HealthStatus>;
-  /** The word that a path answers with, without the ` (slow)` that a busy machine may put behind it. */
+  /** The word that a path answers with. */
   readonly word: (path: string) => Promise<string>;
   /** Waits until GET / answers with exactly this text. */
   readonly becomes: (text: string, deadlineMs: number) => Promise<void>;
@@ -53,7 +55,8 @@ export function ask(
     });
     reply.on("end", () => {
       const { statusCode = 0, headers } = reply;
-      resolve({ status: statusCode, text, headers, ms: systemClock.monotonic() - began });
+      const word = text.trim().replace(" (slow)", "");
+      resolve({ status: statusCode, text, word, headers, ms: systemClock.monotonic() - began });
     });
     reply.on("error", reject);
   });
@@ -118,7 +121,7 @@ export async function startHealth(
     stop,
     pid: child.pid ?? 0,
     output: () => output,
-    word: async (path) => (await get(path)).text.trim().replace(" (slow)", ""),
+    word: async (path) => (await get(path)).word,
     status: () => fetchStatus(address, { deadlineMs: 10_000 }),
     becomes: async (text, deadlineMs) => {
       let seen = "";

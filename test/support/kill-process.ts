@@ -11,3 +11,17 @@ export function signalOne(pid: number | null | undefined, signal: NodeJS.Signals
   }
   process.kill(pid, signal);
 }
+
+/**
+ * The same to each process that is still there: short-lived ones come and go.
+ * @throws as signalOne, but for a process that has ended
+ */
+export function signalEach(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      signalOne(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}

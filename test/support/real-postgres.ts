@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { runChild } from "../../kit/child.ts";
 import { eventually } from "../../kit/clock.ts";
+import { signalEach } from "./kill-process.ts";
 
 export const superuser = { user: "postgres", password: "a-password-for-tests" } as const;
 
@@ -209,17 +210,6 @@ export class RealPostgres {
       return (await client.query<Record<string, unknown>>(text)).rows;
     } finally {
       await client.end();
-    }
-  }
-}
-
-/** Sends a signal to each process that is still there (short-lived backends come and go). */
-export function signalEach(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
   }
 }

@@ -3,10 +3,14 @@
  */
 import { join } from "node:path";
 import type { MemberControlKeys } from "../../../config/schema.ts";
-import type { HostChannel, HostLook } from "./channel.ts";
+import { systemClock } from "../../../kit/clock.ts";
+import type { Clock } from "../../../kit/clock.ts";
+import type { FileAsSeen, HostChannel, HostLook } from "./channel.ts";
 import { nameProcesses } from "./judge.ts";
 
 const hookDeadlineMs = 10_000;
+/** An answer that took longer may be about what another run has overtaken since. */
+const lateMs = 500;
 
 /** How a signature stands in standby.signal. Postgres does not look at what is in the file. */
 const signaturePattern = /^switchyard (.+)\n?$/;
@@ -28,51 +32,50 @@ export class ArmedByAnotherError extends Error {
   }
 }
 
-/** As HostControl.stop. @throws ArmedByAnotherError, HostControlError */
+/**
+ * As HostControl.stop; `clock` tells a late answer. Who was frozen, or is far away, looked long ago:
+ * whether the member is armed as it was is judged where the signal is sent, and nothing is marked
+ * before. Nor is it where answers come late and the member has become another's meanwhile, who may
+ * have started it again.
+ * @throws ArmedByAnotherError, HostControlError
+ */
 export async function stopPostgres(
   host: Stopped,
   signal: AbortSignal,
   armed: { readonly by: string | null } | undefined,
+  clock: Pick<Clock, "monotonic"> = systemClock,
 ): Promise<void> {
   const { channel, keys, member } = host;
   const { service } = channel;
   const isSlow = service !== undefined && channel.isQuick === false;
+  const askedAt = clock.monotonic();
   const look = isSlow && armed === undefined ? undefined : await channel.look("light", signal);
   if (armed !== undefined) requireArmed(member, armed.by, look?.signalFile ?? null);
-  // It sends the signal as well, later by what an engine takes.
-  if (look === undefined || isSlow) return await service?.stop(signal);
-  const pid = postmasterOf(look);
-  const asked =
-    armed === undefined
-      ? pid !== null && channel.kill(pid, "SIGINT", signal)
-      : await askArmed(host, armed.by, { pid, signalFile: look.signalFile }, signal);
+  // What is slow sends the signal as well, later by what an engine takes.
+  const pid = look === undefined || isSlow ? null : postmasterOf(look);
+  const only = armed && signalFileAsSeen(host, look);
+  const sending = pid === null ? undefined : channel.kill(pid, "SIGINT", signal, only);
+  if (armed !== undefined) {
+    const isSent = await sending;
+    if (isSent === false || clock.monotonic() - askedAt > lateMs) {
+      const now = await channel.read(signalPath(host), signal);
+      requireArmed(member, armed.by, now?.toString("utf8") ?? null);
+    }
+  }
   const byHook = (): Promise<unknown> | undefined =>
     keys.stop && channel.run(keys.stop, "channel", { deadlineMs: hookDeadlineMs, signal });
   const marked = service === undefined ? byHook() : service.stop(signal);
-  for (const one of await Promise.allSettled([asked, marked])) {
+  for (const one of await Promise.allSettled([sending, marked])) {
     if (one.status === "rejected") throw one.reason;
   }
 }
 
-/**
- * Sends the signal while the member is armed as it was. Who was frozen, or is far away, looked long
- * ago: that is judged where the signal is sent, and nothing is marked before.
- * @throws ArmedByAnotherError
- */
-async function askArmed(
-  { channel, keys, member }: Stopped,
-  by: string | null,
-  { pid, signalFile }: { readonly pid: number | null; readonly signalFile: string | null },
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (pid === null) return false;
-  const path = join(keys.data, "standby.signal");
-  const only = { path, text: signalFile?.replace(/\n+$/, "") ?? null };
-  const isSent = await channel.kill(pid, "SIGINT", signal, only);
-  if (!isSent) {
-    requireArmed(member, by, (await channel.read(path, signal))?.toString("utf8") ?? null);
-  }
-  return isSent;
+function signalPath({ keys }: Stopped): string {
+  return join(keys.data, "standby.signal");
+}
+
+function signalFileAsSeen(host: Stopped, look: HostLook | undefined): FileAsSeen {
+  return { path: signalPath(host), text: look?.signalFile?.replace(/\n+$/, "") ?? null };
 }
 
 function requireArmed(member: string, by: string | null, text: string | null): void {

@@ -7,7 +7,7 @@ import type { ClientConfig } from "../../../client/client-config.ts";
 import { ConnectError } from "../../../client/errors.ts";
 import { Client } from "../../../client/pg-client.ts";
 import { eventually } from "../../../kit/clock.ts";
-import { signalEach } from "../../support/real-postgres.ts";
+import { signalEach } from "../../support/kill-process.ts";
 import { accounts } from "./pair.ts";
 import type { Pair } from "./pair.ts";
 

@@ -7,15 +7,12 @@ import { keepingContract } from "./keeping-contract.ts";
 import { newPostgresPlace, newSqlitePlace, startPostgres } from "./stores.ts";
 import { zoneContract } from "./zone-contract.ts";
 
-// With the largest zone, on a machine that does something else too.
-t.setTimeout(280_000);
-
-t.test("sqlite", { timeout: 270_000 }, async (t) => {
+t.test("sqlite", async (t) => {
   zoneContract(t, newSqlitePlace);
   keepingContract(t, newSqlitePlace);
 });
 
-t.test("postgres", { timeout: 270_000 }, async (t) => {
+t.test("postgres", async (t) => {
   const postgres = await startPostgres(t, "127.53.0.1");
   const newPlace = newPostgresPlace(postgres);
   zoneContract(t, newPlace);

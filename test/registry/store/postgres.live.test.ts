@@ -13,7 +13,6 @@ import { superuser } from "../../support/real-postgres.ts";
 import { startStoreChild } from "./children.ts";
 import { address, newDatabase, startPostgres, zone } from "./stores.ts";
 
-t.setTimeout(280_000);
 const soon = { deadlineMs: 30_000, intervalMs: 10 };
 const postgres = await startPostgres(t, "127.53.1.1");
 

@@ -18,9 +18,7 @@ import { address, newFolder, zone } from "./stores.ts";
 const { SWITCHYARD_TEST_FULL: full, SWITCHYARD_TEST_SEED: text } = process.env;
 const seed = Number(text ?? 1);
 
-t.setTimeout(280_000);
-
-t.test("an acknowledged change survives a kill", { timeout: 270_000 }, async (t) => {
+t.test("an acknowledged change survives a kill", async (t) => {
   const chance = chanceOf(seed);
   const folder = join(await newFolder(t), "registry");
   const kills = full === "1" ? 100 : 10;

@@ -23,8 +23,6 @@ import { cannotHaveOwn, ownNames } from "../../support/own-name-server.ts";
 import { startScriptedDns } from "../../support/scripted-dns.ts";
 import type { ScriptedDns } from "../../support/scripted-dns.ts";
 
-t.setTimeout(150_000);
-
 const soon = { deadlineMs: 30_000, intervalMs: 10 };
 const [a, b, c, six] = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"] as const;
 /** Often, and with little patience: as much as a busy machine needs for an answer. */

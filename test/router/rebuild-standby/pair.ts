@@ -11,6 +11,7 @@ import { runChild } from "../../../kit/child.ts";
 import type { ChildResult } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/clock.ts";
 import type { DriverKind } from "../../../lab/addresses.ts";
+import { signalEach } from "../../support/kill-process.ts";
 import { withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
@@ -158,18 +159,10 @@ export async function freeze(
   const names = types.map((type) => `'${type}'`).join(", ");
   const text = `SELECT pid FROM pg_stat_activity WHERE backend_type IN (${names})`;
   const pids = (await sql(pair, member, text)).map(({ pid }) => Number(pid));
-  const tell = (signal: NodeJS.Signals) => (): void => {
-    for (const pid of pids) {
-      try {
-        process.kill(pid, signal);
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
-  };
-  t.teardown(tell("SIGCONT"));
-  tell("SIGSTOP")();
-  return tell("SIGCONT");
+  const thaw = (): void => signalEach(pids, "SIGCONT");
+  t.teardown(thaw);
+  signalEach(pids, "SIGSTOP");
+  return thaw;
 }
 
 /** Promotes a member and lets it write a row. */

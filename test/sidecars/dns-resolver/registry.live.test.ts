@@ -13,8 +13,6 @@ import { programPath, startResolverProcess, variablesOf } from "./resolver-proce
 import type { ResolverProcess } from "./resolver-process.ts";
 import { testFolder } from "./sync-rig.ts";
 
-t.setTimeout(170_000);
-
 const host = "127.63.0.9";
 const url = `http://${host}:8053`;
 const program = fileURLToPath(new URL("../../../bin/commands/registry.ts", import.meta.url));

@@ -12,8 +12,6 @@ import { record, soon, startFakeRegistry } from "./fake-registry.ts";
 import type { FakeRegistry } from "./fake-registry.ts";
 import { follow, testFolder } from "./sync-rig.ts";
 
-t.setTimeout(90_000);
-
 const host = "127.61.0.1";
 const hashNow = (fake: FakeRegistry): string => formatHash(hashOf(fake.state.records.values()));
 const three = [record(1, "a", "10.0.0.1"), record(2, "b", "10.0.0.2"), record(3, "b", "10.0.0.3")];

@@ -228,8 +228,8 @@ t.test(
     t.teardown(async () => void (await ip("delete")));
     await eventually("the new address is bound", soon, () => {
       const now = rig.listeners.states();
-      const own = now.find(({ address }) => address.host === late.host);
-      return own?.state === "bound" ? true : undefined;
+      const found = now.find(({ address }) => address.host === late.host);
+      return found?.state === "bound" ? true : undefined;
     });
     t.match(tell(await (await udpClient(t, late)).ask(good)), { rcode: "NOERROR" });
   },

@@ -206,7 +206,11 @@ t.test("every 503 says why, and peers learn whether Postgres is down or silent",
   t.equal(link(knowing(primary)), "up");
   t.equal(link(knowing(primary, { poolerDead: "refused" })), "up");
   t.equal(link(knowing(primary, { awaitedPeers: [url] })), "up");
-  t.equal(link(knowing(primary, { link: lost })), "up", "a peer that was stopped says down");
+  t.equal(
+    link(knowing(primary, { link: lost })),
+    "silent",
+    "neither there nor stopped, for all it knows",
+  );
   t.equal(link(knowing(primary, { link: down })), "down");
   t.equal(link(knowing(primary, {}, 3000)), "silent");
   t.equal(link(knowing(null)), "silent");

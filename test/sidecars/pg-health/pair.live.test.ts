@@ -33,7 +33,7 @@ async function answers(health: HealthProcess, path: string, status: number): Pro
   return await eventually(`${path} answers ${status}`, soon, async () => {
     const answer = await health.get(path);
     if (answer.status !== status) throw new Error(`it answers ${answer.status} ${answer.text}`);
-    return answer.text.trim().replace(" (slow)", "");
+    return answer.word;
   });
 }
 

@@ -4,7 +4,8 @@ import { eventually, systemClock } from "../../../kit/clock.ts";
 import { startRelay } from "../../support/relay.ts";
 import { runHealth, startHealth } from "../../support/health-process.ts";
 import type { HealthProcess } from "../../support/health-process.ts";
-import { RealPostgres, signalEach, superuser } from "../../support/real-postgres.ts";
+import { signalEach } from "../../support/kill-process.ts";
+import { RealPostgres, superuser } from "../../support/real-postgres.ts";
 
 const slowGraceMs = 4000;
 const host = "127.40.1.1";

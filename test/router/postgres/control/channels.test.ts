@@ -5,16 +5,18 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
+import type { MemberControlKeys } from "../../../../config/schema.ts";
 import { eventually, withDeadline } from "../../../../kit/clock.ts";
-import type { HostChannel } from "../../../../router/postgres/control/channel.ts";
+import type { HostChannel, HostLook } from "../../../../router/postgres/control/channel.ts";
 import { localChannel } from "../../../../router/postgres/control/local-channel.ts";
 import { shellChannel } from "../../../../router/postgres/control/shell-channel.ts";
 import { quotedWords } from "../../../../router/postgres/control/shell-script.ts";
 import { ShellSession, spawnShell } from "../../../../router/postgres/control/shell-session.ts";
+import { stopPostgres } from "../../../../router/postgres/control/stop.ts";
 
 const { signal } = new AbortController();
 const soon = { deadlineMs: 10_000, intervalMs: 10 };
@@ -175,6 +177,53 @@ for (const kind of ["shell", "local"] as const) {
     t.equal(await kill("switchyard it's me"), true);
     t.strictSame(await ended, [null, "SIGINT"]);
   });
+
+  t.test(
+    `nothing is marked over the ${kind} channel for who hears late of his signal`,
+    async (t) => {
+      const { data, channel: overShell } = await rig(t);
+      const channel = kind === "shell" ? overShell : localChannel("dal-01", data);
+      t.teardown(() => channel.close());
+      const path = join(data, "standby.signal");
+      const mark = join(data, "marked");
+      const keys = { data, stop: ["touch", mark] } as unknown as MemberControlKeys;
+      const stop = async (
+        tookMs: number,
+        becomes: string | null,
+        pid: number | null = 12,
+      ): Promise<boolean> => {
+        await writeFile(path, "switchyard run-1\n");
+        let now = 0;
+        const pass = async (): Promise<void> => {
+          now += tookMs;
+          await (becomes === null ? rm(path) : writeFile(path, becomes));
+        };
+        const kill = async (): Promise<boolean> => {
+          await pass();
+          return true;
+        };
+        const look = async (): Promise<HostLook> => {
+          const seen = await channel.look("light", signal);
+          if (pid === null) await pass();
+          return { ...seen, postmaster: pid, processes: pid === null ? [] : null };
+        };
+        const { run, read } = channel;
+        const host = { member: "dal-01", keys, channel: { ...channel, run, read, look, kill } };
+        await stopPostgres(host, signal, { by: "run-1" }, { monotonic: () => now });
+        const isMarked = (await channel.read(mark, signal)) !== null;
+        await rm(mark, { force: true });
+        return isMarked;
+      };
+      t.equal(await stop(1, "switchyard run-1\n"), true);
+      t.equal(await stop(60_000, "switchyard run-1\n"), true, "it is still his");
+      for (const becomes of ["switchyard run-2\n", null]) {
+        for (const pid of [12, null]) {
+          await t.rejects(stop(60_000, becomes, pid), { code: "ERR_ARMED_BY_ANOTHER" });
+          t.equal(await channel.read(mark, signal), null);
+        }
+      }
+    },
+  );
 
   t.test(`programs over the ${kind} channel`, async (t) => {
     const { data, channel: overShell } = await rig(t);
