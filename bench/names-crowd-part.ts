@@ -6,9 +6,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../kit/clock.ts";
 import { createLogger } from "../kit/logger.ts";
-import { answer } from "../sidecars/dns-resolver/answers.ts";
+import { answer } from "../sidecars/dns-resolver/answers/answers.ts";
 import { questionBytes, readAnswer } from "../sidecars/dns-resolver/ask-message.ts";
-import { Sync } from "../sidecars/dns-resolver/sync.ts";
+import { Sync } from "../sidecars/dns-resolver/sync/sync.ts";
 import { createServing } from "../sidecars/dns-resolver/zone/serving.ts";
 import type { NodeRight } from "./names-rig.ts";
 

@@ -103,7 +103,7 @@ class Leaver {
     const { _ending: isEnding, pipeline } = this.#client;
     // A pipeline has sent it already: whether it runs is not for us to cut short.
     if (isEnding === true || pipeline) return;
-    const text = `${this.#place} refused a write, and did not say its role within`;
+    const text = `${this.#place}, where a write was refused, did not say its role within`;
     const reason = new Error(`${text} ${this.#options.answerMs} ms: its session is left`);
     this.#leave(Object.assign(reason, { code: "ETIMEDOUT" }));
   }

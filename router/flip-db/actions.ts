@@ -8,12 +8,12 @@ import { askOf } from "../postgres/session.ts";
 import { resetSlots } from "../postgres/slots.ts";
 import { followFlip } from "../names/follow.ts";
 import { namesOf } from "../names/ask.ts";
-import { databaseActs } from "./database-acts.ts";
+import { databaseActs } from "./acts/database-acts.ts";
 import type { FlipActions, FlipPlan } from "./flip-actions.ts";
-import { channelsOf, lockSession } from "./flip-channels.ts";
-import type { FlipChannels } from "./flip-channels.ts";
-import { closeOldSessions } from "./old-workers.ts";
-import { promoteStatement, sleeperStatement } from "./promotion.ts";
+import { channelsOf, lockSession } from "./acts/flip-channels.ts";
+import type { FlipChannels } from "./acts/flip-channels.ts";
+import { closeOldSessions } from "./acts/old-workers.ts";
+import { promoteStatement, sleeperStatement } from "./acts/promotion.ts";
 
 /** A member's Postgres was started, and has ended before it took a session. */
 export class EndedAfterStartError extends Error {

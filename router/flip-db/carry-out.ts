@@ -13,10 +13,10 @@ import type { FlipFailureEvent, FlipPids, FlipReport } from "./events.ts";
 import { runFlip } from "./flip.ts";
 import type { FlipResult, FlipWorld } from "./flip.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-import type { FlipRequest } from "./plan-request.ts";
+import type { FlipRequest } from "./plan/plan-request.ts";
 import { flipReport } from "./report.ts";
 import { openFlipWorld } from "./world.ts";
-import type { TimedStep } from "./report-facts.ts";
+import type { TimedStep } from "./report/report-facts.ts";
 
 /** What the terminal hands to the executor, and the executor to the watcher. */
 export interface Order {

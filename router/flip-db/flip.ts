@@ -16,8 +16,8 @@ import type { FlipActions, FlipKind, FlipPlan } from "./flip-actions.ts";
 import { allParts } from "./observation.ts";
 import type { FlipObservation, FlipPart } from "./observation.ts";
 import { intentFacts, plan, undoable } from "./plan.ts";
-import { monitoredUndoable } from "./plan-monitored.ts";
-import type { FlipRequest, Refusal } from "./plan-request.ts";
+import { monitoredUndoable } from "./plan/plan-monitored.ts";
+import type { FlipRequest, Refusal } from "./plan/plan-request.ts";
 import { flipSteps, rowsNamed } from "./steps.ts";
 import type { FlipTable } from "./steps.ts";
 

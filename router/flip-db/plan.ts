@@ -9,19 +9,19 @@ import { unfinished } from "../operation/records.ts";
 import type { OperationState } from "../operation/records.ts";
 import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
-import { fromIntent, fromTraces } from "./plan-begun.ts";
-import { planFailover } from "./plan-failover.ts";
-import { whyHeld, whyNotReachable } from "./plan-clients.ts";
-import { cutOff } from "./plan-cut-off.ts";
+import { fromIntent, fromTraces } from "./plan/plan-begun.ts";
+import { planFailover } from "./plan/plan-failover.ts";
+import { whyHeld, whyNotReachable } from "./plan/plan-clients.ts";
+import { cutOff } from "./plan/plan-cut-off.ts";
 import {
   planMonitored,
   planMonitoredAbort,
   planMonitoredFailover,
   planMonitoredRest,
-} from "./plan-monitored.ts";
-import { commandFor, namesWish, synchronousOf } from "./plan-request.ts";
-import type { Base, FlipRequest, Refusal } from "./plan-request.ts";
-import { finishAfter, startNewFirst, wholeSteps } from "./plan-steps.ts";
+} from "./plan/plan-monitored.ts";
+import { commandFor, namesWish, synchronousOf } from "./plan/plan-request.ts";
+import type { Base, FlipRequest, Refusal } from "./plan/plan-request.ts";
+import { finishAfter, startNewFirst, wholeSteps } from "./plan/plan-steps.ts";
 import { hasPromoted, hostWords, memberOf, oldWrites } from "./proof.ts";
 
 /** Plans a new flip, the rest of an unfinished one, its undoing, or a failover. */

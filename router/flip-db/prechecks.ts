@@ -4,8 +4,8 @@
  * beforehand, and what could not be read never counts as fine.
  */
 import { isMonitored } from "../cluster/managers.ts";
-import { cutOffRisks } from "./plan-cut-off.ts";
-import { namesRisk } from "./plan-request.ts";
+import { cutOffRisks } from "./plan/plan-cut-off.ts";
+import { namesRisk } from "./plan/plan-request.ts";
 import type { PrecheckFacts } from "./prechecks/facts.ts";
 import { helps } from "./prechecks/help.ts";
 import * as hosts from "./prechecks/hosts.ts";

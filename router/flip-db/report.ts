@@ -5,10 +5,10 @@
 import { problemsOf } from "../operation/execute.ts";
 import type { FlipReport } from "./events.ts";
 import type { FlipPlan } from "./flip-actions.ts";
-import { earlier, known } from "./report-facts.ts";
-import type { ReportFacts, TimedStep } from "./report-facts.ts";
-import { isMonitorSilent, lossWithMonitor, lossWords } from "./report-loss.ts";
-import { namesLeft, namesReport } from "./report-names.ts";
+import { earlier, known } from "./report/report-facts.ts";
+import type { ReportFacts, TimedStep } from "./report/report-facts.ts";
+import { isMonitorSilent, lossWithMonitor, lossWords } from "./report/report-loss.ts";
+import { namesLeft, namesReport } from "./report/report-names.ts";
 
 /** Where a problem is that the operator let something go that was cut off. */
 const leftOutStep = "left-out";

@@ -6,9 +6,9 @@
 import { signatureOf } from "../member/signature.ts";
 import { stepTimes } from "../member/step-times.ts";
 import type { OperationKind, StepRow } from "../operation/step.ts";
-import { awaitShutdown, drain, keepDown, promote, prove, stop } from "./crossing-steps.ts";
-import type { Proof } from "./crossing-steps.ts";
-import { finishSteps } from "./finish-steps.ts";
+import { awaitShutdown, drain, keepDown, promote, prove, stop } from "./steps/crossing-steps.ts";
+import type { Proof } from "./steps/crossing-steps.ts";
+import { finishSteps } from "./steps/finish-steps.ts";
 import type { FlipKind } from "./flip-actions.ts";
 import {
   hasPromoted,
@@ -21,9 +21,9 @@ import {
   whyNotStandby,
   whyNotWriting,
 } from "./proof.ts";
-import { monitoredRows } from "./monitored-steps.ts";
-import { closeBack, dropSlot, releaseBack, revive, undivert } from "./undo-steps.ts";
-import { waitsForHold, waitsForRecord } from "./waiting-words.ts";
+import { monitoredRows } from "./steps/monitored-steps.ts";
+import { closeBack, dropSlot, releaseBack, revive, undivert } from "./steps/undo-steps.ts";
+import { waitsForHold, waitsForRecord } from "./report/waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
 

@@ -15,11 +15,11 @@ import { acquireClusterLock, lockDeadlineMs } from "../postgres/lock.ts";
 import type { ClusterHold } from "../postgres/lock.ts";
 import { askOf } from "../postgres/session.ts";
 import { flipActions } from "./actions.ts";
-import { channelsWithout, closeChannels, flipChannels } from "./flip-channels.ts";
-import type { FlipChannels } from "./flip-channels.ts";
+import { channelsWithout, closeChannels, flipChannels } from "./acts/flip-channels.ts";
+import type { FlipChannels } from "./acts/flip-channels.ts";
 import type { FlipWorld, LockEnds } from "./flip.ts";
 import type { FlipObservation, FlipPart, MonitorSeen, RouterSeen } from "./observation.ts";
-import { lookAtOldWorkers } from "./old-workers.ts";
+import { lookAtOldWorkers } from "./acts/old-workers.ts";
 
 export interface FlipWorldOptions {
   /**

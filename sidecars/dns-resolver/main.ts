@@ -19,7 +19,7 @@ import type { Resolver } from "./resolver.ts";
 import { resolverRoutes } from "./routes.ts";
 import { readSettings } from "./settings.ts";
 import type { Settings } from "./settings.ts";
-import { ownState } from "./state-owner.ts";
+import { ownState } from "./sync/state-owner.ts";
 import { variableTable } from "./variables.ts";
 
 const sidecar: Sidecar = {

@@ -9,13 +9,13 @@ import { faultWords } from "../../kit/fault-words.ts";
 import type { Logger } from "../../kit/logger.ts";
 import type { ResolverStatus } from "./contract.ts";
 import { createForwarder } from "./forward/forwarder.ts";
-import { startListeners } from "./listeners.ts";
-import type { Listeners } from "./listeners.ts";
+import { startListeners } from "./listen/listeners.ts";
+import type { Listeners } from "./listen/listeners.ts";
 import { createServedZone } from "./served-zone.ts";
 import type { Settings } from "./settings.ts";
 import { statusOf } from "./status.ts";
-import type { Offer } from "./sync.ts";
-import { SyncHost } from "./sync-host.ts";
+import type { Offer } from "./sync/sync.ts";
+import { SyncHost } from "./sync/sync-host.ts";
 import { createUpstreams } from "./upstream-reload.ts";
 import { createServing } from "./zone/serving.ts";
 

@@ -2,11 +2,11 @@
  * The zone that this process serves now: it changes as a whole, and after each change the resolver
  * asks itself, at each address, whether it is what is answered.
  */
-import type { ListenState } from "./listeners.ts";
-import { proveAddresses } from "./self-question.ts";
-import type { Faults } from "./self-question.ts";
+import type { ListenState } from "./listen/listeners.ts";
+import { proveAddresses } from "./listen/self-question.ts";
+import type { Faults } from "./listen/self-question.ts";
 import type { ServedFacts } from "./status.ts";
-import type { Offer } from "./sync.ts";
+import type { Offer } from "./sync/sync.ts";
 import type { Serving } from "./zone/serving.ts";
 
 export interface ServedZone {

@@ -2,8 +2,8 @@
 import { formatAddress } from "../../kit/address.ts";
 import type { Address } from "../../kit/address.ts";
 import type { ListenStatus, ResolverStatus, SyncStatus } from "./contract.ts";
-import type { ListenState } from "./listeners.ts";
-import type { SyncState } from "./sync-ledger.ts";
+import type { ListenState } from "./listen/listeners.ts";
+import type { SyncState } from "./sync/sync-ledger.ts";
 
 /** The zone that is served. */
 export interface ServedFacts {

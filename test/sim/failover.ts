@@ -4,7 +4,7 @@
  */
 import { flipMachine } from "../../router/flip-db/flip.ts";
 import type { FlipMachine } from "../../router/flip-db/flip.ts";
-import type { FlipRequest } from "../../router/flip-db/plan-request.ts";
+import type { FlipRequest } from "../../router/flip-db/plan/plan-request.ts";
 import { checkWhole } from "./ending.ts";
 import { drawFaults, noFaults } from "./faults.ts";
 import type { Faults } from "./faults.ts";

@@ -3,7 +3,7 @@
  * is drawn by default; SWITCHYARD_TEST_FULL=1 tries all, SWITCHYARD_TEST_SEED another draw.
  */
 import t from "tap";
-import { wholeSteps } from "../../router/flip-db/plan-steps.ts";
+import { wholeSteps } from "../../router/flip-db/plan/plan-steps.ts";
 import { allCells, dieAndEnd, endings, interrupt } from "./grid.ts";
 import { chanceOf } from "./random.ts";
 import { tellCutOff, tellLateStop, tellPendingPromotion } from "./scripted.ts";

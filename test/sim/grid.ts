@@ -4,7 +4,7 @@
  */
 import { flipMachine } from "../../router/flip-db/flip.ts";
 import type { FlipMachine } from "../../router/flip-db/flip.ts";
-import { wholeSteps } from "../../router/flip-db/plan-steps.ts";
+import { wholeSteps } from "../../router/flip-db/plan/plan-steps.ts";
 import { checkWhole, flows } from "./ending.ts";
 import { noFaults } from "./faults.ts";
 import type { Moment, Strike } from "./faults.ts";

@@ -5,7 +5,7 @@
 import { flipMachine, runFlip } from "../../router/flip-db/flip.ts";
 import type { FlipMachine, FlipResult } from "../../router/flip-db/flip.ts";
 import type { FlipGoal, FlipPlan } from "../../router/flip-db/flip-actions.ts";
-import type { FlipRequest } from "../../router/flip-db/plan-request.ts";
+import type { FlipRequest } from "../../router/flip-db/plan/plan-request.ts";
 import { parseSignature } from "../../router/member/signature.ts";
 import { LockedError } from "../../router/operation/lock.ts";
 import type { JournalRecord } from "../../router/operation/records.ts";

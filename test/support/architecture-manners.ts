@@ -22,7 +22,7 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
     why: "one type, one decision",
   },
   { files: /^router\/pooler\/console(-replies)?\.ts$/, why: "one type, one decision" },
-  { files: /^router\/flip-db\/(plan-cut-off|prechecks\/cut-off)\.ts$/, why: "one concept" },
+  { files: /^router\/flip-db\/(plan\/plan-cut-off|prechecks\/cut-off)\.ts$/, why: "one concept" },
   { files: /^router\/backends\/lookup\/once\.ts$/, why: "one concept" },
   { files: /^router\/haproxy\/render\.ts$/, why: "one step between two rooms" },
   { files: /^registry\/store\/assemble\.ts$/, why: "one step between parts and a whole" },
@@ -30,7 +30,7 @@ const smallFiles: readonly { readonly files: RegExp; readonly why: string }[] = 
   { files: /^sidecars\/pg-health\/self\.ts$/, why: "one fact about this process" },
   {
     files:
-      /^sidecars\/dns-resolver\/(listen-addresses|zone\/(addresses|chain|services|serving)|engine\/socket-address)\.ts$/,
+      /^sidecars\/dns-resolver\/(listen\/listen-addresses|zone\/(addresses|chain|services|serving)|engine\/socket-address)\.ts$/,
     why: "one concept",
   },
 ];

@@ -220,7 +220,9 @@ export const papers: readonly Rule[] = [
     rule: "every step of an operation stands in its runbook",
     check: (repository) =>
       [...repository].flatMap(([path, { text }]) => {
-        const room = /^router\/(flip-db|rebuild-standby|fence)\/[\w-]*steps\.ts$/.exec(path)?.[1];
+        const room = /^router\/(flip-db|rebuild-standby|fence)\/(?:steps\/)?[\w-]*steps\.ts$/.exec(
+          path,
+        )?.[1];
         if (room === undefined) return [];
         const runbook = textOf(repository, `docs/runbooks/${room}.md`);
         return [...text.matchAll(/\b(?:step: |act\(\s*)"([a-z-]+)"/g)]

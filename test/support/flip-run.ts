@@ -14,7 +14,7 @@ import type { Verification } from "../../lab/workload.ts";
 import type { WorkloadReport } from "../../lab/tally.ts";
 import { runFlip } from "../../router/flip-db/flip.ts";
 import type { FlipResult, FlipWorld } from "../../router/flip-db/flip.ts";
-import type { FlipRequest } from "../../router/flip-db/plan-request.ts";
+import type { FlipRequest } from "../../router/flip-db/plan/plan-request.ts";
 import { openFlipWorld } from "../../router/flip-db/world.ts";
 import { operationFiles } from "../../router/operation/store.ts";
 import type { StepEvent } from "../../router/operation/run-step.ts";

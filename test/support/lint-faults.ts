@@ -46,6 +46,7 @@ export const lintFaults: readonly LintFault[] = [
   importing("config/a.ts", "../router/haproxy/model.ts"),
   importing("sidecars/pg-health/a.ts", "../../router/haproxy/model.ts"),
   importing("sidecars/dns-resolver/a.ts", "../pg-health/probe.ts"),
+  importing("sidecars/dns-resolver/sync/a.ts", "../../pg-health/probe.ts"),
   importing("router/cluster/a.ts", "../../sidecars/pg-health/probe.ts"),
   importing("router/cluster/b.ts", "../../lab/model.ts"),
   importing("router/haproxy/a.ts", "../postgres/sql.ts"),

@@ -6,7 +6,7 @@ import { systemClock } from "../../../kit/clock.ts";
 import type { Ending, Order } from "../../../router/flip-db/carry-out.ts";
 import type { FlipEvent } from "../../../router/flip-db/events.ts";
 import { clusterRecords } from "../../../router/flip-db/history.ts";
-import { lostReport } from "../../../router/flip-db/lost-report.ts";
+import { lostReport } from "../../../router/flip-db/report/lost-report.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
 import type { OperationFiles } from "../../../router/operation/store.ts";
 import { FlipProcessError } from "./spawn.ts";

@@ -13,10 +13,13 @@ import { listOperations } from "../../../router/operation/store.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { allParts } from "../../../router/flip-db/observation.ts";
 import type { FlipObservation } from "../../../router/flip-db/observation.ts";
-import { requestFor } from "../../../router/flip-db/plan-request.ts";
-import type { FlipRequest, Refusal } from "../../../router/flip-db/plan-request.ts";
-import { checkFlip } from "../../../router/flip-db/precheck-facts.ts";
-import type { FlipCheck, FlipCheckRequest } from "../../../router/flip-db/precheck-facts.ts";
+import { requestFor } from "../../../router/flip-db/plan/plan-request.ts";
+import type { FlipRequest, Refusal } from "../../../router/flip-db/plan/plan-request.ts";
+import { checkFlip } from "../../../router/flip-db/prechecks/precheck-facts.ts";
+import type {
+  FlipCheck,
+  FlipCheckRequest,
+} from "../../../router/flip-db/prechecks/precheck-facts.ts";
 import { plan } from "../../../router/flip-db/plan.ts";
 import type { Precheck } from "../../../router/flip-db/prechecks.ts";
 import { isSilenceAlone } from "../../../router/flip-db/prechecks/judge.ts";

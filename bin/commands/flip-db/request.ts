@@ -1,7 +1,7 @@
 /** What the words of `flip-db` and `failover` ask for. */
 import { nearest } from "../../../kit/nearest.ts";
 import { risks } from "../../../router/flip-db/prechecks.ts";
-import type { FlipWish } from "../../../router/flip-db/plan-request.ts";
+import type { FlipWish } from "../../../router/flip-db/plan/plan-request.ts";
 import { operationFiles } from "../../../router/operation/store.ts";
 import { UsageError } from "../../cli/command.ts";
 import type { Flag, Invocation } from "../../cli/command.ts";

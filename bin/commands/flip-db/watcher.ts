@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { systemClock } from "../../../kit/clock.ts";
 import { carryOutOrder } from "../../../router/flip-db/carry-out.ts";
 import type { OrderTask } from "../../../router/flip-db/carry-out.ts";
-import { deathReport, goalAfterDeath } from "../../../router/flip-db/death-report.ts";
+import { deathReport, goalAfterDeath } from "../../../router/flip-db/report/death-report.ts";
 import { EventLog } from "../../../router/flip-db/event-log.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
 import { fold } from "../../../router/operation/records.ts";

@@ -1,6 +1,6 @@
 /** Which routers and edge poolers are cut off, and the facts without those that the operator lets go. */
 import type { EdgePoolerView, RouterView } from "../../cluster/view.ts";
-import { cutOffRisks } from "../plan-cut-off.ts";
+import { cutOffRisks } from "../plan/plan-cut-off.ts";
 import type { PrecheckFacts } from "./facts.ts";
 
 /** Why a router is cut off: it does not answer, or none of its own checks reaches a member. */

@@ -217,7 +217,7 @@ function textNow(path: string): string | null {
   }
 }
 
-/** All of it in one turn: whoever freezes this process, or ends it, does so before or after. */
+/** All of it in one turn, so that next to nothing can come between the look and the signal. */
 function killNow(place: Place, pid: number, name: HostSignal, only?: FileAsSeen): boolean {
   const folder = statSync(place.data);
   requireRight(place, folder);

@@ -2,9 +2,9 @@
  * What every engine has before it: the zone that is served, and the way out for what the zone does not
  * answer by itself. Misses are bounded; what comes above the bound is dropped, and the asker asks again.
  */
-import { chainGoesOut } from "../answers.ts";
-import type { AnswerOptions } from "../answers.ts";
-import { closeChain, openChain } from "../answers-chain.ts";
+import { chainGoesOut } from "../answers/answers.ts";
+import type { AnswerOptions } from "../answers/answers.ts";
+import { closeChain, openChain } from "../answers/answers-chain.ts";
 import type { Asker, Forwarder, ZoneSettings } from "../parts.ts";
 import type { Serving } from "../zone/serving.ts";
 import { count, countAnswer, newTally } from "./tally.ts";

@@ -8,7 +8,7 @@ import { createSocket } from "node:dgram";
 import type { RemoteInfo, Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { Address } from "../../../kit/address.ts";
-import { answer } from "../answers.ts";
+import { answer } from "../answers/answers.ts";
 import type { Desk } from "./desk.ts";
 import { count, countAnswer } from "./tally.ts";
 

@@ -1,6 +1,6 @@
 /** Flips as their steps tell of them, and what their reports say. */
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
-import type { ReportFacts, TimedStep } from "../../../router/flip-db/report-facts.ts";
+import type { ReportFacts, TimedStep } from "../../../router/flip-db/report/report-facts.ts";
 
 export const plan: FlipPlan = {
   operationId: "op-1",

@@ -7,7 +7,7 @@ import t from "tap";
 import type { Environment } from "../../../config/schema.ts";
 import { Secret } from "../../../config/secret.ts";
 import { nextTurn } from "../../../kit/clock.ts";
-import { Gates } from "../../../router/flip-db/gates.ts";
+import { Gates } from "../../../router/flip-db/acts/gates.ts";
 
 const lease = { lease: "one", holder: "flip-db r1", databases: ["app"], expiresInMs: 9, tookMs: 1 };
 const open = {

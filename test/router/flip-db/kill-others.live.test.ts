@@ -8,7 +8,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { Test } from "tap";
 import { eventually } from "../../../kit/clock.ts";
-import { Gates } from "../../../router/flip-db/gates.ts";
+import { Gates } from "../../../router/flip-db/acts/gates.ts";
 import { chanceOf } from "../../sim/random.ts";
 import { endFlip, isWhole, killedFlip } from "./kill-stage.ts";
 import { startProber } from "./kill-prober.ts";

@@ -12,7 +12,7 @@ import type { Test } from "tap";
 import { inCheckout } from "../../../kit/checkout.ts";
 import { eventually, withDeadline } from "../../../kit/clock.ts";
 import { lookAtCluster } from "../../../router/cluster/observe.ts";
-import { wholeSteps } from "../../../router/flip-db/plan-steps.ts";
+import { wholeSteps } from "../../../router/flip-db/plan/plan-steps.ts";
 import type { KillOrder } from "../../fixtures/kill/executor.ts";
 import type { LabApp } from "../../support/flip-run.ts";
 import { startRecovery } from "../../support/recovery-process.ts";

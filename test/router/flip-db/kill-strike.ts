@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { runFlip } from "../../../router/flip-db/flip.ts";
 import type { FlipResult } from "../../../router/flip-db/flip.ts";
-import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
+import type { FlipRequest } from "../../../router/flip-db/plan/plan-request.ts";
 import { openFlipWorld } from "../../../router/flip-db/world.ts";
 import { makeOperationFolder, operationFiles } from "../../../router/operation/store.ts";
 import { struckWorld } from "../../support/flip-run.ts";

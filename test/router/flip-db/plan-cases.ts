@@ -2,7 +2,7 @@
 import type { FlipObservation } from "../../../router/flip-db/observation.ts";
 import type { MemberSeen } from "../../../router/member/seen.ts";
 import { unknownMember } from "../../../router/member/seen.ts";
-import type { FlipRequest } from "../../../router/flip-db/plan-request.ts";
+import type { FlipRequest } from "../../../router/flip-db/plan/plan-request.ts";
 import { signatureOf } from "../../../router/member/signature.ts";
 import type { JournalRecord } from "../../../router/operation/records.ts";
 

@@ -1,12 +1,12 @@
 /** The planner: what is planned for which world, and every refusal with the command that helps. */
 import t from "tap";
-import { deathReport } from "../../../router/flip-db/death-report.ts";
+import { deathReport } from "../../../router/flip-db/report/death-report.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { unknownMember } from "../../../router/member/seen.ts";
 import { intentFacts, plan } from "../../../router/flip-db/plan.ts";
 import { parseSignature, signatureOf } from "../../../router/member/signature.ts";
 import { flipSteps, rowsNamed } from "../../../router/flip-db/steps.ts";
-import { waitsForRecord } from "../../../router/flip-db/waiting-words.ts";
+import { waitsForRecord } from "../../../router/flip-db/report/waiting-words.ts";
 import { fold, operationRecord } from "../../../router/operation/records.ts";
 import {
   begun,

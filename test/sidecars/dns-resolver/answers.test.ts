@@ -6,8 +6,8 @@
 import { decode } from "dns-packet";
 import t from "tap";
 import { nextTurn, systemClock } from "../../../kit/clock.ts";
-import { chainGoesOut, goesOut } from "../../../sidecars/dns-resolver/answers.ts";
-import { closeChain, openChain } from "../../../sidecars/dns-resolver/answers-chain.ts";
+import { chainGoesOut, goesOut } from "../../../sidecars/dns-resolver/answers/answers.ts";
+import { closeChain, openChain } from "../../../sidecars/dns-resolver/answers/answers-chain.ts";
 import type { ZoneRecord } from "../../../sidecars/dns-resolver/parts.ts";
 import { FrameReader } from "../../../sidecars/dns-resolver/wire/frames.ts";
 import { nameToText } from "../../../sidecars/dns-resolver/wire/names.ts";

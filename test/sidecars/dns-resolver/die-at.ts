@@ -5,7 +5,7 @@
 import { promises } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { writeSnapshot } from "../../../sidecars/dns-resolver/snapshot.ts";
+import { writeSnapshot } from "../../../sidecars/dns-resolver/sync/snapshot.ts";
 import { record } from "./fake-registry.ts";
 
 const [folder = "", generation = "0", last = "0"] = process.argv.slice(2);

@@ -5,7 +5,7 @@
 import { systemClock } from "../../../kit/clock.ts";
 import { createLogger } from "../../../kit/logger.ts";
 import type { EngineName } from "../../../sidecars/dns-resolver/engine/open.ts";
-import { startListeners } from "../../../sidecars/dns-resolver/listeners.ts";
+import { startListeners } from "../../../sidecars/dns-resolver/listen/listeners.ts";
 import { createServing } from "../../../sidecars/dns-resolver/zone/serving.ts";
 
 const settings = { zone: "temps.local", aliases: [], forwards: false, udpSizeMax: 1232 };

@@ -10,7 +10,7 @@ import { runChild } from "../../../kit/child.ts";
 import { eventually, nextTurn, systemClock } from "../../../kit/clock.ts";
 import { askName } from "../../../sidecars/dns-resolver/client.ts";
 import type { NameAnswer, ResolverStatus } from "../../../sidecars/dns-resolver/contract.ts";
-import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/snapshot.ts";
+import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/sync/snapshot.ts";
 import { readSettings } from "../../../sidecars/dns-resolver/settings.ts";
 import { record, soon, startFakeRegistry, token } from "./fake-registry.ts";
 import { replying, upstream } from "./forward-rig.ts";

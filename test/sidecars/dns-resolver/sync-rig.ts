@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually, systemClock } from "../../../kit/clock.ts";
-import { Sync } from "../../../sidecars/dns-resolver/sync.ts";
-import type { Offer, SyncOptions } from "../../../sidecars/dns-resolver/sync.ts";
-import { noSync } from "../../../sidecars/dns-resolver/sync-ledger.ts";
-import type { SyncState } from "../../../sidecars/dns-resolver/sync-ledger.ts";
+import { Sync } from "../../../sidecars/dns-resolver/sync/sync.ts";
+import type { Offer, SyncOptions } from "../../../sidecars/dns-resolver/sync/sync.ts";
+import { noSync } from "../../../sidecars/dns-resolver/sync/sync-ledger.ts";
+import type { SyncState } from "../../../sidecars/dns-resolver/sync/sync-ledger.ts";
 import { soon, token } from "./fake-registry.ts";
 import type { FakeRegistry, Teardown } from "./fake-registry.ts";
 

@@ -7,7 +7,7 @@ import { runChild } from "../../../kit/child.ts";
 import { eventually, systemClock } from "../../../kit/clock.ts";
 import { formatHash, hashOf } from "../../../kit/zone-hash.ts";
 import type { ChangesReply } from "../../../registry/contract.ts";
-import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/snapshot.ts";
+import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/sync/snapshot.ts";
 import { record, soon, startFakeRegistry } from "./fake-registry.ts";
 import type { FakeRegistry } from "./fake-registry.ts";
 import { follow, testFolder } from "./sync-rig.ts";

@@ -1,6 +1,6 @@
 /** The zone of the tests, and how a question is put to it without a socket. `$` stands for the zone. */
-import { answer } from "../../../sidecars/dns-resolver/answers.ts";
-import type { AnswerOptions } from "../../../sidecars/dns-resolver/answers.ts";
+import { answer } from "../../../sidecars/dns-resolver/answers/answers.ts";
+import type { AnswerOptions } from "../../../sidecars/dns-resolver/answers/answers.ts";
 import type { ZoneRecord, ZoneSettings } from "../../../sidecars/dns-resolver/parts.ts";
 import { buildZone, unloadedZone } from "../../../sidecars/dns-resolver/zone/build.ts";
 import { viewOf } from "../../../sidecars/dns-resolver/zone/served.ts";

@@ -1,0 +1,54 @@
+/**
+ * Whether the parts between the clients and the members can take part in a flip: the routers that
+ * lead them, and the gates that hold them. Pure.
+ */
+import type { FlipObservation } from "../observation.ts";
+import { gateWord, routerWord } from "./plan-cut-off.ts";
+import { commandFor } from "./plan-request.ts";
+import type { Base, FlipRequest } from "./plan-request.ts";
+
+/** A router, or a gate, that does not answer and is not let go. */
+export function whyNotReachable(
+  seen: FlipObservation,
+  base: Base,
+  request: FlipRequest,
+): string | undefined {
+  const topology = commandFor(request, "topology");
+  const routers = seen.routers.filter((one) => !base.leftOut.includes(routerWord(one)));
+  const router = routers.find((one) => !one.reached);
+  if (router !== undefined) {
+    const without = commandFor(request, "flip-db --accept-risk=routers");
+    return `router ${router.name} does not answer: ${topology}, or without it ${without}`;
+  }
+  if (base.mode === "fast") return undefined;
+  const fast = commandFor(request, "flip-db --mode fast");
+  const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
+  const silent = gates.find((one) => !one.reached);
+  if (silent !== undefined) {
+    const without = commandFor(request, "flip-db --accept-risk=edge-poolers");
+    return `gate ${silent.name} does not answer: ${fast}, or without it ${without}`;
+  }
+  return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
+}
+
+/** A gate that somebody holds already, until the lease ends. */
+export function whyHeld(
+  seen: FlipObservation,
+  base: Base,
+  request: FlipRequest,
+): string | undefined {
+  if (base.mode === "fast") return undefined;
+  const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
+  const paused = gates.find((one) => one.pausedBy !== null);
+  if (paused === undefined) return undefined;
+  const ends = `until its lease ends${againWhen(gates)}`;
+  return `gate ${paused.name} is paused by ${paused.pausedBy} ${ends}: ${commandFor(request, "topology")}`;
+}
+
+/** When every lease has ended unless somebody renews it; nothing where one does not say when. */
+function againWhen(gates: FlipObservation["gates"]): string {
+  const paused = gates.filter((one) => one.pausedBy !== null);
+  const left = paused.map((one) => one.endsInMs ?? Infinity);
+  const seconds = Math.ceil(Math.max(...left) / 1000);
+  return Number.isFinite(seconds) ? `; run this again in ${Math.max(1, seconds)} s, or see` : "";
+}
