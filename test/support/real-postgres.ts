@@ -150,14 +150,24 @@ export class RealPostgres {
       ...this.#as,
     });
     const { promise, resolve } = Promise.withResolvers<void>();
-    server.on("exit", () => resolve());
+    const ended = new AbortController();
+    server.on("exit", () => {
+      resolve();
+      ended.abort(new Error(`Postgres ${this.host} ended at its start: ${this.log.slice(-500)}`));
+    });
     server.stderr?.on("data", (chunk: Buffer) => this.#log.push(chunk.toString("utf8")));
     this.#exited = promise;
     this.#server = server;
-    await eventually(`Postgres ${this.host}`, { deadlineMs: 60_000, intervalMs: 50 }, async () => {
-      await this.sql("SELECT 1");
-      return true;
-    });
+    const { signal } = ended;
+    await eventually(
+      `Postgres ${this.host}`,
+      { deadlineMs: 60_000, intervalMs: 50, signal },
+      async () => {
+        await this.sql("SELECT 1");
+        // Another server may have the address, and have answered.
+        return this.log.includes("ready to accept") ? true : undefined;
+      },
+    );
   }
 
   readonly #log: string[] = [];
