@@ -26,13 +26,14 @@ export const systemClock: Clock = {
   },
 };
 
-/** What was waited for did not come in time. `what` says what was tried and on what. */
+/** What was waited for did not come in time. `what` says what was tried and on what, `cause` why not. */
 export class DeadlineError extends Error {
   override readonly name = "DeadlineError";
   readonly code = "ERR_DEADLINE";
   readonly deadlineMs: number;
   constructor(what: string, deadlineMs: number, cause?: unknown) {
-    super(`${what}: no answer within ${deadlineMs} ms`, { cause });
+    const last = cause instanceof Error && cause.message !== "" ? ` (${cause.message})` : "";
+    super(`${what}: no answer within ${deadlineMs} ms${last}`, { cause });
     this.deadlineMs = deadlineMs;
   }
 }
@@ -108,7 +109,8 @@ export async function eventually<T>(
       if (seen !== undefined) return seen;
       lastError = undefined;
     } catch (error) {
-      lastError = error;
+      const isCutShort = error instanceof DeadlineError && clock.monotonic() >= end;
+      if (!isCutShort || lastError === undefined) lastError = error;
     }
     await clock.sleep(options.intervalMs, options.signal);
   } while (clock.monotonic() < end);

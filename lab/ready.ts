@@ -1,8 +1,7 @@
 /** Waits until a new lab is whole: topology finds nothing wrong and a write goes through. */
 import type { Environment } from "../config/schema.ts";
-import { DeadlineError, eventually } from "../kit/clock.ts";
+import { eventually } from "../kit/clock.ts";
 import { lookAtCluster } from "../router/cluster/observe.ts";
-import type { Verdict } from "../router/cluster/verdict.ts";
 import { appLogin, withClient } from "./connect.ts";
 import type { AppHost } from "./model.ts";
 import type { Making } from "./driver/driver.ts";
@@ -36,18 +35,12 @@ export async function awaitReady(making: Making, environment: Environment): Prom
  * @throws DeadlineError with the reasons that topology gave last
  */
 async function awaitHealthy(environment: Environment, signal: AbortSignal): Promise<void> {
-  let last: Verdict | undefined;
   const what = `topology of ${environment.name} is healthy`;
-  try {
-    await eventually(what, { deadlineMs: readyDeadlineMs, intervalMs, signal }, async () => {
-      const { verdict } = await lookAtCluster(environment, signal);
-      last = verdict;
-      return verdict.level === "healthy" ? true : undefined;
-    });
-  } catch (error) {
-    if (!(error instanceof DeadlineError) || last === undefined) throw error;
-    throw new DeadlineError(`${what} (${last.reasons.join("; ")})`, readyDeadlineMs, error);
-  }
+  await eventually(what, { deadlineMs: readyDeadlineMs, intervalMs, signal }, async () => {
+    const { verdict } = await lookAtCluster(environment, signal);
+    if (verdict.level === "healthy") return true;
+    throw new Error(verdict.reasons.join("; "));
+  });
 }
 
 /** True when a write commits through the app host's edge pooler; it leaves nothing behind. */

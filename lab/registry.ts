@@ -8,7 +8,7 @@ import { formatAddress } from "../kit/address.ts";
 import { writeFileAtomically } from "../kit/atomic-file.ts";
 import { inCheckout } from "../kit/checkout.ts";
 import { runChild } from "../kit/child.ts";
-import { DeadlineError, eventually } from "../kit/clock.ts";
+import { eventually } from "../kit/clock.ts";
 import { addNode, createCluster } from "../registry/admin.ts";
 import { fetchCluster, fetchNodes } from "../registry/client.ts";
 import type { RegistryTarget } from "../registry/client.ts";
@@ -124,25 +124,16 @@ function sourceOf({ driver, monitor, folder }: LabModel): RoleSourceKeys {
 export async function awaitNames({ model, signal }: Making): Promise<void> {
   const target = await registryTarget(model);
   const what = `the names of lab ${model.name}`;
-  let last = "the registry has not answered";
-  try {
-    await eventually(
-      what,
-      { deadlineMs: namesDeadlineMs, intervalMs: 50, signal },
-      async (inner) => {
-        const view = await fetchCluster(target, model.name, inner);
-        last = missingRole(model, view) ?? "";
-        if (last !== "") return undefined;
-        const { nodes } = await fetchNodes(target, {}, inner);
-        const behind = nodes.filter((one) => one.applied_generation < view.generation);
-        last = behind.map(({ name }) => `${name} is behind`).join(", ");
-        return last === "" ? true : undefined;
-      },
-    );
-  } catch (error) {
-    if (!(error instanceof DeadlineError)) throw error;
-    throw new DeadlineError(`${what} (${last})`, namesDeadlineMs, error);
-  }
+  const patience = { deadlineMs: namesDeadlineMs, intervalMs: 50, signal };
+  await eventually(what, patience, async (inner) => {
+    const view = await fetchCluster(target, model.name, inner);
+    const missing = missingRole(model, view);
+    if (missing !== undefined) throw new Error(missing);
+    const { nodes } = await fetchNodes(target, {}, inner);
+    const behind = nodes.filter((one) => one.applied_generation < view.generation);
+    if (behind.length === 0) return true;
+    throw new Error(behind.map(({ name }) => `${name} is behind`).join(", "));
+  });
 }
 
 function missingRole({ members }: LabModel, { roles }: ClusterView): string | undefined {

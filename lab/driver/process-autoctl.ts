@@ -3,7 +3,8 @@
  * for each member, one after the other, so that the monitor counts them in their order.
  */
 import { escapeLiteral } from "pg";
-import { DeadlineError, eventually, systemClock } from "../../kit/clock.ts";
+import type { Client } from "pg";
+import { eventually, systemClock } from "../../kit/clock.ts";
 import { withClient } from "../connect.ts";
 import type { MemberHost, Part } from "../model.ts";
 import { partOf } from "../model.ts";
@@ -156,24 +157,19 @@ async function awaitStates({ model, secrets, signal }: Making): Promise<void> {
     .map(({ name }, ordinal) => `${name} ${ordinal === 0 ? "primary" : "secondary"}`)
     .join(", ");
   const what = `the monitor settles on ${want}`;
-  let last = "";
-  try {
-    await eventually(what, { deadlineMs: statesDeadlineMs, intervalMs: 100, signal }, async () => {
-      last = await withClient(address, login, queryDeadlineMs, async (client) => {
-        const { rows } = await client.query<{ nodename: string; state: string; goal: string }>(
-          "SELECT nodename, reportedstate::text AS state, goalstate::text AS goal FROM pgautofailover.node ORDER BY nodeid",
-        );
-        return rows
-          .map(
-            ({ nodename, state, goal }) =>
-              `${nodename} ${state === goal ? state : `${state} to ${goal}`}`,
-          )
-          .join(", ");
-      });
-      return last === want ? true : undefined;
-    });
-  } catch (error) {
-    if (!(error instanceof DeadlineError)) throw error;
-    throw new DeadlineError(`${what} (it says ${last})`, statesDeadlineMs, error);
-  }
+  await eventually(what, { deadlineMs: statesDeadlineMs, intervalMs: 100, signal }, async () => {
+    const now = await withClient(address, login, queryDeadlineMs, statesOf);
+    if (now === want) return true;
+    throw new Error(`it says ${now}`);
+  });
+}
+
+/** Every node as the monitor has it, such as `dal-01 primary, chi-02 catchingup to secondary`. */
+async function statesOf(client: Client): Promise<string> {
+  const { rows } = await client.query<{ node: string }>(
+    `SELECT concat(nodename, ' ', reportedstate,
+              CASE WHEN goalstate <> reportedstate THEN concat(' to ', goalstate) END) AS node
+       FROM pgautofailover.node ORDER BY nodeid`,
+  );
+  return rows.map(({ node }) => node).join(", ");
 }

@@ -70,7 +70,8 @@ t.test("eventually", async (t) => {
     const cause = new Error("refused");
     const failing = eventually("a primary", { ...options, clock }, () => Promise.reject(cause));
     const error: unknown = await failing.catch((thrown: unknown) => thrown);
-    t.match(error, { code: "ERR_DEADLINE", message: "a primary: no answer within 100 ms", cause });
+    const message = "a primary: no answer within 100 ms (refused)";
+    t.match(error, { code: "ERR_DEADLINE", message, cause });
     t.same(clock.sleeps, [30, 30, 30, 30]);
   });
   await t.test("an old error is not the cause when later looks saw nothing", async (t) => {
