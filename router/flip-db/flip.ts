@@ -141,6 +141,35 @@ function refusal({ refused: why, passing = false }: Refusal): FlipResult {
   return { kind: "refused", why, passing };
 }
 
+/**
+ * Looks at everything. Where routers or gates were silent it looks once more, and takes for silent
+ * only what was so both times: a host that was busy for a moment is not to be left out of a flip.
+ * @throws what looking throws
+ */
+export async function lookAtAll(
+  world: Pick<FlipWorld, "observe">,
+  signal: AbortSignal,
+): Promise<FlipObservation> {
+  const first = await world.observe(allParts, undefined, signal);
+  if ([...first.routers, ...first.gates].every(({ reached }) => reached)) return first;
+  const again = await world.observe(allParts, undefined, signal);
+  return {
+    ...again,
+    routers: eachReached(again.routers, first.routers),
+    gates: eachReached(again.gates, first.gates),
+  };
+}
+
+/** Each as it was seen now, or before where it is silent now. */
+function eachReached<T extends { readonly name: string; readonly reached: boolean }>(
+  now: readonly T[],
+  before: readonly T[],
+): T[] {
+  return now.map((one) =>
+    one.reached ? one : (before.find(({ name, reached }) => reached && name === one.name) ?? one),
+  );
+}
+
 /** Looks at everything and plans. @returns the plan, or why there is none; changes nothing */
 export async function decide(
   request: FlipRequest,
@@ -148,7 +177,7 @@ export async function decide(
   machine: FlipMachine,
   signal: AbortSignal,
 ): Promise<FlipPlan | Refusal> {
-  const seen = await world.observe(allParts, undefined, signal);
+  const seen = await lookAtAll(world, signal);
   const local = await world.records();
   return machine.plan(seen, fold([...local, ...seen.journal]), request);
 }

@@ -17,6 +17,7 @@ import {
   isArmedByUs,
   isHeld,
   memberOf,
+  whileSilent,
   whyNotProven,
   whyNotStandby,
   whyNotWriting,
@@ -39,6 +40,7 @@ const record: Row = {
   looksAt: ["from", "to"],
   describe: () => "write the intent into the cluster's journal",
   whyNot: whyNotWriting,
+  passing: whileSilent("from"),
   isDone: (plan, seen) => memberOf(seen, plan.to).openOperation === plan.operationId,
   waitsFor: waitsForRecord,
   run: ({ plan, actions }, signal) => actions.recordIntent(plan, signal),
@@ -52,6 +54,7 @@ const checkpoint: Row = {
   looksAt: ["from"],
   describe: ({ from }) => `checkpoint on ${from}, so that its shutdown has little to write`,
   whyNot: whyNotWriting,
+  passing: whileSilent("from"),
   run: ({ plan, actions }, signal) => actions.checkpoint(plan.from, signal),
 };
 
@@ -62,6 +65,7 @@ const slot: Row = {
   looksAt: ["to"],
   describe: ({ from, to }) => `a slot for ${from} on ${to}`,
   whyNot: whyNotStandby,
+  passing: whileSilent("to"),
   isDone: (plan, seen) => memberOf(seen, plan.to).slots?.includes(plan.from) === true,
   run: ({ plan, actions, session }, signal) => actions.createSlot(session ?? "", plan.from, signal),
   undo: [dropSlot],
@@ -74,6 +78,7 @@ const warm: Row = {
   looksAt: ["from"],
   describe: () => "open every control channel",
   whyNot: whyNotWriting,
+  passing: whileSilent("from"),
   run: ({ plan, actions }, signal) => actions.warmChannels(plan, signal),
 };
 
@@ -88,6 +93,10 @@ const arm: Row = {
       return hostWords(seen, plan.from, `whether ${plan.from} is armed cannot be read`);
     }
     return hasPromoted(plan, seen) ? `${plan.to} has been promoted` : undefined;
+  },
+  passing: {
+    withinMs: stepTimes.short.deadlineMs,
+    may: (plan, seen) => memberOf(seen, plan.from).armed === "unknown",
   },
   // A run that takes over signs anew: what an earlier run still tries to disarm is then not its own.
   isDone: (plan, seen) =>
@@ -111,6 +120,11 @@ const hold: Row = {
     if (foreign !== undefined) return `gate ${foreign.name} is paused by ${foreign.pausedBy}`;
     return whyNotWriting(plan, seen);
   },
+  passing: {
+    ...whileSilent("from"),
+    may: (plan, seen) =>
+      whileSilent("from").may(plan, seen) || seen.gates.some((one) => !one.reached),
+  },
   isDone: isHeld,
   // Once the gates have answered, one that does not hold will not begin to.
   whyLost: (plan, seen) => waitsForHold(plan, seen),
@@ -131,6 +145,9 @@ const divert: Row = {
       ? whyNotWriting(plan, seen)
       : `router ${silent.name} does not answer`;
   },
+  // The routers' own checks bring it up again within a second, which a busy machine may take to look.
+  fades: true,
+  passing: whileSilent("from", stepTimes.held),
   isDone: (plan, seen) => seen.routers.every((one) => one.reached && !one.up.includes(plan.from)),
   run: ({ plan, actions }, signal) => actions.divertFrom(plan.from, signal),
   undo: [undivert],

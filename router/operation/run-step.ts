@@ -128,8 +128,15 @@ async function requireLock<K extends OperationKind>(run: StepRun<K>): Promise<vo
   if (hold.session === null) throw new LockLostError(row.step);
   if (hold.answeredWithin?.(lookServesMs) === true) return;
   const what = `${row.step}: is the lock held`;
-  const isHeld = await timing.limit(what, lookDeadlineMs, (inner) => hold.stillHeld(inner));
-  if (!isHeld) throw new LockLostError(row.step);
+  const end = timing.clock.monotonic() + (row.passing?.withinMs ?? 0);
+  for (;;) {
+    const isHeld = await timing.limit(what, lookDeadlineMs, (inner) => hold.stillHeld(inner));
+    if (isHeld) return;
+    // A session that is still open may only be slow; one that has ended has given the lock back.
+    const mayPass = hold.answeredWithin?.(Infinity) === true && timing.clock.monotonic() < end;
+    if (!mayPass) throw new LockLostError(row.step);
+    await timing.clock.sleep(row.lookEveryMs, run.signal);
+  }
 }
 
 /** Acts and confirms; what the act threw is the cause when the effect does not show. */
@@ -146,10 +153,12 @@ async function act<K extends OperationKind>(
   let failure: Error | undefined;
   const stopWaiting = waiting.duringAct(seen);
   if (row.keepsLook !== true) looks.forget();
+  const work = async (inner: AbortSignal): Promise<Facts | undefined> =>
+    await row.run(context, inner);
+  const perform = (): Promise<Facts | undefined> =>
+    timing.limit(row.describe(plan), row.deadlineMs, work, signal);
   try {
-    const work = async (inner: AbortSignal): Promise<Facts | undefined> =>
-      await row.run(context, inner);
-    facts = await timing.limit(row.describe(plan), row.deadlineMs, work, signal);
+    facts = await perform();
   } catch (error) {
     failure = error instanceof Error ? error : new StepError(row.step, String(error), error);
   } finally {
@@ -162,7 +171,8 @@ async function act<K extends OperationKind>(
   // Past the point of no return only the world can tell; before it clients may be waiting.
   const short = failure !== undefined && row.pointOfNoReturn !== true;
   const end = short ? clock.monotonic() + afterFailureMs : began + row.deadlineMs;
-  const confirmed = await confirm(run, end, waiting);
+  const again = row.fades === true && failure === undefined ? perform : undefined;
+  const confirmed = await confirm(run, end, waiting, again);
   if ("why" in confirmed) throw failure ?? new StepError(row.step, confirmed.why);
   return { ...facts, ...row.factsOf?.(plan, confirmed.seen) };
 }
@@ -174,6 +184,7 @@ async function confirm<K extends OperationKind>(
   run: StepRun<K>,
   end: number,
   waiting: Waiting,
+  again: (() => Promise<unknown>) | undefined,
 ): Promise<Confirmed<K>> {
   const { row, plan, timing, looks, signal } = run;
   const began = timing.clock.monotonic();
@@ -185,6 +196,7 @@ async function confirm<K extends OperationKind>(
       const lost = row.whyLost?.(plan, seen);
       if (lost !== undefined) return { why: lost };
       why = row.waitsFor?.(plan, seen) ?? "its effect does not show";
+      if (timing.clock.monotonic() < end) await again?.();
     } catch (error) {
       if (signal.aborted) return { why: "aborted by the operator" };
       why = error instanceof Error ? error.message : String(error);

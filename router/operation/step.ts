@@ -64,6 +64,8 @@ export interface StepRow<K extends OperationKind> {
   };
   /** Whether the world shows its effect. Left out where nothing shows: then its answer counts. */
   readonly isDone?: (plan: K["plan"], seen: K["seen"]) => boolean;
+  /** Others may undo its effect before it was seen: then it acts once more, and is looked for again. */
+  readonly fades?: true;
   /** Why waiting for the effect makes no sense any more; undefined while it does. */
   readonly whyLost?: (plan: K["plan"], seen: K["seen"]) => string | undefined;
   /** What it waits for, in words, when it is slow; undefined where nothing more is known. */

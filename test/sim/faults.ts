@@ -24,6 +24,8 @@ export interface Strike {
     | "hide router"
     | "lose lock"
     | "interrupt";
+  /** How long it is hidden; by chance where not given. */
+  readonly forMs?: number;
 }
 
 export interface Faults {

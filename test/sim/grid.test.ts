@@ -6,7 +6,7 @@ import t from "tap";
 import { wholeSteps } from "../../router/flip-db/plan/plan-steps.ts";
 import { allCells, dieAndEnd, endings, interrupt } from "./grid.ts";
 import { chanceOf } from "./random.ts";
-import { tellCutOff, tellLateStop, tellPendingPromotion } from "./scripted.ts";
+import { tellCutOff, tellLateStop, tellPendingPromotion, tellSilence } from "./scripted.ts";
 
 const { SWITCHYARD_TEST_FULL: full, SWITCHYARD_TEST_SEED: text } = process.env;
 const seed = Number(text ?? 1);
@@ -77,5 +77,25 @@ t.test("an app host that is cut off and let go does not hold the flip up", async
   }
   for (const ending of ["flip: done", "resume: done", "abort: undone"]) {
     t.ok((endings.get(ending) ?? 0) > 0, `some end with ${ending}`);
+  }
+});
+
+const silences = [
+  { act: "recordIntent", what: "hide old" },
+  { act: "checkpoint", what: "hide standby" },
+  { act: "createSlot", what: "hide old" },
+  { act: "warmChannels", what: "hide old" },
+  // Here clients wait: not as long.
+  { act: "holdClients", what: "hide old", forMs: 1500 },
+  { act: "divertFrom", what: "hide old", forMs: 1500 },
+  { act: "verifyWrite", what: "hide standby" },
+  { act: "reconnectPooler", what: "hide standby" },
+  { act: "sweepSessions", what: "hide standby" },
+] as const;
+
+t.test("a silence of a moment ends no flip where giving up would gain nothing", async (t) => {
+  for (const [index, one] of silences.entries()) {
+    const { violations } = await tellSilence(seed + index, one);
+    t.same(violations, [], `${one.what} after ${one.act}`);
   }
 });

@@ -3,7 +3,7 @@ import { flipMachine } from "../../router/flip-db/flip.ts";
 import type { FlipMachine } from "../../router/flip-db/flip.ts";
 import { checkWhole } from "./ending.ts";
 import { noFaults } from "./faults.ts";
-import type { Faults, Moment } from "./faults.ts";
+import type { Faults, Moment, Strike } from "./faults.ts";
 import { chanceOf } from "./random.ts";
 import { Stage } from "./stage.ts";
 import type { StageOptions, Story } from "./stage.ts";
@@ -106,6 +106,21 @@ export async function tellCutOff(seed: number, machine: FlipMachine = flipMachin
   if (dies) await endWithout(stage, unseen);
   world.advance(10_000);
   checkWhole(world);
+  return stage.story(seed);
+}
+
+/** After `act` a member does not answer for a while, and then it does as before. */
+export async function tellSilence(
+  seed: number,
+  strike: Pick<Strike, "act" | "what" | "forMs">,
+): Promise<Story> {
+  const stage = new Stage(chanceOf(seed), plain, flipMachine);
+  stage.world.advance(500);
+  const strikes = [{ forMs: 3000, moment: "after", ...strike }] as const;
+  const { how } = await stage.command("flip", "a", { ...noFaults, strikes });
+  if (how !== "done") stage.world.violate(`the flip: ${how}`);
+  stage.world.advance(10_000);
+  checkWhole(stage.world);
   return stage.story(seed);
 }
 

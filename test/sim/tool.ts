@@ -97,17 +97,17 @@ export class Tool implements SimTool {
       if (one.act !== act || one.moment !== moment || this.#struck.has(one)) continue;
       this.#struck.add(one);
       this.world.trace.push(`${this.world.now} ${this.run}: ${one.what} ${moment} ${act}`);
-      await this.#suffer(one.what);
+      await this.#suffer(one);
     }
   }
 
-  async #suffer(what: Strike["what"]): Promise<void> {
+  async #suffer({ what, forMs }: Strike): Promise<void> {
     const { world, ends } = this;
     const [first, second] = world.options.names;
     const from = world.member(ends?.from ?? first);
     const to = world.member(ends?.to ?? second);
     const hide = (part: string): void => {
-      this.hidden.set(part, world.now + world.chance.between(500, 8000));
+      this.hidden.set(part, world.now + (forMs ?? world.chance.between(500, 8000)));
     };
     if (what === "die") await this.kill();
     if (what === "freeze") await this.#freeze();

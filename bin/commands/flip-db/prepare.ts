@@ -11,7 +11,7 @@ import type { JournalRecord } from "../../../router/operation/records.ts";
 import { readJournal } from "../../../router/operation/journal-file.ts";
 import { listOperations } from "../../../router/operation/store.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
-import { allParts } from "../../../router/flip-db/observation.ts";
+import { lookAtAll } from "../../../router/flip-db/flip.ts";
 import type { FlipObservation } from "../../../router/flip-db/observation.ts";
 import { requestFor } from "../../../router/flip-db/plan/plan-request.ts";
 import type { FlipRequest, Refusal } from "../../../router/flip-db/plan/plan-request.ts";
@@ -142,7 +142,7 @@ async function observeOnce(
 ): Promise<FlipObservation> {
   const world = await openFlipWorld(environment, { journalFile: null });
   try {
-    return await world.observe(allParts, undefined, signal);
+    return await lookAtAll(world, signal);
   } finally {
     await world.close();
   }

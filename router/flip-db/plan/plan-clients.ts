@@ -15,20 +15,31 @@ export function whyNotReachable(
 ): string | undefined {
   const topology = commandFor(request, "topology");
   const routers = seen.routers.filter((one) => !base.leftOut.includes(routerWord(one)));
-  const router = routers.find((one) => !one.reached);
-  if (router !== undefined) {
+  const silentRouters = routers.filter((one) => !one.reached);
+  if (silentRouters.length > 0) {
     const without = commandFor(request, "flip-db --accept-risk=routers");
-    return `router ${router.name} does not answer: ${topology}, or without it ${without}`;
+    return `${doNotAnswer("router", silentRouters)}: ${topology}, or without that ${without}`;
   }
   if (base.mode === "fast") return undefined;
   const fast = commandFor(request, "flip-db --mode fast");
   const gates = seen.gates.filter((one) => !base.leftOut.includes(gateWord(one)));
-  const silent = gates.find((one) => !one.reached);
-  if (silent !== undefined) {
+  const silentGates = gates.filter((one) => !one.reached);
+  if (silentGates.length > 0) {
     const without = commandFor(request, "flip-db --accept-risk=edge-poolers");
-    return `gate ${silent.name} does not answer: ${fast}, or without it ${without}`;
+    return `${doNotAnswer("gate", silentGates)}: ${fast}, or without that ${without}`;
   }
   return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
+}
+
+/** Such as `gates app-01-edge, app-02-edge do not answer`. */
+function doNotAnswer(
+  part: "router" | "gate",
+  silent: readonly { readonly name: string }[],
+): string {
+  const names = silent.map(({ name }) => name).join(", ");
+  return silent.length === 1
+    ? `${part} ${names} does not answer`
+    : `${part}s ${names} do not answer`;
 }
 
 /** A gate that somebody holds already, until the lease ends. */

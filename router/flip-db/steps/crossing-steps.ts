@@ -16,6 +16,7 @@ import {
   isHeld,
   isStoppedAndArmed,
   memberOf,
+  whileSilent,
   whyNotStandby,
   whyNotWriting,
 } from "../proof.ts";
@@ -58,7 +59,10 @@ export const stop: Row = {
       : `${plan.to} does not stream from ${plan.from}`;
   },
   // A resume that has waited for a shutdown under way finds it done, but for those.
-  passing: knockedAt,
+  passing: {
+    withinMs: stepTimes.held.deadlineMs,
+    may: (plan, seen) => knockedAt.may(plan, seen) || whileSilent("from").may(plan, seen),
+  },
   isDone: (plan, seen) => {
     const { process, control } = memberOf(seen, plan.from);
     return process === "gone" && control?.state === "shut down";

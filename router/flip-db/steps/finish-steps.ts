@@ -7,7 +7,7 @@ import { stepTimes } from "../../member/step-times.ts";
 import type { StepRow } from "../../operation/step.ts";
 import type { FlipKind, FlipPlan } from "../flip-actions.ts";
 import type { FlipObservation } from "../observation.ts";
-import { hasEnded, hasPromoted, memberOf } from "../proof.ts";
+import { hasEnded, hasPromoted, memberOf, whileSilent } from "../proof.ts";
 import {
   waitsForNewToEnd,
   waitsForOldToEnd,
@@ -71,6 +71,7 @@ export const verify: Row = {
   keepsLook: true,
   describe: ({ to }) => `commit a row on ${to}`,
   whyNot: whyNotNew,
+  passing: whileSilent("to"),
   run: async ({ plan, seen, actions, session }, signal) => {
     await actions.verifyWrite(session ?? "", plan.to, plan, signal);
     const { timeline } = memberOf(seen, plan.to);
@@ -88,6 +89,7 @@ const reconnect: Row = {
   mayFail: true,
   describe: ({ to }) => `the node pooler of ${to} opens its connections anew`,
   whyNot: whyNotNew,
+  passing: whileSilent("to"),
   run: ({ plan, actions }, signal) => actions.reconnectPooler(plan.to, signal),
 };
 
@@ -99,6 +101,7 @@ const route: Row = {
   confirmsBy: ["routers", "gates"],
   describe: ({ from, to }) => `routers: ${from} down, ${to} up`,
   whyNot: whyNotNew,
+  passing: whileSilent("to"),
   isDone: isRouted,
   run: ({ plan, actions }, signal) => actions.route({ down: plan.from, up: plan.to }, signal),
 };
@@ -195,6 +198,7 @@ const reconnectOld: Row = {
   step: "reconnect-old",
   looksAt: ["from"],
   describe: ({ from }) => `the node pooler of ${from} opens its connections anew`,
+  passing: whileSilent("from"),
   whyNot: (plan, seen) =>
     memberOf(seen, plan.from).role === "standby"
       ? undefined
@@ -234,6 +238,7 @@ const settle: Row = {
   describe: () => "wait until the routers' own checks agree",
   waitsFor: waitsForRouters,
   whyNot: whyNotNew,
+  passing: whileSilent("to"),
   isDone: (plan, seen) =>
     isRouted(plan, seen) &&
     seen.routers.every(
@@ -249,6 +254,7 @@ const close: Row = {
   looksAt: ["to"],
   describe: () => "write the outcome into the cluster's journal",
   whyNot: whyNotNew,
+  passing: whileSilent("to"),
   isDone: (plan, seen) => {
     const { reached, openOperation } = memberOf(seen, plan.to);
     return reached && openOperation !== plan.operationId;

@@ -73,7 +73,8 @@ export async function flipsWithout(
   await leave(lab);
 
   const refused = await ended(t, 3, "flip-db", "--yes");
-  t.match(refused.notes(), /router app-02 does not answer|H12-routers: app-02 sees no member/);
+  // On a busy machine another one may be silent, too, for a moment.
+  t.match(refused.notes(), /routers? .*app-02.* not answer|H12-routers: app-02 sees no member/);
   t.match(refused.notes(), /--accept-risk=routers/);
   t.equal(await primary(), from);
 

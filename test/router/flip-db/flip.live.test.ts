@@ -64,6 +64,8 @@ t.test("what does not end in a flip leaves no trace", async (t) => {
     t.notOk(done.words.includes("promote start"), "it was not promoted");
     await app?.progress(30);
     await lab.run("thaw", "chi-02/postgres");
+    // What was said to it while it was frozen, it hears only now.
+    await lockIsFree(lab);
     t.match(await stateOf(lab, "dal-01"), { standby: false, signal: false, timeline: 1 });
     const { result, operationId } = done;
     if (result.kind === "ended" && result.outcome.result === "stuck") {

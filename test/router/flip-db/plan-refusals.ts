@@ -103,12 +103,19 @@ export const refusals: readonly PlanCase[] = [
   {
     name: "a silent router",
     seen: pair(primary(), standby(), { routers: [{ ...router, reached: false }] }),
-    want: /^router app-01 does not answer: .* topology, or without it .* --accept-risk=routers$/,
+    want: /^router app-01 does not answer: .* topology, or without that .* --accept-risk=routers$/,
+  },
+  {
+    name: "two silent routers",
+    seen: pair(primary(), standby(), {
+      routers: ["app-01", "app-02"].map((name) => ({ ...router, name, reached: false })),
+    }),
+    want: /^routers app-01, app-02 do not answer: /,
   },
   {
     name: "a silent gate",
     seen: pair(primary(), standby(), { gates: [{ ...gate, reached: false }] }),
-    want: /^gate app-01\/gate does not answer: .* --mode fast, or without it .* --accept-risk=edge-poolers$/,
+    want: /^gate app-01\/gate does not answer: .* --mode fast, or without that .* --accept-risk=edge-poolers$/,
   },
   {
     name: "a gate that is paused",

@@ -259,7 +259,8 @@ t.test("a lab with two app hosts", async (t) => {
       t.equal(found.get("H11-direct")?.refuses, false);
       // Nothing is flushed before a segment is full, so a shutdown would wait for it.
       await untilFound(hands, { "H6-late-receiver": /pg_receivewal .* at 0\/[0-9A-F]+$/ });
-      const strict = await check(hands, { wanted: "seamless" });
+      const direct = { "H11-direct": /^3 straight on Postgres/ };
+      const strict = await untilFound(hands, direct, { wanted: "seamless" });
       t.match(strict.get("H11-direct"), { outcome: "refused", refuses: true });
     });
     await dal.query("SELECT pg_switch_wal()");

@@ -8,7 +8,7 @@ import { execute } from "../../../router/operation/execute.ts";
 import { LockedError, relockAs } from "../../../router/operation/lock.ts";
 import { FileJournal, parseJournal, readJournal } from "../../../router/operation/journal-file.ts";
 import { fold, unfinished } from "../../../router/operation/records.ts";
-import type { JournalRecord, Phase } from "../../../router/operation/records.ts";
+import type { JournalRecord } from "../../../router/operation/records.ts";
 import type { StepEvent } from "../../../router/operation/run-step.ts";
 import type { StepRow } from "../../../router/operation/step.ts";
 import {
@@ -17,15 +17,8 @@ import {
   operationFiles,
   pruneOperations,
 } from "../../../router/operation/store.ts";
-import { back, fails, operationOf, row, shyRow } from "./toy.ts";
+import { back, fadingRow, fails, lateHold, operationOf, record, row, shyRow } from "./toy.ts";
 import type { Toy } from "./toy.ts";
-const record = (phase: Phase, step = "", facts: JournalRecord["facts"] = {}): JournalRecord => ({
-  operationId: "one",
-  step,
-  phase,
-  at: 1,
-  facts,
-});
 
 t.test("a journal cut at any byte gives the records before the cut", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "switchyard-journal-"));
@@ -93,7 +86,9 @@ const cases: readonly {
   readonly name: string;
   readonly rows: readonly StepRow<Toy>[];
   readonly result: string;
-  readonly world: readonly string[];
+  /** The first step alone where not given. */
+  readonly world?: readonly string[];
+  readonly hold?: typeof lateHold;
 }[] = [
   { name: "all done", rows: [row("a"), row("b")], result: "done", world: ["a", "b"] },
   {
@@ -127,6 +122,11 @@ const cases: readonly {
     world: [],
   },
   {
+    name: "an effect that fades before it was seen is brought about again",
+    rows: [fadingRow("a", 2)],
+    result: "done",
+  },
+  {
     name: "a step that may fail does not end it",
     rows: [row("a", { mayFail: true, whyNot: () => "no" }), row("b")],
     result: "done",
@@ -138,12 +138,18 @@ const cases: readonly {
     result: "undone",
     world: [],
   },
+  {
+    name: "a lock that answers late is asked again where that may pass",
+    rows: [{ ...shyRow("a", 1, 60_000), needsLock: true }],
+    hold: lateHold,
+    result: "done",
+  },
 ];
 
-for (const { name, rows, result, world } of cases) {
+for (const { name, rows, result, world = ["a"], hold } of cases) {
   t.test(name, async (t) => {
     const actions = new Set<string>();
-    const outcome = await execute(operationOf(rows, actions));
+    const outcome = await execute(operationOf(rows, actions, hold && { hold: hold() }));
     t.equal(outcome.result, result);
     t.same([...actions], world);
   });

@@ -1,6 +1,8 @@
 /** The smallest operation there is: its world is a set of words, and each step adds its own. */
 import { systemTiming } from "../../../kit/clock.ts";
 import type { Operation } from "../../../router/operation/execute.ts";
+import type { LockHold } from "../../../router/operation/lock.ts";
+import type { JournalRecord, Phase } from "../../../router/operation/records.ts";
 import type { StepRow } from "../../../router/operation/step.ts";
 
 export interface Toy {
@@ -49,7 +51,34 @@ export function shyRow(step: string, looks: number, withinMs: number): StepRow<T
   return row(step, { whyNot, passing: { withinMs, may: () => true } });
 }
 
+/** What it did is undone by others, so many times, before it was seen. */
+export function fadingRow(step: string, times: number): StepRow<Toy> {
+  let acts = 0;
+  const run = ({ actions }: { readonly actions: Set<string> }): undefined => {
+    acts += 1;
+    if (acts > times) actions.add(step);
+  };
+  return row(step, { fades: true, deadlineMs: 60_000, run });
+}
+
+export const record = (
+  phase: Phase,
+  step = "",
+  facts: JournalRecord["facts"] = {},
+): JournalRecord => ({ operationId: "one", step, phase, at: 1, facts });
+
 export type Toys = Operation<Toy>;
+
+/** A lock whose session is open all the time, and answers when it is asked for the third time. */
+export function lateHold(): LockHold {
+  let asked = 0;
+  return {
+    session: "one",
+    stillHeld: () => Promise.resolve((asked += 1) > 2),
+    answeredWithin: (ms) => ms === Infinity,
+    release: () => Promise.resolve(),
+  };
+}
 
 /** An operation in which everything works; `more` says what does not. */
 export function operationOf(
