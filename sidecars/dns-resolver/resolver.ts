@@ -65,7 +65,8 @@ export async function startResolver(
   }
   for (const fault of await served.prove()) logger.error({ step: "self-question" }, fault);
   host.follow();
-  const stopProving = every(proofEveryMs, () => void served.prove());
+  const lookAgain = async (): Promise<void> => host.mended(await served.mended());
+  const stopProving = every(proofEveryMs, () => void lookAgain());
   const running = listeners;
   return {
     status: () => {

@@ -18,6 +18,8 @@ export interface ServedZone {
   serve(offer: Offer): Promise<readonly string[]>;
   /** Asks itself at every address. @returns what is wrong there, one sentence each */
   prove(): Promise<readonly string[]>;
+  /** Asks itself again. @returns what `serve` said of this state, once nothing is wrong any more */
+  mended(): Promise<readonly string[]>;
 }
 
 /** Nothing is served yet; `listens` tells the addresses, as soon as there are some. */
@@ -28,10 +30,14 @@ export function createServedZone(
 ): ServedZone {
   let facts: ServedFacts | undefined;
   let faults: Faults = new Map();
+  let told: readonly string[] = [];
   const prove = async (): Promise<readonly string[]> => {
     const asked = facts;
     if (asked === undefined) return [];
-    const found = await proveAddresses(listens(), zone, asked.generation);
+    const ask = (): Promise<Faults> => proveAddresses(listens(), zone, asked.generation);
+    const first = await ask();
+    // One answer that was late or lost is no fault.
+    const found = first.size === 0 ? first : await ask();
     // Of a state that is served no more nothing is to be said.
     if (facts !== asked) return [];
     faults = found;
@@ -47,8 +53,12 @@ export function createServedZone(
       await serving.put(served);
       const { epoch, generation, recordCount: records } = served;
       facts = { epoch, from, generation, records, zoneHash };
-      // What is told here stands until the next state, so one answer that was late or lost is no fault.
-      return (await prove()).length === 0 ? [] : await prove();
+      told = await prove();
+      return told;
+    },
+    mended: async () => {
+      const asked = facts;
+      return (await prove()).length > 0 || facts !== asked ? [] : told;
     },
   };
 }

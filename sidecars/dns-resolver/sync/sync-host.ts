@@ -54,6 +54,11 @@ export class SyncHost {
     else this.#thread.follow();
   }
 
+  /** As Sync's. */
+  mended(gone: readonly string[]): void {
+    (this.#thread ?? this.#here).mended(gone);
+  }
+
   /** Ends it. */
   async stop(): Promise<void> {
     this.#isStopped = true;

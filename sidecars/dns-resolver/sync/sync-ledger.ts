@@ -1,7 +1,11 @@
 /** How it goes with the registry: what is told to the operator, and a log line for each change of it. */
 import { faultWords } from "../../../kit/fault-words.ts";
 import type { Logger } from "../../../kit/logger.ts";
-import { RegistryDeniedError } from "../../../registry/client.ts";
+import {
+  RegistryDeniedError,
+  RegistryProblemError,
+  RegistryUnreachableError,
+} from "../../../registry/client.ts";
 
 export interface SyncState {
   /** When the registry last confirmed what is held; milliseconds since 1970; null: never. */
@@ -27,6 +31,13 @@ export const noSync: SyncState = {
   resyncs: 0,
   wrong: [],
 };
+
+const unanswered = [RegistryUnreachableError, RegistryDeniedError, RegistryProblemError] as const;
+
+/** True of an exchange that brought nothing that could be taken, or be refused. */
+export function isUnanswered(error: unknown): boolean {
+  return unanswered.some((one) => error instanceof one);
+}
 
 /** An exchange that failed, in one line; where the registry says no, also which settings to look at. */
 export function syncFaultWords(error: unknown, node: number): string {
@@ -60,6 +71,14 @@ export class Ledger {
   /** This is wrong with what is served now. */
   serves(wrong: readonly string[]): void {
     this.#change({ wrong });
+  }
+
+  /** Of what is wrong this is over. @returns whether any of it was told */
+  mended(gone: readonly string[]): boolean {
+    const before = this.#state.wrong;
+    const wrong = before.filter((one) => !gone.includes(one));
+    if (wrong.length < before.length) this.#change({ wrong });
+    return wrong.length < before.length;
   }
 
   /** A try to ask has failed. */

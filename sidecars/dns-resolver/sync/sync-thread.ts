@@ -57,6 +57,11 @@ export class SyncThread {
     this.#tell({ kind: "follow" });
   }
 
+  /** As Sync's. */
+  mended(gone: readonly string[]): void {
+    this.#tell({ kind: "mended", gone });
+  }
+
   /** Ends it, in good order where it can. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the resolver stops"));

@@ -39,6 +39,7 @@ export type FromSync =
 /** What it is told. */
 export type ToSync =
   | { readonly kind: "served"; readonly wrong: readonly string[] }
+  | { readonly kind: "mended"; readonly gone: readonly string[] }
   | { readonly kind: "follow" }
   | { readonly kind: "stop" };
 
@@ -81,6 +82,7 @@ async function run(port: MessagePort, order: SyncOrder): Promise<void> {
   const loading = sync.load();
   const does: Readonly<Record<ToSync["kind"], (message: ToSync) => void>> = {
     served: (message) => served?.("wrong" in message ? message.wrong : []),
+    mended: (message) => sync.mended("gone" in message ? message.gone : []),
     follow: () => void loading.then(() => sync.follow()),
     stop: () => void sync.stop().finally(() => port.close()),
   };

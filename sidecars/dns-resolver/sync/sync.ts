@@ -7,19 +7,13 @@ import type { Clock } from "../../../kit/clock.ts";
 import { faultWords } from "../../../kit/fault-words.ts";
 import type { Logger } from "../../../kit/logger.ts";
 import { formatHash } from "../../../kit/zone-hash.ts";
-import {
-  fetchChangesBody,
-  readChanges,
-  RegistryDeniedError,
-  RegistryProblemError,
-  RegistryUnreachableError,
-} from "../../../registry/client.ts";
+import { fetchChangesBody, readChanges } from "../../../registry/client.ts";
 import type { RegistryTarget } from "../../../registry/client.ts";
 import type { ChangesReply } from "../../../registry/contract.ts";
 import { askAfter, backoff, pauseBefore, quickAnswerMs } from "./pace.ts";
 import type { Ask } from "./pace.ts";
 import type { ZoneSettings } from "../parts.ts";
-import { Ledger, syncFaultWords } from "./sync-ledger.ts";
+import { isUnanswered, Ledger, syncFaultWords } from "./sync-ledger.ts";
 import type { SyncState } from "./sync-ledger.ts";
 import { readSnapshot, snapshotBytes, writeSnapshot } from "./snapshot.ts";
 import { ackLines, startAcks } from "./sync-acks.ts";
@@ -66,11 +60,9 @@ export class SyncError extends Error {
   readonly code = "ERR_DNS_SYNC";
 }
 
-/** Of an exchange that brought nothing. */
-const faults = [RegistryUnreachableError, RegistryDeniedError, RegistryProblemError] as const;
-
 /** How long the registry may hold an answer. */
 const holdSeconds = 30;
+
 export class Sync {
   readonly #options: SyncOptions;
   readonly #stopped = new AbortController();
@@ -131,6 +123,11 @@ export class Sync {
   /** Begins to ask the registry, and to acknowledge. */
   follow(): void {
     this.#run ??= this.#follow();
+  }
+
+  /** These sentences that `serve` said of what is served hold no longer; the registry is told so. */
+  mended(gone: readonly string[]): void {
+    if (this.#ledger.mended(gone) && this.#said === "held") this.#say();
   }
 
   /** Ends every wait. */
@@ -278,7 +275,7 @@ export class Sync {
     const words = syncFaultWords(error, this.#options.node);
     this.#ledger.failed(words);
     // What came and could not be taken is told to the registry, beside what is served still.
-    const isAnswered = !faults.some((fault) => error instanceof fault);
+    const isAnswered = !isUnanswered(error);
     this.#isCutOff = !isAnswered;
     if (isAnswered && this.#said !== "nothing") this.#say([words]);
     return backoff(this.#ledger.state.failures);

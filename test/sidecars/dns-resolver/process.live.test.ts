@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { formatAddress } from "../../../kit/address.ts";
 import { runChild } from "../../../kit/child.ts";
-import { eventually, nextTurn, systemClock } from "../../../kit/clock.ts";
+import { eventually, every, nextTurn, systemClock } from "../../../kit/clock.ts";
 import { askName } from "../../../sidecars/dns-resolver/client.ts";
 import type { NameAnswer, ResolverStatus } from "../../../sidecars/dns-resolver/contract.ts";
 import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/sync/snapshot.ts";
@@ -254,13 +254,22 @@ await t.test("Z7: while a large zone is applied, answers go on", async (t) => {
   await nextTurn();
   const gaps: number[] = [];
   const began = systemClock.monotonic();
+  // What holds this process up as well is the machine, and not the resolver.
+  const beatMs = 20;
+  let [heldUpMs, lastBeat] = [0, began];
+  const stopBeats = every(beatMs, () => {
+    const now = systemClock.monotonic();
+    heldUpMs = Math.max(heldUpMs, now - lastBeat - beatMs);
+    lastBeat = now;
+  });
   for (let isNew = false; !isNew;) {
     const asked = systemClock.monotonic();
     isNew = (await one.ask("primary.db")).addresses[0] === "10.0.0.2";
     gaps.push(systemClock.monotonic() - asked);
   }
+  stopBeats();
   const took = systemClock.monotonic() - began;
-  const longest = Math.max(...gaps);
+  const longest = Math.max(...gaps) - heldUpMs;
   t.ok(gaps.length > 20, `${gaps.length} answers in ${Math.round(took)} ms`);
   t.ok(longest < took / 2, `none took longer than ${Math.round(longest)} ms`);
   t.match(await fake.acknowledged(2), { record_count: 20_001, errors: [] });

@@ -30,6 +30,7 @@ export interface Follower {
   state(): SyncState;
   /** Resolves when that generation is served, with what was offered last. */
   serves(generation: number): Promise<Offer>;
+  mended(gone: readonly string[]): void;
   stop(): Promise<void>;
 }
 
@@ -73,6 +74,7 @@ export async function follow(
     offers,
     logged,
     stop,
+    mended: (gone) => sync.mended(gone),
     state: () => state,
     serves: async (generation) =>
       await eventually(`generation ${generation} is served`, soon, () =>

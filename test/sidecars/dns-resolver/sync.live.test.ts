@@ -7,10 +7,14 @@ import { runChild } from "../../../kit/child.ts";
 import { eventually, systemClock } from "../../../kit/clock.ts";
 import { formatHash, hashOf } from "../../../kit/zone-hash.ts";
 import type { ChangesReply } from "../../../registry/contract.ts";
+import { createServedZone } from "../../../sidecars/dns-resolver/served-zone.ts";
 import { readSnapshot, writeSnapshot } from "../../../sidecars/dns-resolver/sync/snapshot.ts";
+import { createServing } from "../../../sidecars/dns-resolver/zone/serving.ts";
 import { record, soon, startFakeRegistry } from "./fake-registry.ts";
 import type { FakeRegistry } from "./fake-registry.ts";
-import { follow, testFolder } from "./sync-rig.ts";
+import { silence, upstream } from "./forward-rig.ts";
+import { soa } from "./reply-kit.ts";
+import { follow, testFolder, zoneSettings } from "./sync-rig.ts";
 
 const host = "127.61.0.1";
 const hashNow = (fake: FakeRegistry): string => formatHash(hashOf(fake.state.records.values()));
@@ -247,10 +251,12 @@ await t.test(
     fake.commit(three);
     const lie = "0".repeat(64);
     let first = true;
-    fake.tamper = (reply) => {
+    fake.tamper = (reply, asked) => {
       const cut = first ? { ...reply, records: reply.records.slice(1) } : reply;
       first = false;
-      return { ...cut, zone_hash: lie };
+      // Who holds what it says has its news.
+      const told = asked.get("hash") === lie ? { full_snapshot: false, records: [] } : {};
+      return { ...cut, ...told, zone_hash: lie };
     };
     const one = await follow(t, fake, await testFolder(t));
     const { served, zoneHash } = await one.serves(1);
@@ -415,6 +421,33 @@ await t.test("an acknowledgement that was not heard is sent again", async (t) =>
   fake.ackStatus = 200;
   await eventually("it is heard", soon, () => one.state().acknowledged === 1 || undefined);
   await eventually("all is well", soon, () => one.state().lastError === null || undefined);
+});
+
+await t.test("what was wrong when a state came is taken back when it is over", async (t) => {
+  const itself = await upstream(t, silence, host);
+  const bound = { address: itself.address, state: "bound", engine: "dgram", error: null } as const;
+  const zone = createServedZone(createServing(zoneSettings), zoneSettings.zone, () => [bound]);
+  const fake = await startFakeRegistry(t, { host });
+  fake.commit([...three, record(4, "c", "10.0.0.256")]);
+  const one = await follow(t, fake, await testFolder(t), { serve: zone.serve });
+  const lasting = /record 4,/;
+  const passing = /does not answer itself/;
+  t.match(await fake.acknowledged(1), { errors: [lasting, passing] });
+  one.mended(await zone.mended());
+  t.match(one.state().wrong, [lasting, passing], "it is silent still");
+  // As often as one question is sent: one that is lost is no fault.
+  let lost = 3;
+  itself.answer = (heard) => {
+    lost -= 1;
+    if (lost < 0) heard.reply({ bits: 0x400, answer: [soa(zoneSettings.zone, 5, 5)] });
+  };
+  one.mended(await zone.mended());
+  t.match(one.state().wrong, [lasting]);
+  t.equal(one.state().wrong.length, 1);
+  const told = await eventually("the registry is told", soon, () =>
+    fake.acks.find(({ errors = [] }) => errors.length === 1),
+  );
+  t.match(told, { applied_generation: 1, errors: [lasting] });
 });
 
 await t.test("what is heard ends the pause after an outage", async (t) => {

@@ -194,7 +194,7 @@ t.test("peers", async (t) => {
     startHealth(t, "127.40.4.1", {
       ...variables,
       PG_HEALTH_PEERS: `${peer.url},${other.url}`,
-      PG_HEALTH_PEER_DEADLINE: "4s",
+      PG_HEALTH_PEER_DEADLINE: "8s",
     });
   let health = await start();
   t.equal(await health.word("/"), "unreachable", "it waits for its peers");

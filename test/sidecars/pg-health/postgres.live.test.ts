@@ -207,6 +207,8 @@ t.test("a connection that dies without a word is replaced within the grace", asy
   const health = await startHealth(t, "127.40.1.3", {
     ...variables,
     PG_HEALTH_POSTGRES: "127.40.1.3:5432",
+    // Half of it is waited, and so much more as a machine that stands still then takes.
+    PG_HEALTH_SLOW_GRACE: "10s",
   });
   await health.becomes("primary", 20_000);
   relay.stall();

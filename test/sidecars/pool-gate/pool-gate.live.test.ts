@@ -228,7 +228,7 @@ await t.test("what others do to PgBouncer", async (t) => {
     await eventually("the lease is over", { deadlineMs: 20_000, intervalMs: 100 }, async () =>
       (await gate.status()).holder === null ? true : undefined,
     );
-    await t.rejects(gate.pause(request()), { code: "ERR_GATE_POOLER" });
+    await t.rejects(gate.pause(request({ deadlineMs: 8000 })), { code: "ERR_GATE_POOLER" });
     await lab.run("thaw", "app-01/edge");
     await untilPaused(rig, []);
     await eventually("the gate has settled", soon, async () =>

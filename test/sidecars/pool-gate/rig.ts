@@ -36,7 +36,9 @@ export async function gateRig(t: Pick<Test, "teardown" | "comment">): Promise<Ga
   const { url, token } = edge.gate;
   const open: GateClient[] = [];
   const client = (text = token.reveal()): GateClient => {
-    const one = openGate({ name: edge.name, url, token: () => text });
+    // A gate that was held up answers late that its PgBouncer is silent, and is not silent itself.
+    const patience = { deadlineMs: 10_000 };
+    const one = openGate({ name: edge.name, url, token: () => text }, patience);
     open.push(one);
     return one;
   };
