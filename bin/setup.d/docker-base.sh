@@ -84,12 +84,20 @@ Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
 SOURCES
   container_manners
-  engine_says env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
-    timeout -k 5 900 chroot "$root" sh -c 'apt-get update && apt-get -y dist-upgrade' || {
+  take_corrections || {
+    say "the corrections for $base_name could not be had; trying again in 10 s: $(tail -n 1 "$work/said")"
+    sleep 10
+    take_corrections
+  } || {
     tail -n 5 "$work/said" >&2
     give_up "the corrections for $base_name could not be had from $debian_mirror; apt's last lines are above." \
       "Check the network, or name another mirror: SWITCHYARD_DEBIAN_MIRROR=http://… bin/setup --docker"
   }
+}
+
+take_corrections() {
+  engine_says env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
+    timeout -k 5 900 chroot "$root" sh -c 'apt-get update && apt-get -y dist-upgrade'
 }
 
 # What a container's apt and dpkg do otherwise than a machine's: no service is started by a package,

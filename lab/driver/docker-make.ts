@@ -19,6 +19,7 @@ import { separateHosts } from "./docker-packets.ts";
 import { refuseForeign } from "./docker-room.ts";
 import { folderOf, mountsOf, specOf } from "./docker-specs.ts";
 import type { ContainerPlace } from "./docker-specs.ts";
+import { settled } from "./driver.ts";
 import type { Making } from "./driver.ts";
 
 export interface DockerSetting extends ContainerPlace {
@@ -56,17 +57,6 @@ export async function makeContainers(
       making.note("poolers, pg-health and routers answer"),
     ),
   ]);
-}
-
-/**
- * As Promise.all, but it waits for all of them also when one has failed: what is cleared away then
- * must not be made meanwhile.
- */
-async function settled<const T extends readonly unknown[]>(
-  work: T,
-): Promise<{ -readonly [index in keyof T]: Awaited<T[index]> }> {
-  await Promise.allSettled(work);
-  return await Promise.all(work);
 }
 
 async function makeNetworks({ engine, root }: DockerSetting, making: Making): Promise<void> {

@@ -134,3 +134,14 @@ export function tellingLine(output: string): string {
 // A fast shutdown waits for the checkpoint and for walsenders, up to wal_sender_timeout (60 s).
 export const stopDeadlineMs = 90_000;
 export const startDeadlineMs = 60_000;
+
+/**
+ * As Promise.all, but it waits for all of them also when one has failed: what is cleared away then
+ * must not be made meanwhile.
+ */
+export async function settled<const T extends readonly unknown[]>(
+  work: T,
+): Promise<{ -readonly [index in keyof T]: Awaited<T[index]> }> {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
+}

@@ -22,6 +22,7 @@ import {
   ownSettings,
   replicationRole,
 } from "./autoctl-words.ts";
+import { settled } from "./driver.ts";
 import type { Making } from "./driver.ts";
 import { dataFolder, renewRuntimeFolder, runPartTool, writePartFile } from "./part.ts";
 import { initialise } from "./process-postgres.ts";
@@ -49,7 +50,7 @@ export async function startManagedNodes(
   }
   const monitor = partOf(model, model.monitor.name, "monitor");
   const node = (member: MemberHost): Part => partOf(model, member.name, "postgres");
-  const [watcher] = await Promise.all([
+  const [watcher] = await settled([
     makeMonitor(making, programs, autoctl, monitor).then(() => start(monitor)),
     initialise(making, programs, node(primary), `include_if_exists = '../${ownSettings}'\n`),
   ]);

@@ -10,6 +10,7 @@ import type { Programs } from "../programs.ts";
 import { fillRegistry } from "../registry.ts";
 import { labFolder, modelOf } from "../state.ts";
 import type { LabState } from "../state.ts";
+import { settled } from "./driver.ts";
 import type { LabDriver, MainProcesses, Making } from "./driver.ts";
 import { cutParts, healParts, listCuts, removeAllCuts } from "./faults.ts";
 import { checkAddresses, checkPaths, checkProcesses } from "./process-place.ts";
@@ -96,10 +97,10 @@ async function makeProcesses(
   const apart: readonly PartKind[] = ["postgres", "monitor", "registry", "resolver"];
   const others = model.parts.filter((part) => !apart.includes(part.kind));
   const startAll = model.monitor === undefined ? startNodes : startManagedNodes;
-  const [nodes, names, rest] = await Promise.all([
+  const [nodes, names, rest] = await settled([
     startAll(making, programs, start),
     startNames(making, start),
-    Promise.all(others.map(start)).then((started) => {
+    settled(others.map(start)).then((started) => {
       making.note("poolers, pg-health and routers answer");
       return started;
     }),
@@ -117,7 +118,7 @@ async function startNames(
   const registry = await start(partOf(model, model.registry.name, "registry"));
   await fillRegistry(making);
   const resolvers = model.resolvers.map(({ name }) => start(partOf(model, name, "resolver")));
-  const started = [registry, ...(await Promise.all(resolvers))];
+  const started = [registry, ...(await settled(resolvers))];
   note("the registry and its resolvers answer");
   return started;
 }
@@ -143,7 +144,7 @@ async function startNodes(
     note(`${standby.name}: base backup is done, standby runs`);
     return started;
   });
-  return [first, ...(await Promise.all(followers))];
+  return [first, ...(await settled(followers))];
 }
 
 /** Nothing in a lab is worth a clean stop, so everything is killed. */

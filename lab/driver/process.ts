@@ -46,8 +46,8 @@ const pidFiles: Readonly<Record<PartKind, readonly string[]>> = {
   resolver: [],
 };
 
-/** Half a second in which a part is not seen: it has ended. */
-const emptyLooksMost = 25;
+/** Two seconds in which a part is not seen: it has ended. */
+const emptyLooksMost = 100;
 
 /** A process that waits for its disk hears of a signal only afterwards. */
 export const signalDeadlineMs = 60_000;

@@ -23,8 +23,19 @@ stopped() {
   say "got SIG$1 while making the data directory: nothing of it is kept"
   [ -z "$child" ] || { kill -TERM "$child" 2>/dev/null || true; wait "$child" 2>/dev/null || true; }
   stop_making
-  rm -rf "$making"
+  drop_making
   exit "$2"
+}
+
+# What still writes there ends in a moment: the second process of a pg_basebackup, which streams WAL
+# and notices the end of the first one.
+drop_making() {
+  drops_left=50
+  until rm -rf "$making" 2>/dev/null; do
+    drops_left=$((drops_left - 1))
+    [ "$drops_left" -gt 0 ] || { rm -rf "$making" || true; return 0; }
+    sleep 0.1
+  done
 }
 
 # Ends the server that an unfinished data directory may have.
@@ -38,7 +49,7 @@ stop_making() {
 # give_up_making CODE LINE ...: the same for what went wrong.
 give_up_making() {
   stop_making
-  rm -rf "$making"
+  drop_making
   give_up "$@"
 }
 
