@@ -5,7 +5,7 @@
 import type { Environment, MaintenanceStep } from "../../config/schema.ts";
 import { ChildError, runChild } from "../../kit/child.ts";
 import type { ChildResult } from "../../kit/child.ts";
-import { systemClock } from "../../kit/clock.ts";
+import { DeadlineError, systemClock, withDeadline } from "../../kit/clock.ts";
 import { withPgSession } from "../../kit/pg-session.ts";
 import type { PgRow } from "../../kit/pg-connection.ts";
 import { memberTarget } from "../postgres/session.ts";
@@ -24,6 +24,8 @@ export class MaintenanceError extends Error {
 }
 
 const askEveryMs = 500;
+/** Of the step's deadline: what is left to say which rows are still there. */
+const sayMs = 200;
 const rowsShown = 3;
 const rowLength = 120;
 
@@ -100,22 +102,22 @@ async function waitForQuery(
   const { wait } = step;
   if (wait === undefined) return { asked: 0 };
   const last = { why: "it was not asked" };
-  const began = systemClock.monotonic();
+  const end = systemClock.monotonic() + step.deadline - sayMs;
+  const leftMs = (): number => end - systemClock.monotonic();
   for (let asked = 1; ; asked += 1) {
     try {
-      const rows = await askPrimary(environment, wait, signal);
+      const ask = (inner: AbortSignal) => askPrimary(environment, wait, inner);
+      const rows = await withDeadline("the query", Math.max(1, leftMs()), ask, signal);
       if (rows.length === 0) return { asked };
       last.why = `${rows.length === 1 ? "1 row is" : `${rows.length} rows are`} still there: ${shown(rows)}`;
     } catch (error) {
-      last.why = (error as Error).message;
+      // The rows that were there say more than that this look at them took too long.
+      if (asked === 1 || !(error instanceof DeadlineError)) last.why = (error as Error).message;
       // SQLSTATE class 42: the query itself is wrong, and stays so.
       const { sqlState } = error as { readonly sqlState?: string };
       if (sqlState?.startsWith("42") === true) throw queryError(step, last.why, error);
     }
-    const leftMs = step.deadline - (systemClock.monotonic() - began);
-    if (signal.aborted || leftMs <= askEveryMs) {
-      throw queryError(step, last.why);
-    }
+    if (signal.aborted || leftMs() <= askEveryMs) throw queryError(step, last.why);
     await systemClock.sleep(askEveryMs, signal);
   }
 }
