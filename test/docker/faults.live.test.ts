@@ -110,8 +110,8 @@ t.test("faults of a lab of containers", { skip }, async (t) => {
     async (t) => {
       const router = nameOf("app-01/router");
       const reaches = async (host: string): Promise<boolean> => {
-        const script = `timeout 2 bash -c '</dev/tcp/${host}/6432'`;
-        const done = await engine.exec(router, ["bash", "-c", script], { deadlineMs: 10_000 });
+        const script = `timeout 5 bash -c '</dev/tcp/${host}/6432'`;
+        const done = await engine.exec(router, ["bash", "-c", script], { deadlineMs: 30_000 });
         return done.code === 0;
       };
       const [dal, chi] = lab.json.members;

@@ -31,7 +31,7 @@ const sshEnd = {
 export interface SshWay {
   readonly url: string;
   /** Ends the sessions that are open, as a network that went away would. */
-  readonly cut: () => void;
+  readonly cut: () => Promise<void>;
   /** How many sessions are open. */
   readonly sessions: () => Promise<number>;
 }
@@ -91,7 +91,7 @@ export async function startSshWay(t: Test): Promise<SshWay | string> {
   };
   return {
     url: `ssh://${userInfo().username}@${host}:${port}`,
-    cut: () => void sessions().then((pids) => pids.forEach(endSession)),
+    cut: async () => (await sessions()).forEach(endSession),
     sessions: async () => (await sessions()).length,
   };
 }

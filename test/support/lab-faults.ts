@@ -155,7 +155,8 @@ async function losesPackets(t: Test, lab: TestLab): Promise<void> {
 async function waitsForTheHeal(t: Test, lab: TestLab): Promise<void> {
   const eyes = eyesOn(t, lab);
   const primary = await lab.connect(memberOf(lab, "dal-01").postgres, { as: "superuser" });
-  const app = await lab.connect(lab.json.write);
+  // What is lost is sent again at ever longer intervals.
+  const app = await lab.connect(lab.json.write, { config: { query_timeout: 60_000 } });
   t.equal(await ask(app, "SELECT 1"), "1");
   await lab.run("cut", "app-01/router", "dal-01/pooler");
   let settled = false;

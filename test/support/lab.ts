@@ -2,12 +2,13 @@
  * A lab of its own for a live test: brought up when asked for, always taken down again. Labs of
  * test processes that died without doing so are swept away by the next one.
  */
-import { appendFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
 import type { ClientConfig } from "pg";
 import type { Test } from "tap";
 import type { Address } from "../../kit/address.ts";
+import { writeFileAtomically } from "../../kit/atomic-file.ts";
 import { loadEnvironment } from "../../config/load.ts";
 import type { Environment } from "../../config/schema.ts";
 import { labDown } from "../../lab/down.ts";
@@ -118,12 +119,16 @@ export async function withLab(
 }
 
 /**
- * From now on the tools that read the lab's environment file wait longer for parts that are slow: for
- * tests that are about something else, on a machine that may be busy. `more` is added to the file.
+ * From now on the tools that read the lab's environment file wait longer for parts that are slow, and
+ * for the names, where there are any: for tests that are about something else, on a machine that may
+ * be busy. `more` is added to the file.
  */
 export async function makePatient(lab: TestLab, more = ""): Promise<void> {
   const file = join(lab.configFolder, `${lab.name}.yml`);
-  await appendFile(file, `thresholds:\n  probe: 4s\n${more}`);
+  const text = await readFile(file, "utf8");
+  const patient = text.replace(/^registry:$/m, "registry:\n  deadline: 10s");
+  const all = `${patient}thresholds:\n  probe: 4s\n${more}`;
+  await writeFileAtomically(file, all, { mode: 0o644 });
 }
 
 function loginOf(json: LabSummary, options: LabClientOptions): ClientConfig {

@@ -16,8 +16,9 @@ import { startRecovery } from "../../support/recovery-process.ts";
 import type { RecoveryProcess } from "../../support/recovery-process.ts";
 
 const lab = await withLab(t);
-// A hold of two seconds would be over before two other operators were refused meanwhile.
-await makePatient(lab, "flip:\n  holdDeadline: 20s\n");
+// A hold of two seconds would be over before two other operators were refused meanwhile, and a lease
+// of five before a watcher on a busy machine lets the clients of a dead executor go on.
+await makePatient(lab, "flip:\n  holdDeadline: 20s\n  holdTtl: 20s\n");
 const stateHome = await mkdtemp(join(tmpdir(), "switchyard-flip-"));
 t.teardown(() => rm(stateHome, { recursive: true, force: true }));
 
@@ -295,10 +296,17 @@ t.test("pitfall 3: a second Ctrl-C leaves, and what was begun comes to its end",
   const client = await openTransaction();
   const flip = recovery("flip-db", "--yes", "--json", "--accept-risk=long-transactions");
   await flip.step("hold", "start");
+  // Until this lets go, nobody can write down that the flip was undone: it has not ended before.
+  const keeper = await lab.connect(member(from).postgres, {
+    as: "superuser",
+    database: "postgres",
+  });
+  await keeper.query("BEGIN; LOCK TABLE switchyard.operation_record IN EXCLUSIVE MODE");
   flip.child.kill("SIGINT");
   await flip.says(/asked to abort/);
   flip.child.kill("SIGINT");
   t.equal(await flip.end(), 1, flip.out() + flip.notes());
+  await keeper.query("ROLLBACK");
   t.match(flip.notes(), /goes on without this terminal; see .* history [0-9T]+-[0-9a-f]+/);
   await eventually("its end", soon, async () => {
     const list = recovery("history");

@@ -194,7 +194,11 @@ else {
       return said.out.startsWith("no member takes writes\n") ? said : undefined;
     });
     t.equal(seen.code, 1);
-    const json = JSON.parse((await ask(status, [], { json: true })).out) as unknown;
+    const json = await eventually("they agree", soon, async () => {
+      const { out } = await ask(status, [], { json: true });
+      const said = JSON.parse(out) as { readonly agree: boolean };
+      return said.agree ? said : undefined;
+    });
     t.match(json, { agree: true, routers: [{ takesWrites: [] }, {}] });
     await write2({ haproxy: "clientTimeout: 8h" });
     const refused = await ask(apply);

@@ -81,6 +81,11 @@ export async function changeRoles({ first, second }: Pair): Promise<void> {
 export async function demoteInPlace(from: RealPostgres, to: RealPostgres): Promise<void> {
   await from.sql("ALTER SYSTEM SET default_transaction_read_only = on");
   await from.sql("SELECT pg_reload_conf()");
+  // What is asked for with a signal is so a moment later.
+  await eventually(`${from.host} takes no more writes`, soon, async () => {
+    const [row] = await from.sql("SHOW default_transaction_read_only");
+    return row?.["default_transaction_read_only"] === "on" ? true : undefined;
+  });
   await promote(to);
 }
 

@@ -19,7 +19,7 @@ import { signalOne } from "../../support/kill-process.ts";
 import { makePatient, withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
-const patience = { deadlineMs: 20_000, intervalMs: 50 };
+const patience = { deadlineMs: 60_000, intervalMs: 50 };
 const everyCode = Array.from({ length: 256 }, (_, code) => code);
 
 interface Hands {

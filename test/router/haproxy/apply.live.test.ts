@@ -43,6 +43,8 @@ async function running(t: Test, program: HaproxyProgram, wishes: EnvironmentWish
   t.teardown(haproxy.stop);
   await untilStatus(haproxy, "boot-window/open", /^DOWN/);
   await untilStatus(haproxy, "pg-primary/chi-02", /^DOWN/);
+  // Unchecked it is up, and takes readers as a standby.
+  await untilStatus(haproxy, "pg-replica/dal-01", /^DOWN/);
   return { dal, chi, rendered, haproxy };
 }
 

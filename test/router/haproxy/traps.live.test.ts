@@ -38,6 +38,15 @@ async function router(
   return [rendered, haproxy];
 }
 
+/** Waits until so many clients wait for a member that takes writes. */
+async function untilQueued(haproxy: RunningHaproxy, count: number): Promise<void> {
+  await eventually(`${count} in the queue`, patience, async () => {
+    const queued = /^pg-primary,BACKEND,(\d+),/m.exec(await haproxy.askAdmin("show stat"))?.[1];
+    if (Number(queued) >= count) return true;
+    throw new Error(`there are ${queued}`);
+  });
+}
+
 const programs = await haproxyPrograms();
 t.ok(programs.length > 0, "there is a HAProxy");
 
@@ -77,6 +86,7 @@ for (const program of programs) {
       await untilStatus(haproxy, "pg-primary/dal-01", /^DOWN/);
       await untilStatus(haproxy, "boot-window/open", /^DOWN/);
       t.strictSame([dal.landed(), chi.landed()], [0, 0]);
+      await untilQueued(haproxy, 21);
       dal.health = "primary";
       await untilStatus(haproxy, "pg-primary/dal-01", /^UP/);
       await clients.end();
@@ -100,10 +110,7 @@ for (const program of programs) {
       t.match(await statusOf(haproxy, "pg-primary/hold"), "no check");
       const landed = dal.landed();
       const held = Array.from({ length: 20 }, () => visit(write.host, write.port, 20_000));
-      await eventually("20 in the queue", patience, async () => {
-        const queued = /^pg-primary,BACKEND,(\d+),/m.exec(await haproxy.askAdmin("show stat"))?.[1];
-        return Number(queued) >= 20 ? true : undefined;
-      });
+      await untilQueued(haproxy, 20);
       chi.health = "primary";
       const got = await Promise.all(held);
       t.strictSame(

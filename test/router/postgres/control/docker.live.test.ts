@@ -372,7 +372,7 @@ async function thereAndBack(
   await host.start(signal);
   await awaitRole("dal-01", false);
   const program = "/usr/lib/postgresql/17/bin/pg_controldata";
-  const text = await host.run([program, host.data], { deadlineMs: 10_000 });
+  const text = await host.run([program, host.data], { deadlineMs: 30_000 });
   t.match(text, new RegExp(`system identifier: +${facts.control?.systemIdentifier}`));
   host.close();
   await awaitNothingBeside(primary);
@@ -401,7 +401,7 @@ t.test("over ssh", { skip }, async (t) => {
   await t.rejects(nowhere.ping(), { message: /Connection refused/ });
   const host = hostOf(t, "dal-01", pair.through({ engine: way.url }));
   await host.warm(signal);
-  way.cut();
+  await way.cut();
   await eventually("the next look opens another", soon, async () =>
     (await host.inspect(signal)).process === "alive" ? true : undefined,
   );
