@@ -87,7 +87,8 @@ function armed(ms: number, over: () => void): () => void {
 /**
  * Looks again every `intervalMs` until `look` answers with something other than undefined. `look`
  * gets a signal that aborts when the deadline is over; a look that does not end by then is dropped.
- * @throws DeadlineError after `deadlineMs`; its cause is the last error that `look` threw, if any
+ * @throws DeadlineError after `deadlineMs`; its cause is the error of the last look that had ended by
+ * then, if it threw one, whose words stand in the message
  */
 export async function eventually<T>(
   what: string,
@@ -110,7 +111,7 @@ export async function eventually<T>(
       lastError = undefined;
     } catch (error) {
       const isCutShort = error instanceof DeadlineError && clock.monotonic() >= end;
-      if (!isCutShort || lastError === undefined) lastError = error;
+      if (!isCutShort) lastError = error;
     }
     await clock.sleep(options.intervalMs, options.signal);
   } while (clock.monotonic() < end);

@@ -84,15 +84,19 @@ Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
 SOURCES
   container_manners
-  take_corrections || {
-    say "the corrections for $base_name could not be had; trying again in 10 s: $(tail -n 1 "$work/said")"
-    sleep 10
-    take_corrections
-  } || {
+  take_corrections || again_corrections $? || {
     tail -n 5 "$work/said" >&2
     give_up "the corrections for $base_name could not be had from $debian_mirror; apt's last lines are above." \
       "Check the network, or name another mirror: SWITCHYARD_DEBIAN_MIRROR=http://… bin/setup --docker"
   }
+}
+
+# Once more, unless it took all the time that it may: a mirror drops a connection now and then.
+again_corrections() {
+  case $1 in 124 | 137) return 1 ;; esac
+  say "the corrections for $base_name could not be had; trying again in 10 s: $(tail -n 1 "$work/said")"
+  sleep 10
+  take_corrections
 }
 
 take_corrections() {

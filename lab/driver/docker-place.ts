@@ -61,7 +61,7 @@ async function sweepAll(engine: DockerEngine, lab: LabelledLab): Promise<boolean
   } catch (error) {
     if (!(error instanceof DeadlineError) || left.length === 0) throw error;
     const names = left.join(", ");
-    throw new DeadlineError(`${what}, of which ${names} came back`, sweepDeadlineMs, error);
+    throw new DeadlineError(`${what}, of which ${names} came back`, sweepDeadlineMs, error.cause);
   }
 }
 

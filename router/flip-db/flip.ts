@@ -143,14 +143,17 @@ function refusal({ refused: why, passing = false }: Refusal): FlipResult {
 
 /**
  * Looks at everything. Where routers or gates were silent it looks once more, and takes for silent
- * only what was so both times: a host that was busy for a moment is not to be left out of a flip.
+ * only what was so both times: a host that was busy for a moment is not to be left out of a flip. A
+ * failover, which nobody waits for longer than they must, goes on without them as it is.
  * @throws what looking throws
  */
 export async function lookAtAll(
   world: Pick<FlipWorld, "observe">,
+  { goal, acceptedRisks = [] }: Pick<FlipRequest, "goal" | "acceptedRisks">,
   signal: AbortSignal,
 ): Promise<FlipObservation> {
   const first = await world.observe(allParts, undefined, signal);
+  if (goal === "failover" && acceptedRisks.length === 0) return first;
   if ([...first.routers, ...first.gates].every(({ reached }) => reached)) return first;
   const again = await world.observe(allParts, undefined, signal);
   return {
@@ -177,7 +180,7 @@ export async function decide(
   machine: FlipMachine,
   signal: AbortSignal,
 ): Promise<FlipPlan | Refusal> {
-  const seen = await lookAtAll(world, signal);
+  const seen = await lookAtAll(world, request, signal);
   const local = await world.records();
   return machine.plan(seen, fold([...local, ...seen.journal]), request);
 }

@@ -6,11 +6,9 @@ import { formatLsn } from "../../kit/lsn.ts";
 import { unknownMember } from "../member/seen.ts";
 import type { ControlSeen, MemberSeen } from "../member/seen.ts";
 import { signatureOf } from "../member/signature.ts";
-import { stepTimes } from "../member/step-times.ts";
 import { isMeantToWrite, isWriting } from "../monitor/nodes.ts";
 import type { MonitorNode } from "../monitor/nodes.ts";
-import type { StepRow } from "../operation/step.ts";
-import type { FlipKind, FlipPlan } from "./flip-actions.ts";
+import type { FlipPlan } from "./flip-actions.ts";
 import type { FlipObservation } from "./observation.ts";
 
 /** The look at one member; all unknown when it was not looked at. */
@@ -141,23 +139,6 @@ function whyForeign(plan: FlipPlan, name: string, control: ControlSeen): string 
     return `the control file of ${name} is on timeline ${control.timeline}, not ${plan.timeline}`;
   }
   return undefined;
-}
-
-/**
- * No flip is given up, nor left half-way, for one look that a member was silent to, as on a machine
- * that stood still for a moment.
- */
-export function whileSilent(
-  end: "from" | "to",
-  { deadlineMs: withinMs }: { readonly deadlineMs: number } = stepTimes.short,
-): NonNullable<StepRow<FlipKind>["passing"]> {
-  return {
-    withinMs,
-    may: (plan, seen) => {
-      const { reached, process } = memberOf(seen, plan[end]);
-      return !reached && process !== "gone";
-    },
-  };
 }
 
 /** Why the old primary cannot be acted on as the one that takes writes. */

@@ -17,11 +17,11 @@ import {
   isArmedByUs,
   isHeld,
   memberOf,
-  whileSilent,
   whyNotProven,
   whyNotStandby,
   whyNotWriting,
 } from "./proof.ts";
+import { beforeTheArming, beforeTheHold, heldPatienceMs, whileSilent } from "./steps/patience.ts";
 import { monitoredRows } from "./steps/monitored-steps.ts";
 import { closeBack, dropSlot, releaseBack, revive, undivert } from "./steps/undo-steps.ts";
 import { waitsForHold, waitsForRecord } from "./report/waiting-words.ts";
@@ -94,10 +94,7 @@ const arm: Row = {
     }
     return hasPromoted(plan, seen) ? `${plan.to} has been promoted` : undefined;
   },
-  passing: {
-    withinMs: stepTimes.short.deadlineMs,
-    may: (plan, seen) => memberOf(seen, plan.from).armed === "unknown",
-  },
+  passing: beforeTheArming,
   // A run that takes over signs anew: what an earlier run still tries to disarm is then not its own.
   isDone: (plan, seen) =>
     isArmedByUs(plan, seen) || (isArmed(plan, seen) && hasPromoted(plan, seen)),
@@ -120,11 +117,7 @@ const hold: Row = {
     if (foreign !== undefined) return `gate ${foreign.name} is paused by ${foreign.pausedBy}`;
     return whyNotWriting(plan, seen);
   },
-  passing: {
-    ...whileSilent("from"),
-    may: (plan, seen) =>
-      whileSilent("from").may(plan, seen) || seen.gates.some((one) => !one.reached),
-  },
+  passing: beforeTheHold,
   isDone: isHeld,
   // Once the gates have answered, one that does not hold will not begin to.
   whyLost: (plan, seen) => waitsForHold(plan, seen),
@@ -147,7 +140,7 @@ const divert: Row = {
   },
   // The routers' own checks bring it up again within a second, which a busy machine may take to look.
   fades: true,
-  passing: whileSilent("from", stepTimes.held),
+  passing: whileSilent("from", heldPatienceMs),
   isDone: (plan, seen) => seen.routers.every((one) => one.reached && !one.up.includes(plan.from)),
   run: ({ plan, actions }, signal) => actions.divertFrom(plan.from, signal),
   undo: [undivert],

@@ -111,8 +111,9 @@ async function waitForQuery(
       if (rows.length === 0) return { asked };
       last.why = `${rows.length === 1 ? "1 row is" : `${rows.length} rows are`} still there: ${shown(rows)}`;
     } catch (error) {
-      // The rows that were there say more than that this look at them took too long.
-      if (asked === 1 || !(error instanceof DeadlineError)) last.why = (error as Error).message;
+      // What was there before says more than that the time was over during this look.
+      const isCutShort = error instanceof DeadlineError && leftMs() <= 0;
+      if (asked === 1 || !isCutShort) last.why = (error as Error).message;
       // SQLSTATE class 42: the query itself is wrong, and stays so.
       const { sqlState } = error as { readonly sqlState?: string };
       if (sqlState?.startsWith("42") === true) throw queryError(step, last.why, error);

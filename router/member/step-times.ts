@@ -26,9 +26,6 @@ export const stepTimes = {
   /** The gates keep the environment's flip.holdDeadline (a minute at most); this one is behind it. */
   hold: { deadlineMs: 65_000, lookEveryMs: often },
 
-  /** A member that is silent while clients wait: they are let go after what a pause may take. */
-  held: { deadlineMs: 2000, lookEveryMs: often },
-
   /** A shutdown cannot be taken back: a stuck walsender holds it for wal_sender_timeout (60 s). */
   shutdown: { deadlineMs: 120_000, lookEveryMs: often },
 

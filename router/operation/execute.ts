@@ -150,7 +150,9 @@ async function insist<K extends OperationKind>(
   const end = clock.monotonic() + row.deadlineMs;
   for (let left = repeats; ; left -= 1) {
     const result = await attempt(operation, row, progress, never, "unrecorded too");
-    if (result.kind === "done" || left === 0 || clock.monotonic() >= end) return result;
+    // Once at least: the lock is taken anew before, and its session may be what has failed.
+    const isOver = left < repeats && clock.monotonic() >= end;
+    if (result.kind === "done" || left === 0 || isOver) return result;
     await clock.sleep(repeatAfterMs);
     if (row.needsLock) await keepLock(operation, progress);
   }

@@ -16,7 +16,7 @@ export interface LockHold {
   readonly session: string | null;
   /** Asks over the session itself, within the signal's time. Never throws: no answer is a no. */
   stillHeld(signal: AbortSignal): Promise<boolean>;
-  /** The session that counts has answered within the last `ms`, to whatever question. */
+  /** The session that counts is open, and has answered within the last `ms`, to whatever question. */
   answeredWithin?(ms: number): boolean;
   /** Gives it back everywhere; a session that is gone has given it back already. */
   release(): Promise<void>;

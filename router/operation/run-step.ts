@@ -62,7 +62,7 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
   };
   let started = false;
   try {
-    const { seen, isDone } = await firstLook(run);
+    const { seen, isDone } = await lookUnderLock(run);
     if (isDone) {
       const facts = row.factsOf?.(plan, seen) ?? {};
       tell("skipped", { facts });
@@ -70,7 +70,6 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
       if (Object.keys(facts).length > 0) await run.remember("done", facts);
       return { kind: "done" };
     }
-    await requireLock(run);
     run.signal.throwIfAborted();
     await run.onStart();
     started = true;
@@ -87,6 +86,15 @@ export async function runStep<K extends OperationKind>(run: StepRun<K>): Promise
     await run.remember("failed", { reason, ms });
     return { kind: "failed", started, reason };
   }
+}
+
+/** As firstLook, and the lock is held; where that took its time, what was seen is looked at again. */
+async function lookUnderLock<K extends OperationKind>(
+  run: StepRun<K>,
+): Promise<{ readonly seen: K["seen"]; readonly isDone: boolean }> {
+  const first = await firstLook(run);
+  if (first.isDone || (await requireLock(run)) === "at once") return first;
+  return await firstLook(run);
 }
 
 /**
@@ -122,16 +130,19 @@ export class StepError extends Error {
   }
 }
 
-async function requireLock<K extends OperationKind>(run: StepRun<K>): Promise<void> {
+/** @throws LockLostError */
+async function requireLock<K extends OperationKind>(
+  run: StepRun<K>,
+): Promise<"at once" | "after a wait"> {
   const { row, hold, timing } = run;
-  if (!row.needsLock) return;
+  if (!row.needsLock) return "at once";
   if (hold.session === null) throw new LockLostError(row.step);
-  if (hold.answeredWithin?.(lookServesMs) === true) return;
+  if (hold.answeredWithin?.(lookServesMs) === true) return "at once";
   const what = `${row.step}: is the lock held`;
   const end = timing.clock.monotonic() + (row.passing?.withinMs ?? 0);
-  for (;;) {
+  for (let asked = 1; ; asked += 1) {
     const isHeld = await timing.limit(what, lookDeadlineMs, (inner) => hold.stillHeld(inner));
-    if (isHeld) return;
+    if (isHeld) return asked === 1 ? "at once" : "after a wait";
     // A session that is still open may only be slow; one that has ended has given the lock back.
     const mayPass = hold.answeredWithin?.(Infinity) === true && timing.clock.monotonic() < end;
     if (!mayPass) throw new LockLostError(row.step);
@@ -153,12 +164,10 @@ async function act<K extends OperationKind>(
   let failure: Error | undefined;
   const stopWaiting = waiting.duringAct(seen);
   if (row.keepsLook !== true) looks.forget();
-  const work = async (inner: AbortSignal): Promise<Facts | undefined> =>
-    await row.run(context, inner);
-  const perform = (): Promise<Facts | undefined> =>
-    timing.limit(row.describe(plan), row.deadlineMs, work, signal);
+  const perform = (withinMs: number): Promise<Facts | undefined> =>
+    timing.limit(row.describe(plan), withinMs, async (inner) => row.run(context, inner), signal);
   try {
-    facts = await perform();
+    facts = await perform(row.deadlineMs);
   } catch (error) {
     failure = error instanceof Error ? error : new StepError(row.step, String(error), error);
   } finally {
@@ -179,12 +188,15 @@ async function act<K extends OperationKind>(
 
 type Confirmed<K extends OperationKind> = { readonly seen: K["seen"] } | { readonly why: string };
 
-/** Looks until the effect shows. @returns the look that shows it, or why it did not */
+/**
+ * Looks until the effect shows; `again` acts once more before the next look, within so many ms.
+ * @returns the look that shows it, or why it did not
+ */
 async function confirm<K extends OperationKind>(
   run: StepRun<K>,
   end: number,
   waiting: Waiting,
-  again: (() => Promise<unknown>) | undefined,
+  again: ((withinMs: number) => Promise<unknown>) | undefined,
 ): Promise<Confirmed<K>> {
   const { row, plan, timing, looks, signal } = run;
   const began = timing.clock.monotonic();
@@ -196,7 +208,8 @@ async function confirm<K extends OperationKind>(
       const lost = row.whyLost?.(plan, seen);
       if (lost !== undefined) return { why: lost };
       why = row.waitsFor?.(plan, seen) ?? "its effect does not show";
-      if (timing.clock.monotonic() < end) await again?.();
+      const leftMs = end - timing.clock.monotonic();
+      if (leftMs > 0) await again?.(leftMs);
     } catch (error) {
       if (signal.aborted) return { why: "aborted by the operator" };
       why = error instanceof Error ? error.message : String(error);

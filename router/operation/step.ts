@@ -57,14 +57,17 @@ export interface StepRow<K extends OperationKind> {
   readonly describe: (plan: K["plan"]) => string;
   /** Why it must not run now; undefined when all holds that must. */
   readonly whyNot: (plan: K["plan"], seen: K["seen"]) => string | undefined;
-  /** What `whyNot` says may pass by itself: then it is looked at again for `withinMs`. */
+  /**
+   * What `whyNot` says may pass by itself: then it is looked at again for `withinMs`. The lock is asked
+   * for as long again, while its session is open.
+   */
   readonly passing?: {
     readonly withinMs: number;
     readonly may: (plan: K["plan"], seen: K["seen"]) => boolean;
   };
   /** Whether the world shows its effect. Left out where nothing shows: then its answer counts. */
   readonly isDone?: (plan: K["plan"], seen: K["seen"]) => boolean;
-  /** Others may undo its effect before it was seen: then it acts once more, and is looked for again. */
+  /** Others may undo its effect before it was seen: then it acts again before each further look. */
   readonly fades?: true;
   /** Why waiting for the effect makes no sense any more; undefined while it does. */
   readonly whyLost?: (plan: K["plan"], seen: K["seen"]) => string | undefined;

@@ -65,8 +65,11 @@ export async function startResolver(
   }
   for (const fault of await served.prove()) logger.error({ step: "self-question" }, fault);
   host.follow();
-  const lookAgain = async (): Promise<void> => host.mended(await served.mended());
-  const stopProving = every(proofEveryMs, () => void lookAgain());
+  const proveAgain = async (): Promise<void> => {
+    const gone = await served.proveAgain();
+    if (gone.length > 0) host.mended(gone);
+  };
+  const stopProving = every(proofEveryMs, () => void proveAgain());
   const running = listeners;
   return {
     status: () => {

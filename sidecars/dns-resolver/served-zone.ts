@@ -16,10 +16,13 @@ export interface ServedZone {
   faults(): Faults;
   /** Serves it from now on. @returns what is wrong with that, one sentence each */
   serve(offer: Offer): Promise<readonly string[]>;
-  /** Asks itself at every address. @returns what is wrong there, one sentence each */
+  /** Asks itself at every address, twice where one fails. @returns what is wrong there, one sentence each */
   prove(): Promise<readonly string[]>;
-  /** Asks itself again. @returns what `serve` said of this state, once nothing is wrong any more */
-  mended(): Promise<readonly string[]>;
+  /**
+   * As prove, for a state that was proven before. @returns what `serve` said of it that holds no
+   * longer: all of that, once nothing is wrong any more
+   */
+  proveAgain(): Promise<readonly string[]>;
 }
 
 /** Nothing is served yet; `listens` tells the addresses, as soon as there are some. */
@@ -56,7 +59,7 @@ export function createServedZone(
       told = await prove();
       return told;
     },
-    mended: async () => {
+    proveAgain: async () => {
       const asked = facts;
       return (await prove()).length > 0 || facts !== asked ? [] : told;
     },

@@ -119,6 +119,8 @@ export async function tellSilence(
   const strikes = [{ forMs: 3000, moment: "after", ...strike }] as const;
   const { how } = await stage.command("flip", "a", { ...noFaults, strikes });
   if (how !== "done") stage.world.violate(`the flip: ${how}`);
+  const struck = `${strike.what} after ${strike.act}`;
+  if (!stage.world.trace.some((line) => line.endsWith(struck))) stage.world.violate(`no ${struck}`);
   stage.world.advance(10_000);
   checkWhole(stage.world);
   return stage.story(seed);

@@ -6,6 +6,7 @@ import { LockedError } from "../../router/operation/lock.ts";
 import type { LockHold } from "../../router/operation/lock.ts";
 import type { JournalRecord } from "../../router/operation/records.ts";
 import type { LockEnds } from "../../router/flip-db/flip.ts";
+import { lockDeadlineMs } from "../../router/postgres/lock.ts";
 import type { Faults, Moment, Strike } from "./faults.ts";
 import type { SimMember } from "./member.ts";
 import type { SimGate, SimTool, World } from "./world.ts";
@@ -138,6 +139,9 @@ export class Tool implements SimTool {
   async acquire(ends: LockEnds, _purpose: unknown, _signal: AbortSignal): Promise<LockHold> {
     this.ends = ends;
     const taken: string[] = [];
+    // A silent member is waited for as long as all of them may take.
+    if ([ends.to, ends.from].some((name) => this.isHidden(name)))
+      this.world.advance(lockDeadlineMs);
     for (const name of [ends.to, ends.from]) {
       if (!this.world.member(name).running || this.isHidden(name)) continue;
       const holder = this.sessions.locks.get(name);
@@ -152,7 +156,9 @@ export class Tool implements SimTool {
     const session = taken.find((id) => id.includes(`@${ends.to}#`)) ?? null;
     return await Promise.resolve({
       session,
-      stillHeld: () => Promise.resolve(session !== null && this.isLive(session)),
+      stillHeld: () =>
+        Promise.resolve(session !== null && this.isLive(session) && !this.isHidden(ends.to)),
+      answeredWithin: (ms) => ms === Infinity && session !== null && this.isLive(session),
       release: () => {
         for (const id of taken) this.sessions.all.delete(id);
         return Promise.resolve();

@@ -127,6 +127,9 @@ export async function makePatient(lab: TestLab, more = ""): Promise<void> {
   const file = join(lab.configFolder, `${lab.name}.yml`);
   const text = await readFile(file, "utf8");
   const patient = text.replace(/^registry:$/m, "registry:\n  deadline: 10s");
+  if (lab.json.registry !== null && patient === text) {
+    throw new TypeError(`${file} has no registry to be patient with`);
+  }
   const all = `${patient}thresholds:\n  probe: 4s\n${more}`;
   await writeFileAtomically(file, all, { mode: 0o644 });
 }

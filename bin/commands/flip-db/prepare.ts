@@ -12,6 +12,8 @@ import { readJournal } from "../../../router/operation/journal-file.ts";
 import { listOperations } from "../../../router/operation/store.ts";
 import type { FlipPlan } from "../../../router/flip-db/flip-actions.ts";
 import { lookAtAll } from "../../../router/flip-db/flip.ts";
+import type { FlipWorld } from "../../../router/flip-db/flip.ts";
+import { allParts } from "../../../router/flip-db/observation.ts";
 import type { FlipObservation } from "../../../router/flip-db/observation.ts";
 import { requestFor } from "../../../router/flip-db/plan/plan-request.ts";
 import type { FlipRequest, Refusal } from "../../../router/flip-db/plan/plan-request.ts";
@@ -113,8 +115,15 @@ async function look(preparation: Preparation, local: readonly JournalRecord[]): 
   const { environment, asked, signal } = preparation;
   const work = async (inner: AbortSignal): Promise<Looked> => {
     const request = checkRequest({ ...preparation, signal: inner }, local);
-    const checks = asked.goal === "flip" ? checkFlip(environment, request) : null;
-    const [seen, check] = await Promise.all([observeOnce(environment, inner), checks]);
+    // What the checks say of a silent part decides whether all is looked at again.
+    if (asked.goal !== "flip") {
+      return {
+        seen: await inWorld(environment, (world) => lookAtAll(world, asked, inner)),
+        check: null,
+      };
+    }
+    const once = inWorld(environment, (world) => world.observe(allParts, undefined, inner));
+    const [seen, check] = await Promise.all([once, checkFlip(environment, request)]);
     return { seen, check };
   };
   return await withDeadline(`look at ${environment.name}`, lookDeadlineMs, work, signal);
@@ -136,13 +145,14 @@ function checkRequest(
   return { wanted, acceptedRisks, signal, localRecords, ...(to === undefined ? {} : { to }) };
 }
 
-async function observeOnce(
+/** A look in a world that is opened for it alone. */
+async function inWorld(
   environment: Environment,
-  signal: AbortSignal,
+  observe: (world: FlipWorld) => Promise<FlipObservation>,
 ): Promise<FlipObservation> {
   const world = await openFlipWorld(environment, { journalFile: null });
   try {
-    return await lookAtAll(world, signal);
+    return await observe(world);
   } finally {
     await world.close();
   }

@@ -11,12 +11,8 @@ import { Gates } from "./gates.ts";
 import { NodePoolers } from "./node-poolers.ts";
 import { gateWord, routerWord } from "../plan/plan-cut-off.ts";
 
-const routerMs = { least: 2000, most: 4000 } as const;
-
-/** As long as other parts of this environment may take to answer, and less than a whole look. */
-function routerOptions({ thresholds }: Environment): { readonly deadlineMs: number } {
-  return { deadlineMs: Math.min(Math.max(routerMs.least, thresholds.probe), routerMs.most) };
-}
+/** What an engine's exec takes on a busy host; twice that is less than a whole look. */
+const routerDeadlineMs = 2400;
 
 /** All the ways into a cluster that a flip keeps open. */
 export interface FlipChannels {
@@ -36,7 +32,7 @@ export function flipChannels(environment: Environment): FlipChannels {
   return {
     environment,
     members: new Map(members.map((one) => [one.name, new MemberChannels(environment, one)])),
-    routers: openRouterChannels(fleetOf(environment), names, routerOptions(environment)),
+    routers: openRouterChannels(fleetOf(environment), names, { deadlineMs: routerDeadlineMs }),
     gates: new Gates(environment),
     poolers: new NodePoolers(environment),
     monitor: monitor === undefined ? undefined : new MonitorChannel(monitor, thresholds.probe),
@@ -59,7 +55,7 @@ export function channelsWithout(channels: FlipChannels, parts: readonly string[]
   return {
     ...channels,
     environment: rest,
-    routers: openRouterChannels(fleetOf(rest), names, routerOptions(rest)),
+    routers: openRouterChannels(fleetOf(rest), names, { deadlineMs: routerDeadlineMs }),
     gates: new Gates(rest),
   };
 }

@@ -18,7 +18,7 @@ export function whyNotReachable(
   const silentRouters = routers.filter((one) => !one.reached);
   if (silentRouters.length > 0) {
     const without = commandFor(request, "flip-db --accept-risk=routers");
-    return `${doNotAnswer("router", silentRouters)}: ${topology}, or without that ${without}`;
+    return `${doNotAnswer("router", silentRouters)}: ${topology}, or to go without ${without}`;
   }
   if (base.mode === "fast") return undefined;
   const fast = commandFor(request, "flip-db --mode fast");
@@ -26,7 +26,7 @@ export function whyNotReachable(
   const silentGates = gates.filter((one) => !one.reached);
   if (silentGates.length > 0) {
     const without = commandFor(request, "flip-db --accept-risk=edge-poolers");
-    return `${doNotAnswer("gate", silentGates)}: ${fast}, or without that ${without}`;
+    return `${doNotAnswer("gate", silentGates)}: ${fast}, or to go without ${without}`;
   }
   return gates.length === 0 ? `no gate holds the clients: ${fast}` : undefined;
 }

@@ -16,28 +16,16 @@ import {
   isHeld,
   isStoppedAndArmed,
   memberOf,
-  whileSilent,
   whyNotStandby,
   whyNotWriting,
 } from "../proof.ts";
 import { awaitStop, releaseEarly, revive, undivert } from "./undo-steps.ts";
+import { heldPatienceMs, isSilent, knockedAt } from "./patience.ts";
 import { waitsForOldToEnd, waitsForPromotion, waitsForReplay } from "../report/waiting-words.ts";
 
 type Row = StepRow<FlipKind>;
 
 const locked = { needsLock: true, undo: [] } as const;
-
-/**
- * The old primary's control file is final; who still knocks at it is a process for a moment, which is
- * turned away and writes nothing, but is not told apart from one that can.
- */
-const knockedAt: NonNullable<Row["passing"]> = {
-  withinMs: stepTimes.prove.deadlineMs,
-  may: (plan, seen) => {
-    const { reached, control } = memberOf(seen, plan.from);
-    return !reached && control?.state === "shut down";
-  },
-};
 
 export const stop: Row = {
   ...locked,
@@ -58,10 +46,10 @@ export const stop: Row = {
       ? undefined
       : `${plan.to} does not stream from ${plan.from}`;
   },
-  // A resume that has waited for a shutdown under way finds it done, but for those.
+  // Who knocks is a process for a moment, also where a resume finds the shutdown done.
   passing: {
-    withinMs: stepTimes.held.deadlineMs,
-    may: (plan, seen) => knockedAt.may(plan, seen) || whileSilent("from").may(plan, seen),
+    withinMs: heldPatienceMs,
+    may: (plan, seen) => knockedAt.may(plan, seen) || isSilent(plan, seen, "from"),
   },
   isDone: (plan, seen) => {
     const { process, control } = memberOf(seen, plan.from);

@@ -7,7 +7,8 @@ import { stepTimes } from "../../member/step-times.ts";
 import type { StepRow } from "../../operation/step.ts";
 import type { FlipKind, FlipPlan } from "../flip-actions.ts";
 import type { FlipObservation } from "../observation.ts";
-import { hasEnded, hasPromoted, memberOf, whileSilent } from "../proof.ts";
+import { hasEnded, hasPromoted, memberOf } from "../proof.ts";
+import { heldPatienceMs, whileSilent } from "./patience.ts";
 import {
   waitsForNewToEnd,
   waitsForOldToEnd,
@@ -71,7 +72,7 @@ export const verify: Row = {
   keepsLook: true,
   describe: ({ to }) => `commit a row on ${to}`,
   whyNot: whyNotNew,
-  passing: whileSilent("to"),
+  passing: whileSilent("to", heldPatienceMs),
   run: async ({ plan, seen, actions, session }, signal) => {
     await actions.verifyWrite(session ?? "", plan.to, plan, signal);
     const { timeline } = memberOf(seen, plan.to);
@@ -89,7 +90,7 @@ const reconnect: Row = {
   mayFail: true,
   describe: ({ to }) => `the node pooler of ${to} opens its connections anew`,
   whyNot: whyNotNew,
-  passing: whileSilent("to"),
+  passing: whileSilent("to", heldPatienceMs),
   run: ({ plan, actions }, signal) => actions.reconnectPooler(plan.to, signal),
 };
 
@@ -101,7 +102,7 @@ const route: Row = {
   confirmsBy: ["routers", "gates"],
   describe: ({ from, to }) => `routers: ${from} down, ${to} up`,
   whyNot: whyNotNew,
-  passing: whileSilent("to"),
+  passing: whileSilent("to", heldPatienceMs),
   isDone: isRouted,
   run: ({ plan, actions }, signal) => actions.route({ down: plan.from, up: plan.to }, signal),
 };
@@ -225,6 +226,7 @@ const relax: Row = {
   mayFail: true,
   describe: ({ to }) => `${to} commits without a synchronous standby`,
   whyNot: whyNotNew,
+  passing: whileSilent("to", heldPatienceMs),
   isDone: (plan, seen) =>
     isFollowing(plan, seen) || memberOf(seen, plan.to).synchronousNames === "",
   run: ({ actions, session }, signal) => actions.relaxSynchronous(session ?? "", signal),
@@ -254,7 +256,7 @@ const close: Row = {
   looksAt: ["to"],
   describe: () => "write the outcome into the cluster's journal",
   whyNot: whyNotNew,
-  passing: whileSilent("to"),
+  passing: whileSilent("to", heldPatienceMs),
   isDone: (plan, seen) => {
     const { reached, openOperation } = memberOf(seen, plan.to);
     return reached && openOperation !== plan.operationId;

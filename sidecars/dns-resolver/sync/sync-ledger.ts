@@ -35,7 +35,7 @@ export const noSync: SyncState = {
 const unanswered = [RegistryUnreachableError, RegistryDeniedError, RegistryProblemError] as const;
 
 /** True of an exchange that brought nothing that could be taken, or be refused. */
-export function isUnanswered(error: unknown): boolean {
+export function broughtNothing(error: unknown): boolean {
   return unanswered.some((one) => error instanceof one);
 }
 

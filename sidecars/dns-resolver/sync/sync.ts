@@ -13,7 +13,7 @@ import type { ChangesReply } from "../../../registry/contract.ts";
 import { askAfter, backoff, pauseBefore, quickAnswerMs } from "./pace.ts";
 import type { Ask } from "./pace.ts";
 import type { ZoneSettings } from "../parts.ts";
-import { isUnanswered, Ledger, syncFaultWords } from "./sync-ledger.ts";
+import { broughtNothing, Ledger, syncFaultWords } from "./sync-ledger.ts";
 import type { SyncState } from "./sync-ledger.ts";
 import { readSnapshot, snapshotBytes, writeSnapshot } from "./snapshot.ts";
 import { ackLines, startAcks } from "./sync-acks.ts";
@@ -275,7 +275,7 @@ export class Sync {
     const words = syncFaultWords(error, this.#options.node);
     this.#ledger.failed(words);
     // What came and could not be taken is told to the registry, beside what is served still.
-    const isAnswered = !isUnanswered(error);
+    const isAnswered = !broughtNothing(error);
     this.#isCutOff = !isAnswered;
     if (isAnswered && this.#said !== "nothing") this.#say([words]);
     return backoff(this.#ledger.state.failures);

@@ -103,7 +103,7 @@ export const refusals: readonly PlanCase[] = [
   {
     name: "a silent router",
     seen: pair(primary(), standby(), { routers: [{ ...router, reached: false }] }),
-    want: /^router app-01 does not answer: .* topology, or without that .* --accept-risk=routers$/,
+    want: /^router app-01 does not answer: .* topology, or to go without .* --accept-risk=routers$/,
   },
   {
     name: "two silent routers",
@@ -115,7 +115,7 @@ export const refusals: readonly PlanCase[] = [
   {
     name: "a silent gate",
     seen: pair(primary(), standby(), { gates: [{ ...gate, reached: false }] }),
-    want: /^gate app-01\/gate does not answer: .* --mode fast, or without that .* --accept-risk=edge-poolers$/,
+    want: /^gate app-01\/gate does not answer: .* --mode fast, or to go without .* --accept-risk=edge-poolers$/,
   },
   {
     name: "a gate that is paused",

@@ -31,6 +31,7 @@ import {
 } from "./plan-monitored-cases.ts";
 import { refusals } from "./plan-refusals.ts";
 import "./gates-cases.ts";
+import "./silence-cases.ts";
 
 const open = "record checkpoint slot warm arm";
 const cross = "divert stop prove promote verify";

@@ -17,7 +17,9 @@ import {
   operationFiles,
   pruneOperations,
 } from "../../../router/operation/store.ts";
-import { back, fadingRow, fails, lateHold, operationOf, record, row, shyRow } from "./toy.ts";
+import { patience } from "./patience-cases.ts";
+import type { StepCase } from "./patience-cases.ts";
+import { back, fails, operationOf, record, row } from "./toy.ts";
 import type { Toy } from "./toy.ts";
 
 t.test("a journal cut at any byte gives the records before the cut", async (t) => {
@@ -82,14 +84,7 @@ t.test(
   },
 );
 
-const cases: readonly {
-  readonly name: string;
-  readonly rows: readonly StepRow<Toy>[];
-  readonly result: string;
-  /** The first step alone where not given. */
-  readonly world?: readonly string[];
-  readonly hold?: typeof lateHold;
-}[] = [
+const cases: readonly StepCase[] = [
   { name: "all done", rows: [row("a"), row("b")], result: "done", world: ["a", "b"] },
   {
     name: "done though it said it failed",
@@ -110,23 +105,6 @@ const cases: readonly {
     world: ["a"],
   },
   {
-    name: "what passes is waited for",
-    rows: [shyRow("a", 3, 60_000)],
-    result: "done",
-    world: ["a"],
-  },
-  {
-    name: "and not for ever",
-    rows: [row("a", { undo: [back("a")] }), shyRow("b", Infinity, 50)],
-    result: "undone",
-    world: [],
-  },
-  {
-    name: "an effect that fades before it was seen is brought about again",
-    rows: [fadingRow("a", 2)],
-    result: "done",
-  },
-  {
     name: "a step that may fail does not end it",
     rows: [row("a", { mayFail: true, whyNot: () => "no" }), row("b")],
     result: "done",
@@ -138,12 +116,7 @@ const cases: readonly {
     result: "undone",
     world: [],
   },
-  {
-    name: "a lock that answers late is asked again where that may pass",
-    rows: [{ ...shyRow("a", 1, 60_000), needsLock: true }],
-    hold: lateHold,
-    result: "done",
-  },
+  ...patience,
 ];
 
 for (const { name, rows, result, world = ["a"], hold } of cases) {

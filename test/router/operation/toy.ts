@@ -61,6 +61,7 @@ export function fadingRow(step: string, times: number): StepRow<Toy> {
   return row(step, { fades: true, deadlineMs: 60_000, run });
 }
 
+/** A record in the journal of this operation. */
 export const record = (
   phase: Phase,
   step = "",
@@ -69,13 +70,13 @@ export const record = (
 
 export type Toys = Operation<Toy>;
 
-/** A lock whose session is open all the time, and answers when it is asked for the third time. */
-export function lateHold(): LockHold {
+/** A lock that is silent to so many questions, while its session is open, which it is for so many. */
+export function lateHold(silences: number, isOpenFor = Infinity): LockHold {
   let asked = 0;
   return {
     session: "one",
-    stillHeld: () => Promise.resolve((asked += 1) > 2),
-    answeredWithin: (ms) => ms === Infinity,
+    stillHeld: () => Promise.resolve((asked += 1) > silences),
+    answeredWithin: (ms) => ms === Infinity && asked < isOpenFor,
     release: () => Promise.resolve(),
   };
 }

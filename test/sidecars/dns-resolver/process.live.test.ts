@@ -254,22 +254,22 @@ await t.test("Z7: while a large zone is applied, answers go on", async (t) => {
   await nextTurn();
   const gaps: number[] = [];
   const began = systemClock.monotonic();
-  // What holds this process up as well is the machine, and not the resolver.
+  // What holds this process up in the same time is the machine, and not the resolver.
   const beatMs = 20;
   let [heldUpMs, lastBeat] = [0, began];
   const stopBeats = every(beatMs, () => {
     const now = systemClock.monotonic();
-    heldUpMs = Math.max(heldUpMs, now - lastBeat - beatMs);
+    heldUpMs += Math.max(0, now - lastBeat - beatMs);
     lastBeat = now;
   });
   for (let isNew = false; !isNew;) {
-    const asked = systemClock.monotonic();
+    const [asked, heldUpBefore] = [systemClock.monotonic(), heldUpMs];
     isNew = (await one.ask("primary.db")).addresses[0] === "10.0.0.2";
-    gaps.push(systemClock.monotonic() - asked);
+    gaps.push(systemClock.monotonic() - asked - (heldUpMs - heldUpBefore));
   }
   stopBeats();
   const took = systemClock.monotonic() - began;
-  const longest = Math.max(...gaps) - heldUpMs;
+  const longest = Math.max(...gaps);
   t.ok(gaps.length > 20, `${gaps.length} answers in ${Math.round(took)} ms`);
   t.ok(longest < took / 2, `none took longer than ${Math.round(longest)} ms`);
   t.match(await fake.acknowledged(2), { record_count: 20_001, errors: [] });

@@ -433,7 +433,7 @@ await t.test("what was wrong when a state came is taken back when it is over", a
   const lasting = /record 4,/;
   const passing = /does not answer itself/;
   t.match(await fake.acknowledged(1), { errors: [lasting, passing] });
-  one.mended(await zone.mended());
+  one.mended(await zone.proveAgain());
   t.match(one.state().wrong, [lasting, passing], "it is silent still");
   // As often as one question is sent: one that is lost is no fault.
   let lost = 3;
@@ -441,7 +441,7 @@ await t.test("what was wrong when a state came is taken back when it is over", a
     lost -= 1;
     if (lost < 0) heard.reply({ bits: 0x400, answer: [soa(zoneSettings.zone, 5, 5)] });
   };
-  one.mended(await zone.mended());
+  one.mended(await zone.proveAgain());
   t.match(one.state().wrong, [lasting]);
   t.equal(one.state().wrong.length, 1);
   const told = await eventually("the registry is told", soon, () =>
