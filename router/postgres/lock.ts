@@ -10,7 +10,7 @@ import { PgConnectionError } from "../../kit/pg-connection.ts";
 import type { AskPostgres } from "../../kit/pg-session.ts";
 import { LockedError } from "../operation/lock.ts";
 import type { LockHold, LockPurpose } from "../operation/lock.ts";
-import { askOf, MemberSession } from "./session.ts";
+import { askOf, MemberSession, SessionLostError } from "./session.ts";
 
 export interface ClusterHold extends LockHold {
   /** The open sessions that hold it, in the order in which it was taken. */
@@ -58,6 +58,24 @@ const attempts = 3;
  * member answers and does not let us in; the signal's reason. Nothing is held then.
  */
 export async function acquireClusterLock(
+  environment: Environment,
+  order: readonly string[],
+  purpose: LockPurpose,
+  options: LockOptions,
+): Promise<ClusterHold> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await takeAll(environment, order, purpose, options);
+    } catch (error) {
+      // A server that goes down meanwhile takes its session along; asked anew, it is one that does not run.
+      const mayPass = error instanceof SessionLostError || isAbsent(error);
+      if (!mayPass || attempt === attempts) throw error;
+      options.signal?.throwIfAborted();
+    }
+  }
+}
+
+async function takeAll(
   environment: Environment,
   order: readonly string[],
   purpose: LockPurpose,

@@ -78,8 +78,7 @@ export async function handsOn(
     ended: async (t, code, ...words) => {
       const run = recovery(...words);
       const found = await run.end();
-      t.equal(found, code, words.join(" "));
-      if (found !== code) t.comment(`${run.notes()}${run.out()}`);
+      t.equal(found, code, words.join(" "), { said: `${run.notes()}${run.out()}` });
       return run;
     },
     set: (member, values) =>

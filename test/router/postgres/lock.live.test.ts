@@ -12,6 +12,8 @@ import {
 import { acquireClusterLock, findLockHolder } from "../../../router/postgres/lock.ts";
 import type { ClusterHold } from "../../../router/postgres/lock.ts";
 import { askOf, MemberSession } from "../../../router/postgres/session.ts";
+import { greeting, say, startFakePostgres } from "../../support/fake-postgres.ts";
+import type { FakeScript } from "../../support/fake-postgres.ts";
 import { withLab } from "../../support/lab.ts";
 import type { TestLab } from "../../support/lab.ts";
 
@@ -106,6 +108,35 @@ t.test("the lock and the journal", async (t) => {
     );
     await hold.release();
     await lab.run("start", "chi-02/postgres");
+  });
+
+  await t.test("so is one that goes down while the lock is taken", async (t) => {
+    const script: FakeScript = { greeting };
+    const goesDown = await startFakePostgres(t, script);
+    script.answer = (text, connection) => {
+      if (!text.includes("pg_try_advisory_lock")) return Buffer.concat([say.row("on"), say.ready]);
+      script.greeting = say.error("57P03", "the database system is shutting down");
+      connection.socket.end(say.error("57P01", "terminating connection"));
+      return undefined;
+    };
+    const { login, members } = lab.environment;
+    const { host, port } = goesDown;
+    const environment = {
+      ...lab.environment,
+      login: { ...login, tls: "disable" as const },
+      members: members.map((one) =>
+        one.name === "dal-01" ? { ...one, postgres: { host, port } } : one,
+      ),
+    };
+    const hold = await acquireClusterLock(environment, order, purpose, patient);
+    t.teardown(() => hold.release());
+    t.strictSame(
+      hold.sessions.map((one) => one.member),
+      ["chi-02"],
+    );
+    t.equal(await hold.stillHeld(new AbortController().signal), true);
+    t.equal(goesDown.connections.length, 2, "it was asked anew");
+    await hold.release();
   });
 
   await t.test("what was given up before it was sent is never sent", async (t) => {
