@@ -5,9 +5,11 @@
 import type { OperationFiles } from "../operation/store.ts";
 import type { Environment } from "../../config/schema.ts";
 import { systemClock } from "../../kit/clock.ts";
+import { PgConnectionError } from "../../kit/pg-connection.ts";
 import { LockedError } from "../operation/lock.ts";
 import type { StepEvent } from "../operation/run-step.ts";
 import type { Facts } from "../operation/step.ts";
+import { SessionLostError } from "../postgres/session.ts";
 import { EventLog } from "./event-log.ts";
 import type { FlipFailureEvent, FlipPids, FlipReport } from "./events.ts";
 import { runFlip } from "./flip.ts";
@@ -33,7 +35,7 @@ export interface OrderTask {
   readonly pids: FlipPids;
   /** The operator's wish to abort. */
   readonly signal: AbortSignal;
-  /** How long a held lock or gate is waited for: a dead executor's sessions and leases linger. */
+  /** How long a held lock or gate, or a server that goes down, is waited for: what is dead lingers. */
   readonly patienceMs?: number;
   /** Told once if an event cannot be written; the flip goes on without it. */
   readonly onLost: (error: Error) => void;
@@ -133,6 +135,9 @@ function end(task: Task, ending: Ending): Ending {
 
 const againMs = 200;
 
+/** What a server that goes down meanwhile, or a dead executor's session that lingers, leads to. */
+const passing = [LockedError, SessionLostError, PgConnectionError] as const;
+
 async function run(task: Task, told: Told, startedAt: string): Promise<FlipResult> {
   const until = systemClock.monotonic() + task.patienceMs;
   for (;;) {
@@ -146,7 +151,7 @@ async function run(task: Task, told: Told, startedAt: string): Promise<FlipResul
       });
       if (result.kind === "ended" || !result.passing || isLate) return result;
     } catch (error) {
-      if (!(error instanceof LockedError) || isLate) throw error;
+      if (isLate || !passing.some((one) => error instanceof one)) throw error;
     }
     await systemClock.sleep(againMs, task.signal);
   }
